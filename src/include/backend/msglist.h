@@ -1,0 +1,41 @@
+/*
+ * msglist.h - MSG(symbol, allowed senders, allowed receivers, carries fd)
+ *
+ * Every message between processes. The receiver knows its peer's kind from the
+ * postmaster (who made the channel), and the table is checked before any
+ * handler runs. Frame: u32 length of what follows | u16 type | u16 flags |
+ * u64 request id | body (at most IPC_BODY_MAX bytes). A reply has type REPLY
+ * and the request's id; its body starts with
+ *   u16 reeve_err | str16 message | str16 detail | str16 hint | then the result.
+ * Bodies (big endian, names as u8 length + bytes):
+ */
+/* -- channels: child <-> postmaster -- */
+MSG(REPLY,           K_ANY, K_ANY, 0)
+MSG(READY,           K_ANY, K_POSTMASTER, 0)                    /* empty: serving now */
+MSG(CONNECT,         K_ANY, K_POSTMASTER, 0)                    /* u8 kind wanted -> REPLY with fd, or AGAIN */
+MSG(PEER,            K_POSTMASTER, K_ANY, 1)                    /* u8 peer kind, u32 peer pid; the fd is the new channel */
+MSG(SHUTDOWN,        K_POSTMASTER, K_ANY, 0)                    /* u8 mode: 1 smart 2 fast 3 immediate */
+MSG(RELOAD,          K_POSTMASTER, K_ANY, 0)                    /* empty: read the configuration again */
+MSG(RELOAD_REQUEST,  K_BACKEND, K_POSTMASTER, 0)                /* empty: RELOAD CONFIGURATION */
+MSG(CANCEL,          K_BACKEND, K_POSTMASTER, 0)                /* u32 pid, u32 key: a CancelRequest somebody sent */
+MSG(SIGNAL_BACKEND,  K_BACKEND, K_POSTMASTER, 0)                /* u32 pid, u8 1 cancel 2 terminate; already authorised */
+/* -- ring: the proposer interface -- */
+MSG(PROPOSE,         K_BACKEND | K_GATEWAY, K_RING, 0)          /* a region command (engine/region.h) -> u64 index, region result */
+MSG(SUBMIT,          K_BACKEND, K_RING, 0)                      /* u16 n, n x str32 update without signature -> u64 height, u64 first leaf index */
+MSG(BARRIER,         K_BACKEND, K_RING, 0)                      /* empty -> u64 applied index: a linearizable read point */
+MSG(WAKE,            K_RING, K_GATEWAY, 0)                      /* u64 revision, u64 attested height; no reply, may be coalesced */
+MSG(CREATE_AUTHORITY_KEY, K_BACKEND, K_RING, 0)                 /* name authority, u32 gen, u8 key type, u8 external, u32 ttl_s, str16 subject -> str16 SPKI hash, str32 DER certificate or request; the ring asks the signer */
+MSG(CREATE_SHARED_KEY,    K_BACKEND, K_RING, 0)                 /* name cert, u32 gen, u8 key type -> 32 SPKI hash; the ring asks the signer */
+/* -- validator -- */
+MSG(ATTEST_SUBMIT,   K_RING, K_VALIDATOR, 0)                    /* u16 n, n x str32 signed leaf -> u64 height (after finalization) */
+MSG(ATTEST_FETCH,    K_RING, K_VALIDATOR, 0)                    /* u64 from height -> u64 head height, u16 n, n x str32 block (as many as fit in 1 MiB) */
+MSG(ATTEST_BLOCK,    K_VALIDATOR, K_RING, 0)                    /* str32 block: newly finalized; no reply */
+/* -- signer: the only holder of long-lived keys; fixed requests -- */
+MSG(SIGN_VOTE,       K_VALIDATOR, K_SIGNER, 0)                  /* u8 type, u64 epoch, 32 set hash, u64 view, u64 height, 32 block, u64 parent view, 32 parent -> 64 signature; durable last-sign check first */
+MSG(SIGN_UPDATE,     K_RING, K_SIGNER, 0)                       /* str32 unsigned update -> 64 region signature; the signer decodes it and signs only for its own region */
+MSG(AUTHORITY_KEY,   K_RING, K_SIGNER, 0)                       /* as CREATE_AUTHORITY_KEY */
+MSG(SHARED_KEY,      K_RING, K_SIGNER, 0)                       /* as CREATE_SHARED_KEY */
+MSG(GATEWAY_DELEGATE, K_GATEWAY, K_SIGNER, 0)                   /* 32 gateway Ed25519 key -> delegation (engine/wire.h) signed by the region key */
+MSG(TICKET_KEYS,     K_GATEWAY, K_SIGNER, 0)                    /* empty -> 80 bytes: TLS ticket keys shared by the gateways */
+MSG(ISSUE_LEAF,      K_GATEWAY, K_SIGNER, 0)                    /* u8 have-proof, [str32 bundle with the cert and authority objects], 32 cert leaf hash, u32 gen, 16 node id, str16 SPKI -> str32 leaf DER, str32 chain DER. Without proof: AGAIN unless that leaf hash was proved before */
+MSG(RESEAL_KEY,      K_GATEWAY, K_SIGNER, 0)                    /* as ISSUE_LEAF's proof part, 32 cert leaf hash, u32 gen, 32 node Ed25519 key, 32 X25519 key, 64 node signature over it -> str16 sealed key, str32 leaf DER, str32 chain DER */

@@ -1,0 +1,343 @@
+/*
+ * attest.h - the attested table: formats, state machine, proofs
+ *
+ * All integers big endian; name = u8 length + bytes; str16/str32 = counted
+ * bytes. Everything here is canonical: decode(encode(x)) = x and no other
+ * byte string decodes to x.
+ *
+ * Validator-set document (hash: SHA-256("reeve-valset-v1" 00 || bytes)):
+ *   u8 1 | u64 epoch | u16 n (1..64) | n x { name | 32 public key | 32 cosigning key | u32 weight (1) }
+ *   ordered by public key, no key twice.
+ * Genesis document (chain id = SHA-256("reeve-genesis-v1" 00 || bytes)):
+ *   u8 1 | name chain | u64 time_ms | 16 random | str32 validator-set document |
+ *   u16 n_regions { name | 32 region key } | u8 recovery_m | u8 recovery_n { 32 key }
+ *
+ * Security update (a log leaf; hash as an RFC 6962 leaf):
+ *   u8 1 | u8 type | u8 op (1 put, 2 delete) | name object | u64 object_version |
+ *   32 previous leaf hash (zero at version 1) | str32 payload (<= ATTEST_PAYLOAD_MAX) |
+ *   name region | name actor | str16 address | str16 reason | str16 statement |
+ *   u8 n_approvals (0 here) | 64 region signature
+ *   The region signs SHA-256("reeve-update-v1" 00 || chain_id || all bytes before the signature).
+ *
+ * Block = header + leaves. Header (hash: SHA-256("reeve-header-v1" 00 || bytes)):
+ *   u8 1 | 32 chain_id | u64 epoch | 32 valset_hash | 32 next_valset_hash | u64 view | u64 height |
+ *   u64 parent_view | 32 parent_hash | u64 time_ms | u64 log_size | 32 log_root | 32 state_root |
+ *   32 payload_root | u16 proposer           = ATTEST_HEADER_LEN bytes
+ *   log_size/log_root/state_root are those AFTER the block; payload_root is the
+ *   RFC 6962 root over the block's leaves. A block without leaves is a tick.
+ * Signed bytes (research: fixed length, first byte 00):
+ *   00 | "reeve-bft-v1" | 00 | u8 type | 32 chain_id | u64 epoch | 32 valset_hash | u64 view | u64 height |
+ *   32 block_hash | u64 parent_view | 32 parent_hash      = ATTEST_VOTE_LEN bytes
+ *   type 1 propose 2 notarize 3 nullify (height, block, parents zero) 4 finalize 5 heartbeat
+ * Finalization: header | u64 view | u16 n_bits | ceil(n/8) bitmap (bit i = validator i, LSB first,
+ *   padding zero) | q or more 64-byte signatures in index order, over the finalize bytes.
+ * Quorum q = floor(2n/3) + 1.
+ *
+ * Map key of an object: SHA-256("reeve-object-v1" 00 || u8 type || name bytes);
+ * map value: SHA-256("reeve-value-v1" 00 || u64 object_version || leaf hash).
+ * A deleted object keeps its last version in the map (the leaf says delete), so
+ * that an old version can never come back as new.
+ *
+ * Invariants
+ *  A1 object_version is the parent's version + 1 and names its leaf hash.
+ *  A2 header time exceeds the parent's; validity uses header time only.
+ *  A3 height is the parent's + 1; log_size grows by the number of leaves.
+ *  A4 applying the same block to the same state gives the same roots.
+ *  A5 an object has at most one rollout at a time, and only the rollout moves what nodes serve.
+ */
+#ifndef REEVE_ENGINE_ATTEST_H
+#define REEVE_ENGINE_ATTEST_H
+
+#include "common/crypto_ops.h"
+#include "common/kv.h"
+#include "engine/merkle.h"
+#include "engine/rollout.h"
+
+#define ATTEST_PAYLOAD_MAX   60000
+#define ATTEST_LEAF_MAX      65535
+#define ATTEST_TEXT_MAX      1024      /* reason, statement, address */
+#define ATTEST_HEADER_LEN    275
+#define ATTEST_VOTE_LEN      175
+#define ATTEST_VALIDATORS_MAX 64
+#define ATTEST_BLOCK_LEAVES_MAX 64
+#define ATTEST_BLOCK_MAX     (4u << 20)
+#define ATTEST_KV_PREFIX     'A'       /* first key byte of everything this engine stores */
+
+enum attest_type {
+    AT_VALSET = 1,      /* "validators": the set document of the next epoch */
+    AT_REGION = 2,      /* a region: its key and state */
+    AT_AUTHORITY = 3,
+    AT_CERT = 4,
+    AT_ROLLOUT = 5,     /* name is the decimal rollout id */
+    AT_CONFIG = 6,      /* name is the config key: digests of its versions */
+    AT_CLASS = 7,       /* name is a key prefix: regional or attested */
+    AT_NODE = 8,        /* name is the node id text: revoked for good */
+    AT__MAX = 8         /* 9 approver, 10 policy, 11 region checkpoint are reserved */
+};
+const char *attest_type_name(enum attest_type t);    /* "cert", "rollout", ... */
+
+/* ---- sets, genesis ---- */
+struct validator { struct name name; struct pubkey key, cosign_key; uint32_t weight; };
+struct valset { uint64_t epoch; uint16_t n; struct validator v[ATTEST_VALIDATORS_MAX]; };
+void valset_encode(const struct valset *s, struct wr *out);
+enum reeve_err valset_decode(struct valset *s, struct slice in) REEVE_MUST_CHECK;
+void valset_hash(const struct crypto_ops *c, struct hash32 *out, struct slice doc);
+static inline unsigned valset_quorum(unsigned n) { return 2 * n / 3 + 1; }
+
+struct genesis {
+    struct name chain;
+    struct wall_ms time;
+    uint8_t nonce[16];
+    struct valset set;
+    uint16_t n_regions;
+    struct { struct name name; struct pubkey key; } region[ROLLOUT_REGIONS_MAX];
+    uint8_t recovery_m, recovery_n;
+    struct pubkey recovery[16];
+};
+void genesis_encode(const struct genesis *g, struct wr *out);
+enum reeve_err genesis_decode(struct genesis *g, struct slice in) REEVE_MUST_CHECK;
+void genesis_chain_id(const struct crypto_ops *c, struct hash32 *out, struct slice doc);
+
+/* ---- updates ---- */
+struct update {
+    uint8_t type, op;                  /* op: 1 put, 2 delete */
+    struct name object;
+    uint64_t version;
+    struct hash32 prev;
+    struct slice payload;              /* borrowed */
+    struct name region, actor;
+    struct slice address, reason, statement;    /* borrowed, <= ATTEST_TEXT_MAX each */
+    struct sig64 region_sig;
+};
+/* Encodes; with_sig false leaves the signature out (the bytes the region signs). */
+void update_encode(const struct update *u, bool with_sig, struct wr *out);
+enum reeve_err update_decode(struct update *u, struct slice leaf) REEVE_MUST_CHECK;
+/* Digest the region signs. */
+void update_sign_digest(const struct crypto_ops *c, struct hash32 *out, const struct hash32 *chain_id,
+                        struct slice unsigned_bytes);
+
+/* ---- payloads ---- */
+enum region_state { REGION_OK = 1, REGION_FROZEN = 2 };
+struct region_doc { struct pubkey key; uint8_t state; };
+
+enum authority_state { AUTH_PENDING = 1 /* request out, no chain yet */, AUTH_PREPARED, AUTH_ACTIVE, AUTH_TAINTED, AUTH_REVOKED };
+#define AUTHORITY_GENS_MAX 8
+#define AUTHORITY_CHAIN_MAX 6144
+struct authority_gen {
+    uint32_t gen;
+    uint8_t state, key_type;
+    struct hash32 spki_hash;
+    struct wall_ms not_before, not_after, created;
+    uint16_t chain_len;                /* DER certificates one after another, this authority's own first */
+    uint8_t chain[AUTHORITY_CHAIN_MAX];
+};
+struct authority_doc {
+    struct name region;                /* whose signer holds the key */
+    char subject[256];
+    uint32_t ttl_s;
+    uint8_t external;                  /* 1: signed by somebody outside (CSR out, chain in) */
+    uint8_t n;
+    struct authority_gen g[AUTHORITY_GENS_MAX];
+};
+
+enum cert_mode { CERT_PER_NODE = 1, CERT_SHARED_REGION = 2, CERT_SHARED_GLOBAL = 3 };
+enum gen_state { GEN_PREPARED = 1, GEN_ACTIVE, GEN_RETIRED, GEN_WITHDRAWN /* rolled back */, GEN_REVOKED };
+#define CERT_GENS_MAX 12
+#define OBJECT_RULES_MAX 8
+struct cert_gen {
+    uint32_t gen;
+    uint8_t state;
+    uint32_t authority_gen;
+    struct wall_ms not_before, not_after, created;
+    struct hash32 spki_hash;           /* shared modes; zero for per-node */
+};
+/* Who serves what when no rollout says otherwise: the last rule that matches, else active_gen. */
+struct gen_rule { uint32_t gen; struct predicate where; };
+struct cert_doc {
+    uint8_t mode;
+    struct name authority;
+    char subject[256];
+    uint8_t n_sans;
+    struct name san[32];
+    uint8_t key_type;
+    uint32_t validity_s, renew_before_s, overlap_s;
+    struct name strategy;              /* for automatic renewal; len 0: built-in default */
+    struct predicate where;            /* which nodes carry this certificate at all */
+    uint32_t active_gen;               /* 0: none yet */
+    uint64_t rollout_id;               /* 0: none running */
+    uint8_t n_rules;
+    struct gen_rule rule[OBJECT_RULES_MAX];
+    uint8_t n;
+    struct cert_gen g[CERT_GENS_MAX];  /* ascending gen */
+};
+/* Config key under attestation: versions are its generations. gen 0 means absent. */
+#define CONFIG_GENS_MAX 8
+struct config_gen { uint32_t gen; uint8_t state; bool absent; struct hash32 digest; /* SHA-256 of the value */ };
+struct config_doc {
+    uint32_t active_gen;
+    uint64_t rollout_id;
+    uint8_t n_rules;
+    struct gen_rule rule[OBJECT_RULES_MAX];
+    uint8_t n;
+    struct config_gen g[CONFIG_GENS_MAX];
+};
+struct class_doc { uint8_t attested; };
+struct node_doc { uint8_t revoked; };
+
+#define PAYLOAD_DECL(kind) \
+    void kind##_doc_encode(const struct kind##_doc *d, struct wr *out); \
+    enum reeve_err kind##_doc_decode(struct kind##_doc *d, struct slice in) REEVE_MUST_CHECK
+PAYLOAD_DECL(region);
+PAYLOAD_DECL(authority);
+PAYLOAD_DECL(cert);
+PAYLOAD_DECL(config);
+PAYLOAD_DECL(class);
+PAYLOAD_DECL(node);
+#undef PAYLOAD_DECL
+/* (rollout_doc_encode/decode: engine/rollout.h) */
+
+struct cert_gen *cert_gen_find(struct cert_doc *d, uint32_t gen);
+
+/*
+ * Which generation of an object a node should serve: the base by rules, then
+ * the running rollout. rollout NULL when rollout_id is 0. 0: none.
+ */
+struct node_view { struct name region; const struct labels *labels; char id_text[NODE_ID_TEXT_LEN + 1]; uint64_t cohort; };
+uint32_t cert_gen_for(const struct cert_doc *d, const struct rollout_doc *r, const struct name *object, const struct node_view *n);
+uint32_t config_gen_for(const struct config_doc *d, const struct rollout_doc *r, const struct name *object, const struct node_view *n);
+
+/* ---- headers, votes, finalizations ---- */
+struct block_header {
+    struct hash32 chain_id;
+    uint64_t epoch;
+    struct hash32 valset_hash, next_valset_hash;
+    uint64_t view, height, parent_view;
+    struct hash32 parent_hash;
+    struct wall_ms time;
+    uint64_t log_size;
+    struct hash32 log_root, state_root, payload_root;
+    uint16_t proposer;
+};
+void header_encode(const struct block_header *h, uint8_t out[ATTEST_HEADER_LEN]);
+enum reeve_err header_decode(struct block_header *h, struct slice in) REEVE_MUST_CHECK;
+void header_hash(const struct crypto_ops *c, struct hash32 *out, const struct block_header *h);
+
+enum vote_type { VOTE_PROPOSE = 1, VOTE_NOTARIZE, VOTE_NULLIFY, VOTE_FINALIZE, VOTE_HEARTBEAT };
+struct vote {
+    uint8_t type;
+    struct hash32 chain_id;
+    uint64_t epoch;
+    struct hash32 valset_hash;
+    uint64_t view, height;
+    struct hash32 block_hash;
+    uint64_t parent_view;
+    struct hash32 parent_hash;
+};
+void vote_bytes(const struct vote *v, uint8_t out[ATTEST_VOTE_LEN]);
+void vote_of_header(const struct crypto_ops *c, struct vote *v, enum vote_type type, const struct block_header *h);
+
+struct finalization {
+    struct block_header header;
+    uint64_t view;
+    uint16_t n_bits;
+    uint8_t bitmap[ATTEST_VALIDATORS_MAX / 8];
+    uint16_t n_sigs;
+    struct sig64 sig[ATTEST_VALIDATORS_MAX];
+};
+void finalization_encode(const struct finalization *f, struct wr *out);
+/* Reads one finalization from in; MALFORMED for wrong counts, set padding bits, indexes beyond n. */
+enum reeve_err finalization_decode(struct finalization *f, struct rd *in) REEVE_MUST_CHECK;
+/*
+ * Everything a verifier needs to believe a header: chain, epoch and set hash,
+ * quorum of distinct members, every signature. V_CHAIN, V_EPOCH, V_SET,
+ * V_SIGNER, V_QUORUM, V_SIGNATURE.
+ */
+enum reeve_err finalization_verify(const struct crypto_ops *c, const struct finalization *f,
+                                   const struct hash32 *chain_id, const struct valset *set,
+                                   const struct hash32 *set_hash) REEVE_MUST_CHECK;
+
+/* ---- what a verifier remembers, and bundles for agents ---- */
+struct trust {
+    struct hash32 chain_id;
+    struct valset set;
+    struct hash32 set_hash;
+    uint64_t view, height;             /* of the newest header believed; 0 at enrolment */
+    uint64_t log_size;
+    struct hash32 log_root;            /* valid when log_size > 0 */
+    struct wall_ms time;
+    uint64_t verified;                 /* finalizations verified so far */
+};
+void trust_encode(const struct trust *t, struct wr *out);
+enum reeve_err trust_decode(struct trust *t, struct slice in) REEVE_MUST_CHECK;
+
+/*
+ * Bundle: u8 1 | finalization | u8 n consistency hashes (from the log size the
+ * receiver said it has) | u16 n objects { u8 type | name | u8 present | [str32 leaf] | map proof }
+ */
+struct bundle_object { uint8_t type; struct name name; bool present; struct slice leaf; struct update update; };
+/*
+ * Verifies the whole bundle against t (map proofs included) BEFORE anything is
+ * handed out, then updates t. want_newer: refuse a height not above t's with
+ * V_HEIGHT (the same height again is otherwise accepted, an older one never).
+ * objects/cap: the caller's array; slices borrow from in.
+ */
+enum reeve_err bundle_open(const struct crypto_ops *c, struct trust *t, struct slice in, bool want_newer,
+                           struct bundle_object *objects, size_t cap, size_t *n) REEVE_MUST_CHECK;
+
+/* ---- the replicated state machine over kv (prefix 'A'); host: one write transaction per block ---- */
+struct attest { struct kv *kv; const struct crypto_ops *c; };
+struct attest_head {                   /* where the chain stands in this kv */
+    struct hash32 chain_id;
+    struct block_header header;        /* height 0: genesis, hash of it is the chain id */
+    struct hash32 header_hash;
+    uint64_t height, log_size;
+    struct hash32 log_root, state_root;
+    struct hash32 set_hash;
+};
+/* Writes the initial state; DUPLICATE_OBJECT when one is there already. */
+enum reeve_err attest_init(struct attest *a, struct slice genesis_doc) REEVE_MUST_CHECK;
+enum reeve_err attest_head(struct attest *a, struct attest_head *out) REEVE_MUST_CHECK;
+enum reeve_err attest_genesis(struct attest *a, struct slice *doc) REEVE_MUST_CHECK;
+enum reeve_err attest_valset(struct attest *a, struct valset *set, struct slice *doc) REEVE_MUST_CHECK;
+
+/* One object as it stands. NOT_FOUND if it never was; deleted ones have op 2 in their leaf. */
+struct attest_object {
+    uint64_t version, leaf_index, height;
+    struct hash32 leaf_hash;
+    struct wall_ms time, aux_time;     /* header times: of this version; of the wave's opening (rollouts) */
+    struct slice leaf;                 /* borrowed per kv rule K2 */
+    struct update update;
+};
+enum reeve_err attest_get(struct attest *a, enum attest_type type, const struct name *name, struct attest_object *out) REEVE_MUST_CHECK;
+/* Iterates objects of one type by name; deleted ones included. after->len 0: from the start. */
+enum reeve_err attest_next(struct attest *a, enum attest_type type, struct name *after, struct attest_object *out) REEVE_MUST_CHECK;
+enum reeve_err attest_leaf(struct attest *a, uint64_t index, struct slice *leaf, uint64_t *height) REEVE_MUST_CHECK;
+/* Stored block at a height: header, finalization (finalization | u16 n | str32 leaves). */
+enum reeve_err attest_block(struct attest *a, uint64_t height, struct slice *block) REEVE_MUST_CHECK;
+
+/*
+ * Would this list of updates be valid on top of the parent state at that
+ * header time? All or nothing; the report names the first that is not.
+ * V_UPDATE, ROLLOUT_RUNNING, CONFLICT (stale version) ...
+ */
+enum reeve_err attest_check(struct attest *a, const struct slice *leaves, size_t n, struct wall_ms time,
+                            struct report *rep) REEVE_MUST_CHECK;
+/* Applies checked leaves inside the transaction and fills the header of the new block (view, proposer, time given). */
+enum reeve_err attest_propose(struct attest *a, const struct slice *leaves, size_t n, struct block_header *h) REEVE_MUST_CHECK;
+/*
+ * Follower's path: a block (as attest_block gives it) is verified against the
+ * set, checked, applied, its roots recomputed and compared. CORRUPT/V_* on any
+ * difference: abort the transaction.
+ */
+enum reeve_err attest_apply(struct attest *a, struct slice block, struct report *rep) REEVE_MUST_CHECK;
+/* After attest_propose: stores the finalization so that attest_block and bundles can serve it. */
+enum reeve_err attest_finalize(struct attest *a, const struct finalization *f, const struct slice *leaves, size_t n) REEVE_MUST_CHECK;
+void block_encode(const struct finalization *f, const struct slice *leaves, size_t n, struct wr *out);
+enum reeve_err block_decode(struct finalization *f, struct slice *leaves, size_t cap, size_t *n, struct slice in) REEVE_MUST_CHECK;
+
+struct object_key { uint8_t type; struct name name; };
+/* A bundle of the newest state for a receiver that knows the log up to from_size (0: nothing). */
+enum reeve_err attest_bundle(struct attest *a, uint64_t from_size, const struct object_key *keys, size_t n,
+                             struct wr *out) REEVE_MUST_CHECK;
+
+#endif

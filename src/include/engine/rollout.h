@@ -1,0 +1,229 @@
+/*
+ * rollout.h - staged introduction of a change: spec, plan, decision
+ *
+ * Three forms of one thing:
+ *   spec      what an operator asked for (shares, counts, bakes, gates), also
+ *             the stored form of a strategy;
+ *   doc       the plan in absolute numbers plus its progress: the payload of an
+ *             attested ROLLOUT object;
+ *   decision  what the engine says should happen next, given time and counts.
+ * The engine decides nothing in secret: validators recompute every decision
+ * from the doc, header times and region-signed counts (rollout_check_step).
+ *
+ * Cohort: the first 53 bits of SHA-256(object name || 00 || node id text), an
+ * integer below 2^53, nested and stable. A node is in wave w iff it satisfies
+ * the predicate and cohort < bound[its region][w]; bounds never decrease in w.
+ *
+ * Invariants
+ *  R1 bounds are non-decreasing over waves and <= 2^53; the last wave of a plan to 100% has 2^53.
+ *  R2 wave (count of opened waves) never decreases; it grows by one at a time unless promoted.
+ *  R3 no wave opens before its predecessor's bake time has passed by header time
+ *     (lengthened by twice the validators' max skew), except by promotion.
+ *  R4 terminal states never change.
+ *  R5 a gate with fewer than min(sample, counted nodes of the opened waves) answers never fires.
+ *  R6 nodes with ordinal >= ordinal_max of their region take part but are not counted.
+ */
+#ifndef REEVE_ENGINE_ROLLOUT_H
+#define REEVE_ENGINE_ROLLOUT_H
+
+#include "common/buf.h"
+#include "common/crypto_ops.h"
+
+#define ROLLOUT_WAVES_MAX    16
+#define ROLLOUT_TARGETS_MAX  8
+#define ROLLOUT_REGIONS_MAX  16
+#define ROLLOUT_GATES_MAX    8
+#define ROLLOUT_TERMS_MAX    4
+#define ROLLOUT_PRED_MAX     1024
+#define ROLLOUT_LABELS_MAX   16
+#define COHORT_END           (UINT64_C(1) << 53)
+#define PPM                  1000000u
+
+uint64_t rollout_cohort(const struct crypto_ops *c, struct slice object, struct slice node_id_text);
+
+/* ---- attributes of a node that predicates may read ---- */
+struct label { struct name key, value; };
+struct labels { uint8_t n; struct label l[ROLLOUT_LABELS_MAX]; };
+
+/*
+ * Canonical predicate: postfix byte code, at most ROLLOUT_PRED_MAX bytes and a
+ * stack of 16; empty means true. Three-valued logic, only TRUE selects.
+ *   01 push constant: u8 len + bytes     02 push region      03 push label: u8 len + key
+ *   04 push NULL   05 push node id
+ *   10 = 11 <> 12 < 13 <= 14 > 15 >= 16 LIKE (byte-wise on text)   18 IS NULL
+ *   19 IN: u8 count, that many constants were pushed after the operand
+ *   20 AND 21 OR 22 NOT
+ */
+struct predicate { uint16_t len; uint8_t code[ROLLOUT_PRED_MAX]; };
+/* MALFORMED unless the code leaves exactly one truth value on the stack. */
+enum reeve_err predicate_check(const struct predicate *p) REEVE_MUST_CHECK;
+bool predicate_holds(const struct predicate *p, const struct name *region, const struct labels *labels,
+                     struct slice node_id_text);
+/* SQL text of a checked predicate. */
+void predicate_describe(const struct predicate *p, struct wr *out);
+/* Builders used by the commands: append one operation; sticky failure through *bad. */
+void predicate_push_const(struct predicate *p, struct slice text, bool *bad);
+void predicate_push_label(struct predicate *p, struct slice key, bool *bad);
+void predicate_op(struct predicate *p, uint8_t op, bool *bad);
+void predicate_in(struct predicate *p, uint8_t count, bool *bad);
+
+/* ---- gates: an OR of gates, each an AND of at most ROLLOUT_TERMS_MAX terms ---- */
+enum gate_action { GATE_ROLLBACK = 1, GATE_PAUSE = 2 };
+enum gate_var { GATE_FAILED = 1, GATE_SILENT, GATE_REJECTED, GATE_HANDSHAKE_FAIL,
+                GATE_P50_MS, GATE_P95_MS, GATE_P99_MS };
+enum gate_cmp { GATE_GT = 1, GATE_GE, GATE_LT, GATE_LE };
+enum gate_unit { GATE_COUNT = 1, GATE_SHARE_PPM, GATE_MS };
+struct gate_term { uint8_t var, cmp, unit; bool delta; /* against the control group */ uint32_t value; };
+struct gate { uint8_t action; uint8_t n_terms; struct gate_term term[ROLLOUT_TERMS_MAX]; uint32_t sample; };
+
+/* ---- spec ---- */
+enum share_kind { SHARE_PPM = 1, SHARE_NODES = 2 };
+struct wave_spec { uint8_t kind; uint32_t amount; uint32_t bake_ms; bool bake_given; };
+struct rollout_spec {
+    uint8_t n_waves;                    /* 0 with immediate */
+    struct wave_spec wave[ROLLOUT_WAVES_MAX];
+    bool immediate, manual, by_region;
+    uint8_t n_regions;                  /* BY REGION (...), in that order */
+    struct name region[ROLLOUT_REGIONS_MAX];
+    struct predicate where;
+    uint8_t n_gates;
+    struct gate gate[ROLLOUT_GATES_MAX];
+    uint32_t rate_per_min;              /* 0: unlimited */
+    uint32_t overlap_s, valid_for_s, deadline_s;    /* 0: not given */
+    uint8_t approvals;
+    struct name window, strategy;       /* len 0: none */
+};
+void rollout_spec_encode(const struct rollout_spec *s, struct wr *out);
+enum reeve_err rollout_spec_decode(struct rollout_spec *s, struct slice in) REEVE_MUST_CHECK;
+/* The clause text that would produce it, as SHOW STRATEGY prints it. */
+void rollout_spec_describe(const struct rollout_spec *s, struct wr *out);
+/* Fills what was left out: base (a strategy) under s, then the built-in defaults. */
+void rollout_spec_default(struct rollout_spec *s, const struct rollout_spec *base);
+/* INVALID_VALUE with a report: shares that shrink, over 100%, a canary of 0 ... */
+enum reeve_err rollout_spec_check(const struct rollout_spec *s, struct report *rep) REEVE_MUST_CHECK;
+
+/* ---- doc ---- */
+enum rollout_kind { ROLLOUT_CERT = 1, ROLLOUT_CONFIG = 2, ROLLOUT_ROLLBACK = 3 };
+enum rollout_state {
+    RS_PLANNED = 1, RS_AWAITING_APPROVAL, RS_WAITING_WINDOW, RS_RUNNING, RS_BAKING, RS_PAUSED, RS_PROMOTING,
+    RS_ROLLING_BACK, RS_ROLLED_BACK, RS_ROLLBACK_FAILED, RS_CANCELED, RS_SUCCEEDED, RS_EXPIRED
+};
+const char *rollout_state_name(enum rollout_state s);
+bool rollout_state_parse(enum rollout_state *out, struct slice text);
+bool rollout_state_terminal(enum rollout_state s);
+const char *rollout_kind_name(enum rollout_kind k);
+
+struct rollout_target { uint8_t type; /* enum attest_type */ struct name name; uint32_t from_gen, to_gen; };
+struct rollout_wave { uint32_t share_ppm; /* 0 where asked by count */ uint32_t bake_ms; };
+struct rollout_region {
+    struct name name;
+    uint32_t ordinal_max;                       /* first ordinal not counted */
+    uint64_t bound[ROLLOUT_WAVES_MAX];
+    uint32_t nodes[ROLLOUT_WAVES_MAX];          /* counted nodes in wave w alone */
+};
+/* Counts over counted nodes of one region; the region signs them with the update that carries them. */
+struct rollout_counts {
+    uint32_t nodes, told, done, failed, rejected, silent, reverted;
+    uint32_t p50_ms, p95_ms, p99_ms;
+    uint32_t control_nodes, control_failed;     /* nodes outside the opened waves that report trouble */
+};
+struct rollout_doc {
+    /* plan: fixed at version 1 */
+    uint64_t id;
+    uint8_t kind;
+    uint8_t n_targets;
+    struct rollout_target target[ROLLOUT_TARGETS_MAX];
+    struct predicate where;
+    uint8_t n_waves;
+    struct rollout_wave wave[ROLLOUT_WAVES_MAX];
+    uint8_t n_regions;
+    struct rollout_region region[ROLLOUT_REGIONS_MAX];
+    uint8_t n_gates;
+    struct gate gate[ROLLOUT_GATES_MAX];
+    uint32_t rate_per_min;
+    uint32_t prepare_ms;                        /* spread of the prepare phase before wave 1 */
+    uint32_t deadline_s, overlap_s;
+    bool manual;
+    uint8_t approvals;
+    struct name window, strategy, submitted_by;
+    /* progress: changes with each version */
+    uint8_t state;
+    uint8_t opened;                             /* waves opened so far */
+    bool promoted;                              /* this step was an operator's promotion */
+    struct rollout_counts counts;               /* evidence for this step */
+    uint8_t fired_gate;                         /* 1-based index of the gate that fired, 0 none */
+    char why[256];                              /* verdict or reason, UTF-8 */
+};
+void rollout_doc_encode(const struct rollout_doc *d, struct wr *out);
+enum reeve_err rollout_doc_decode(struct rollout_doc *d, struct slice in) REEVE_MUST_CHECK;
+/* Structure and R1; both planner and validators call it. */
+enum reeve_err rollout_doc_check(const struct rollout_doc *d, struct report *rep) REEVE_MUST_CHECK;
+
+/* Wave (1-based) a node belongs to by the plan, 0 if none (predicate, region). */
+uint8_t rollout_wave_of(const struct rollout_doc *d, const struct name *region, const struct labels *labels,
+                        struct slice node_id_text, uint64_t cohort);
+/* May the node have to_gen now? (a finalized, opened wave contains it and the rollout is not going back) */
+bool rollout_includes(const struct rollout_doc *d, const struct name *region, const struct labels *labels,
+                      struct slice node_id_text, uint64_t cohort);
+
+/* ---- planning ---- */
+/*
+ * The planner reads the fleet twice through a callback that calls visit() for
+ * every node (ordinal order). Region bounds for "n NODES" waves are exact order
+ * statistics of the cohorts of matching nodes.
+ */
+struct plan_node { uint32_t ordinal; struct name region; const struct labels *labels; char id_text[NODE_ID_TEXT_LEN + 1]; };
+struct plan_source {
+    enum reeve_err (*each)(void *h, void (*visit)(void *arg, const struct plan_node *n), void *arg);
+    void *h;
+    /* scratch for cohorts, owned by the caller: room for this many uint64_t */
+    uint64_t *scratch;
+    size_t scratch_n;
+};
+struct plan_region_info { struct name name; uint32_t ordinal_max; bool frozen; };
+/*
+ * Fills d's plan fields from a checked, defaulted spec. object is the first
+ * target's name (it seeds the cohorts). NOMEM when scratch is too small,
+ * INVALID_VALUE with a report when nothing matches or a region is unknown.
+ */
+enum reeve_err rollout_plan(const struct crypto_ops *c, struct rollout_doc *d, const struct rollout_spec *s,
+                            struct slice object, const struct plan_region_info *regions, size_t n_regions,
+                            struct plan_source *src, struct report *rep) REEVE_MUST_CHECK;
+
+/* ---- deciding ---- */
+struct rollout_view {
+    struct wall_ms now;
+    struct wall_ms state_since;         /* header time of the update that set state/opened */
+    struct wall_ms wave_since;          /* header time at which the newest wave was opened */
+    struct wall_ms created;
+    uint32_t max_skew_ms;
+    uint32_t report_timeout_ms;         /* a told node without an answer is silent after this */
+    bool window_open;
+    struct rollout_counts opened;       /* all opened waves together, this region */
+    struct rollout_counts newest;       /* the newest wave alone */
+    uint32_t still_new;                 /* counted live nodes that still serve to_gen (for rolling_back) */
+};
+enum rollout_act { RA_NONE = 0, RA_UPDATE };
+struct rollout_decision {
+    uint8_t act;
+    uint8_t state, opened, fired_gate;  /* the next progress, when act is RA_UPDATE */
+    char why[256];
+    struct wall_ms wake;                /* when to ask again if nothing happens before */
+};
+/* Pure: the same doc and view give the same decision. */
+void rollout_step(const struct rollout_doc *d, const struct rollout_view *v, struct rollout_decision *out);
+/*
+ * Is next a lawful successor of prev, at header time now? Used by validators:
+ * plan unchanged, state machine edge, R2-R5, gates recomputed from next->counts.
+ */
+enum reeve_err rollout_check_step(const struct rollout_doc *prev, const struct rollout_doc *next,
+                                  struct wall_ms wave_since, struct wall_ms now, uint32_t max_skew_ms,
+                                  struct report *rep) REEVE_MUST_CHECK;
+/* Operators' verbs as a next doc: "pause", "resume", "cancel", "promote", "rollback". */
+enum rollout_verb { RV_PAUSE = 1, RV_RESUME, RV_CANCEL, RV_PROMOTE, RV_ROLLBACK };
+enum reeve_err rollout_verb_apply(const struct rollout_doc *prev, enum rollout_verb v, uint8_t to_wave,
+                                  struct rollout_doc *next, struct report *rep) REEVE_MUST_CHECK;
+/* Is the gate fired by these counts (R5 included)? why gets the verdict in words. */
+bool rollout_gate_fires(const struct gate *g, const struct rollout_counts *c, char why[256]);
+
+#endif
