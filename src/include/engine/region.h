@@ -71,11 +71,11 @@ struct config_row {
     struct name updated_by;
     struct wall_ms updated;
 };
-#define ROLE_LOGIN       0x01
-#define ROLE_SUPERUSER   0x02
-#define ROLE_CREATEROLE  0x04
-#define ROLE_PREDEFINED  0x08
-#define ROLE_INHERIT     0x10
+#define ROLE_ATTR_LOGIN       0x01
+#define ROLE_ATTR_SUPERUSER   0x02
+#define ROLE_ATTR_CREATEROLE  0x04
+#define ROLE_ATTR_PREDEFINED  0x08
+#define ROLE_ATTR_INHERIT     0x10
 struct role_row {
     uint32_t attrs;
     char verifier[256];                 /* SCRAM-SHA-256$...; empty: no password */
