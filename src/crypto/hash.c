@@ -4,9 +4,25 @@
 #include <openssl/evp.h>
 #include <sodium.h>
 
+/*
+ * The base point plus the point of order two: a point of mixed order, which
+ * libsodium before the repair of CVE-2025-69277 took for a good one. With such
+ * a library the strict rule of sign.h would not hold, so nothing starts.
+ */
+static bool strict_points(void)
+{
+    uint8_t mixed[32];
+    memset(mixed, 0x99, sizeof mixed);
+    mixed[0] = 0x95;
+    return crypto_core_ed25519_is_valid_point(mixed) == 0;
+}
+
 enum reeve_err crypto_init(void)
 {
-    return sodium_init() < 0 ? REEVE_E_BUG : REEVE_OK;
+    /* One configuration everywhere: the machine's openssl.cnf must not decide what we accept. */
+    if (OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, NULL) != 1 || sodium_init() < 0)
+        return REEVE_E_BUG;
+    return strict_points() ? REEVE_OK : REEVE_E_UNSUPPORTED;
 }
 
 void sha256(struct hash32 *out, struct slice data)

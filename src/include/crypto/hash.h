@@ -8,7 +8,10 @@
 #include "common/types.h"
 #include "common/err.h"
 
-/* Must run once in every process before any other crypto call. */
+/*
+ * Must run once in every process before any other crypto call. UNSUPPORTED:
+ * this libsodium accepts points of mixed order, so signatures could not be judged.
+ */
 enum reeve_err crypto_init(void) REEVE_MUST_CHECK;
 
 void sha256(struct hash32 *out, struct slice data);

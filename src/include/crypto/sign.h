@@ -26,7 +26,8 @@ bool sign_verify(const struct sig64 *sig, struct slice msg, const struct pubkey 
 struct seal_key { uint8_t b[32]; };
 void seal_keygen(struct seal_key *out, struct pubkey *pub);
 void seal_key_public(struct pubkey *out, const struct seal_key *key);
-void seal_box(uint8_t *out, struct slice plain, const struct pubkey *to);
+/* V_KEY when the recipient's key is of small order; out is zeroed then. */
+enum reeve_err seal_box(uint8_t *out, struct slice plain, const struct pubkey *to) REEVE_MUST_CHECK;
 /* V_KEY when it does not open. out has sealed.len - SEAL_OVERHEAD bytes. */
 enum reeve_err seal_open(uint8_t *out, struct slice sealed, const struct seal_key *key) REEVE_MUST_CHECK;
 

@@ -5,6 +5,16 @@
  * connection. Calls return TLS_OK (bytes in *n), TLS_WANT_READ,
  * TLS_WANT_WRITE, TLS_EOF or TLS_FAIL (reason by tls_error).
  * RELEASE_BUFFERS is on; one ticket per connection on agent contexts.
+ *
+ * Invariants
+ *  T1 After TLS_FAIL or TLS_EOF nothing more is read or written.
+ *  T2 A write that answered WANT_* is repeated with the same bytes (they may
+ *     have moved, and more may follow them).
+ *  T3 TLS_EOF does not tell close_notify from a cut connection: what we carry
+ *     is framed, a missing end shows there.
+ *  T4 Where an ALPN name is required (server) or offered (our client) a
+ *     handshake without it fails.
+ * The process ignores SIGPIPE; TCP_NODELAY and closing fd are the caller's.
  */
 #ifndef REEVE_CRYPTO_TLS_H
 #define REEVE_CRYPTO_TLS_H
@@ -23,10 +33,17 @@ struct tls_config {
     /* 80 bytes shared by every worker of a region (16 name, 32 AES, 32 HMAC); NULL: no tickets. */
     const uint8_t *ticket_key;
 };
+#define TLS_TICKET_KEY_LEN 80
+
 enum reeve_err tls_ctx_server(struct tls_ctx **out, const struct tls_config *c, struct report *rep) REEVE_MUST_CHECK;
 /* Agents authenticate the gateway by the region key, so the client does not check the chain. */
 enum reeve_err tls_ctx_client(struct tls_ctx **out, const char *alpn, struct report *rep) REEVE_MUST_CHECK;
 void tls_ctx_free(struct tls_ctx *c);
+/*
+ * Changes the ticket key: new tickets are made with it, tickets under the one
+ * before are still taken. No effect on a context made without a key.
+ */
+void tls_ctx_ticket_key(struct tls_ctx *c, const uint8_t key[TLS_TICKET_KEY_LEN]);
 /* tls-server-end-point data (RFC 5929) of the server certificate; len 0 when undefined (Ed25519). */
 size_t tls_ctx_end_point(const struct tls_ctx *c, uint8_t out[64]);
 
@@ -42,9 +59,14 @@ const char *tls_version(const struct tls *t);
 const char *tls_cipher(const struct tls *t);
 /* Negotiated ALPN, empty when none. */
 struct slice tls_alpn(const struct tls *t);
+/* The peer's certificate (DER) appended; NOT_FOUND when it sent none. */
+enum reeve_err tls_peer_cert(const struct tls *t, struct wr *der) REEVE_MUST_CHECK;
 /* RFC 8446 7.5 / RFC 5705 exporter, 32 bytes, no context. */
 enum reeve_err tls_exporter(const struct tls *t, const char *label, uint8_t out[32]) REEVE_MUST_CHECK;
-/* Client session resumption: serialised session to keep, and to offer on the next connect. */
+/*
+ * Client session resumption: the serialised session to keep (a secret; NOT_FOUND
+ * until a ticket was read), and to offer before the handshake of the next connect.
+ */
 enum reeve_err tls_session_get(struct tls *t, struct wr *out) REEVE_MUST_CHECK;
 enum reeve_err tls_session_set(struct tls *t, struct slice session) REEVE_MUST_CHECK;
 /* Reason of the last failure on this connection, borrowed until the next call. */

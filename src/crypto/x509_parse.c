@@ -1,0 +1,98 @@
+/* x509_parse.c - what a certificate somebody hands us says. */
+#include "crypto/x509_int.h"
+#include "crypto/hash.h"
+
+#include <openssl/x509v3.h>
+
+/* Encoding it again must give the same bytes: no trailing data, one form per certificate. */
+static bool canonical(X509 *c, struct slice der)
+{
+    unsigned char *again = NULL;
+    int len = i2d_X509(c, &again);
+    bool same = len > 0 && slice_eq(der, slice_of(again, (size_t) len));
+    OPENSSL_free(again);
+    return same;
+}
+
+enum reeve_err x509_decode(X509 **out, struct slice der)
+{
+    const unsigned char *p = der.p;
+    *out = NULL;
+    if (der.len == 0 || der.len > X509_DER_MAX)
+        return REEVE_E_MALFORMED;
+    X509 *c = d2i_X509(NULL, &p, (long) der.len);
+    if (c == NULL)
+        return REEVE_E_MALFORMED;
+    if (!canonical(c, der)) {
+        X509_free(c);
+        return REEVE_E_MALFORMED;
+    }
+    *out = c;
+    return REEVE_OK;
+}
+
+static bool time_of(struct wall_ms *out, const ASN1_TIME *t)
+{
+    struct tm tm;
+    if (t == NULL || ASN1_TIME_to_tm(t, &tm) != 1)
+        return false;
+    out->ms = (int64_t) timegm(&tm) * 1000;
+    return true;
+}
+
+static bool serial_of(struct x509_info *out, const X509 *c)
+{
+    const ASN1_INTEGER *n = X509_get0_serialNumber(c);
+    int len = ASN1_STRING_length(n);
+    if (ASN1_STRING_type(n) != V_ASN1_INTEGER || len < 1 || (size_t) len > sizeof out->serial)
+        return false;       /* negative (V_ASN1_NEG_INTEGER) or longer than RFC 5280 allows */
+    memcpy(out->serial, ASN1_STRING_get0_data(n), (size_t) len);
+    out->serial_len = (size_t) len;
+    return true;
+}
+
+static bool key_of(struct x509_info *out, X509 *c)
+{
+    unsigned char *spki = NULL;
+    int len = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(c), &spki);
+    if (len <= 0 || X509_get0_pubkey(c) == NULL) {
+        OPENSSL_free(spki);
+        return false;
+    }
+    out->key_type = spki_type(slice_of(spki, (size_t) len));
+    sha256(&out->spki_hash, slice_of(spki, (size_t) len));
+    OPENSSL_free(spki);
+    return true;
+}
+
+enum reeve_err x509_parse(struct x509_info *out, struct slice der)
+{
+    enum reeve_err err;
+    X509 *c = NULL;
+    memset(out, 0, sizeof *out);
+    TRY(x509_decode(&c, der));
+    if (!time_of(&out->not_before, X509_get0_notBefore(c)) || !time_of(&out->not_after, X509_get0_notAfter(c))
+        || !serial_of(out, c) || !key_of(out, c))
+        TRY(REEVE_E_MALFORMED);
+    TRY(x509_name_text(out->subject, sizeof out->subject, X509_get_subject_name(c)));
+    TRY(x509_name_text(out->issuer, sizeof out->issuer, X509_get_issuer_name(c)));
+    /* 1 is basicConstraints CA:TRUE; the older ways to be an authority do not count */
+    out->is_ca = X509_check_ca(c) == 1;
+    if ((X509_get_extension_flags(c) & EXFLAG_INVALID) != 0)
+        TRY(REEVE_E_MALFORMED);
+    sha256(&out->fingerprint, der);
+out:
+    X509_free(c);
+    return err;
+}
+
+enum reeve_err x509_key_matches(struct slice der, const struct xkey *key)
+{
+    X509 *c;
+    enum reeve_err err = x509_decode(&c, der);
+    if (err != REEVE_OK)
+        return err;
+    err = X509_check_private_key(c, key->pkey) == 1 ? REEVE_OK : REEVE_E_V_KEY;
+    X509_free(c);
+    return err;
+}

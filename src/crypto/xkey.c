@@ -1,0 +1,241 @@
+/* xkey.c - private keys of the two kinds, and the only SPKI encodings we take. */
+#include "crypto/x509_int.h"
+#include "crypto/hash.h"
+#include "crypto/sign.h"
+#include "common/text.h"
+
+#include <openssl/ec.h>
+#include <stdlib.h>
+#include <strings.h>
+
+/*
+ * Both SubjectPublicKeyInfo forms have a fixed length, so everything before
+ * the key bytes is a constant. Comparing it refuses explicit curve
+ * parameters, compressed points and long-form lengths without parsing.
+ */
+static const uint8_t p256_prefix[27] = {
+    0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08,
+    0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00, 0x04
+};
+static const uint8_t ed25519_prefix[12] = {
+    0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00
+};
+
+const char *key_type_name(enum key_type t)
+{
+    return t == KEY_ECDSA_P256 ? "ecdsa-p256" : t == KEY_ED25519 ? "ed25519" : "other";
+}
+
+bool key_type_parse(enum key_type *out, struct slice text)
+{
+    static const struct { const char *name; enum key_type type; } names[] = {
+        { "ecdsa-p256", KEY_ECDSA_P256 }, { "ecdsa", KEY_ECDSA_P256 }, { "p256", KEY_ECDSA_P256 },
+        { "ed25519", KEY_ED25519 },
+    };
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (strlen(names[i].name) == text.len && strncasecmp(names[i].name, (const char *) text.p, text.len) == 0) {
+            *out = names[i].type;
+            return true;
+        }
+    }
+    return false;
+}
+
+enum key_type spki_type(struct slice s)
+{
+    if (s.len == sizeof p256_prefix + 64 && memcmp(s.p, p256_prefix, sizeof p256_prefix) == 0)
+        return KEY_ECDSA_P256;
+    if (s.len == sizeof ed25519_prefix + 32 && memcmp(s.p, ed25519_prefix, sizeof ed25519_prefix) == 0)
+        return KEY_ED25519;
+    return KEY_OTHER;
+}
+
+enum reeve_err spki_decode(EVP_PKEY **out, enum key_type *type, struct slice spki)
+{
+    *out = NULL;
+    *type = spki_type(spki);
+    if (*type == KEY_OTHER)
+        return REEVE_E_MALFORMED;
+    if (*type == KEY_ED25519) {
+        struct pubkey pub;
+        memcpy(pub.b, spki.p + sizeof ed25519_prefix, sizeof pub.b);
+        if (!sign_pubkey_ok(&pub))
+            return REEVE_E_MALFORMED;
+    }
+    const unsigned char *p = spki.p;
+    *out = d2i_PUBKEY(NULL, &p, (long) spki.len);
+    return *out != NULL ? REEVE_OK : REEVE_E_MALFORMED;
+}
+
+const EVP_MD *xkey_digest(enum key_type t)
+{
+    return t == KEY_ECDSA_P256 ? EVP_sha256() : NULL;
+}
+
+bool sig_nid_ok(int nid, enum key_type t)
+{
+    if (t == KEY_ED25519)
+        return nid == NID_ED25519;
+    return nid == NID_ecdsa_with_SHA256 || nid == NID_ecdsa_with_SHA384 || nid == NID_ecdsa_with_SHA512;
+}
+
+/* Takes ownership of pkey in every case. */
+static enum reeve_err xkey_wrap(struct xkey **out, EVP_PKEY *pkey)
+{
+    enum reeve_err err;
+    struct wr spki = wr_heap(X509_DER_MAX);
+    struct xkey k = { pkey, KEY_OTHER };
+    struct xkey *heap = NULL;
+
+    TRY(xkey_spki(&k, &spki));
+    k.type = spki_type(wr_slice(&spki));
+    if (k.type == KEY_OTHER)
+        TRY(REEVE_E_MALFORMED);
+    heap = malloc(sizeof *heap);
+    if (heap == NULL)
+        TRY(REEVE_E_NOMEM);
+    *heap = k;
+    *out = heap;
+out:
+    if (err != REEVE_OK)
+        EVP_PKEY_free(pkey);
+    wr_free(&spki);
+    return err;
+}
+
+enum reeve_err xkey_generate(struct xkey **out, enum key_type type)
+{
+    EVP_PKEY *pkey = NULL;
+    *out = NULL;
+    if (type == KEY_ECDSA_P256)
+        pkey = EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-256");
+    else if (type == KEY_ED25519)
+        pkey = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
+    else
+        return REEVE_E_INVALID_VALUE;
+    return pkey != NULL ? xkey_wrap(out, pkey) : REEVE_E_NOMEM;
+}
+
+void xkey_free(struct xkey *k)
+{
+    if (k == NULL)
+        return;
+    EVP_PKEY_free(k->pkey);     /* OpenSSL clears private key memory */
+    secret_wipe(k, sizeof *k);
+    free(k);
+}
+
+enum key_type xkey_type(const struct xkey *k)
+{
+    return k->type;
+}
+
+/* PKCS#8 DER in *der, to be freed with OPENSSL_clear_free(*der, returned length); 0 on failure. */
+static size_t pkcs8(const struct xkey *k, unsigned char **der)
+{
+    *der = NULL;
+    PKCS8_PRIV_KEY_INFO *p8 = EVP_PKEY2PKCS8(k->pkey);
+    if (p8 == NULL)
+        return 0;
+    int len = i2d_PKCS8_PRIV_KEY_INFO(p8, der);
+    PKCS8_PRIV_KEY_INFO_free(p8);
+    return len > 0 ? (size_t) len : 0;
+}
+
+enum reeve_err xkey_to_der(const struct xkey *k, struct wr *out)
+{
+    unsigned char *der;
+    size_t len = pkcs8(k, &der);
+    if (len == 0)
+        return REEVE_E_NOMEM;
+    wr_bytes(out, der, len);
+    OPENSSL_clear_free(der, len);
+    return out->bad ? REEVE_E_NOMEM : REEVE_OK;
+}
+
+enum reeve_err xkey_to_pem(const struct xkey *k, struct wr *out)
+{
+    unsigned char *der;
+    size_t len = pkcs8(k, &der);
+    if (len == 0)
+        return REEVE_E_NOMEM;
+    enum reeve_err err = pem_write(out, "PRIVATE KEY", slice_of(der, len));
+    OPENSSL_clear_free(der, len);
+    return err;
+}
+
+static enum reeve_err from_pkcs8(struct xkey **out, struct slice der)
+{
+    const unsigned char *p = der.p;
+    PKCS8_PRIV_KEY_INFO *p8 = d2i_PKCS8_PRIV_KEY_INFO(NULL, &p, (long) der.len);
+    if (p8 == NULL)
+        return REEVE_E_MALFORMED;
+    EVP_PKEY *pkey = p == der.p + der.len ? EVP_PKCS82PKEY(p8) : NULL;
+    PKCS8_PRIV_KEY_INFO_free(p8);
+    return pkey != NULL ? xkey_wrap(out, pkey) : REEVE_E_MALFORMED;
+}
+
+/* RFC 5915, what older tools write as EC PRIVATE KEY. */
+static enum reeve_err from_sec1(struct xkey **out, struct slice der)
+{
+    const unsigned char *p = der.p;
+    EVP_PKEY *pkey = d2i_PrivateKey(EVP_PKEY_EC, NULL, &p, (long) der.len);
+    if (pkey != NULL && p != der.p + der.len) {
+        EVP_PKEY_free(pkey);
+        pkey = NULL;
+    }
+    return pkey != NULL ? xkey_wrap(out, pkey) : REEVE_E_MALFORMED;
+}
+
+/* A file may claim a public half that is not the private key's: then it is not a key. */
+static enum reeve_err checked(struct xkey **out, enum reeve_err err)
+{
+    if (err != REEVE_OK)
+        return err;
+    EVP_PKEY_CTX *c = EVP_PKEY_CTX_new((*out)->pkey, NULL);
+    int ok = c == NULL ? 0 : (*out)->type == KEY_ED25519 ? 1 : EVP_PKEY_check(c);
+    EVP_PKEY_CTX_free(c);
+    if (ok == 1)
+        return REEVE_OK;
+    xkey_free(*out);
+    *out = NULL;
+    return REEVE_E_MALFORMED;
+}
+
+enum reeve_err xkey_from_der(struct xkey **out, struct slice der)
+{
+    *out = NULL;
+    if (der.len == 0 || der.len > X509_DER_MAX)
+        return REEVE_E_MALFORMED;
+    return checked(out, from_pkcs8(out, der));
+}
+
+enum reeve_err xkey_from_pem(struct xkey **out, struct slice pem)
+{
+    uint8_t mem[X509_DER_MAX];
+    struct wr der = wr_fixed(mem, sizeof mem);
+    struct slice rest = pem;
+    *out = NULL;
+    enum reeve_err err = pem_read(&rest, "PRIVATE KEY", &der);
+    if (err == REEVE_OK) {
+        err = checked(out, from_pkcs8(out, wr_slice(&der)));
+    } else if (err == REEVE_E_NOT_FOUND) {
+        rest = pem;
+        wr_reset(&der);
+        if (pem_read(&rest, "EC PRIVATE KEY", &der) == REEVE_OK)
+            err = checked(out, from_sec1(out, wr_slice(&der)));
+    }
+    secret_wipe(mem, sizeof mem);
+    return err == REEVE_E_NOT_FOUND ? REEVE_E_MALFORMED : err;
+}
+
+enum reeve_err xkey_spki(const struct xkey *k, struct wr *out)
+{
+    unsigned char *der = NULL;
+    int len = i2d_PUBKEY(k->pkey, &der);
+    if (len <= 0)
+        return REEVE_E_MALFORMED;
+    wr_bytes(out, der, (size_t) len);
+    OPENSSL_free(der);
+    return out->bad ? REEVE_E_NOMEM : REEVE_OK;
+}
