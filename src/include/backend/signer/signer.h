@@ -1,0 +1,28 @@
+/*
+ * signer.h - the process that holds every long-lived private key
+ *
+ * DIR/keys (0700) belongs to it alone. It answers the fixed requests of
+ * msglist.h and nothing else; src/backend/signer/README.md says what each
+ * request must prove before a key is touched.
+ */
+#ifndef REEVE_BACKEND_SIGNER_H
+#define REEVE_BACKEND_SIGNER_H
+
+#include "common/buf.h"
+
+struct child;
+
+/* Runs until the postmaster says stop; the exit status. */
+int signer_main(struct child *c);
+
+/*
+ * First of the three steps that make a data directory (signer, validator,
+ * ring). Makes DIR/keys with every key, the empty last-sign state and the
+ * pinned trust; genesis gets the document of a new chain with a validator set
+ * of one, whose only member is this server, and of which the region's key is
+ * part. DIR must exist; LOCKED when DIR/keys is there already.
+ */
+enum reeve_err signer_init(const char *dir, const struct name *region, struct wall_ms now,
+                           struct wr *genesis, struct report *rep) REEVE_MUST_CHECK;
+
+#endif

@@ -1,0 +1,20 @@
+/*
+ * validator.h - the process that decides the attested chain (engine/simplex)
+ *
+ * It keeps the chain in its own store DIR/validator and signs nothing itself:
+ * every vote is an effect that the signer carries out.
+ */
+#ifndef REEVE_BACKEND_VALIDATOR_H
+#define REEVE_BACKEND_VALIDATOR_H
+
+#include "common/buf.h"
+
+struct child;
+
+/* Runs until the postmaster says stop; the exit status. */
+int validator_main(struct child *c);
+
+/* Second step: makes DIR/validator with the chain at height 0. LOCKED when it is there already. */
+enum reeve_err validator_init(const char *dir, struct slice genesis, struct report *rep) REEVE_MUST_CHECK;
+
+#endif
