@@ -22,11 +22,12 @@ enum reeve_err scram_keys(struct scram_verifier *v, struct slice password)
 
 void scram_verifier_text(char out[SCRAM_VERIFIER_MAX], const struct scram_verifier *v)
 {
-    char salt[SCRAM_SALT_MAX * 2], stored[64], server[64];
+    char salt[72], stored[48], server[48];
     base64_encode(salt, v->salt, v->salt_len);
     base64_encode(stored, v->stored_key.b, 32);
     base64_encode(server, v->server_key.b, 32);
-    snprintf(out, SCRAM_VERIFIER_MAX, SCRAM_NAME "$%u:%s$%s:%s", v->iterations, salt, stored, server);
+    int n = snprintf(out, SCRAM_VERIFIER_MAX, SCRAM_NAME "$%u:%s$%s:%s", v->iterations, salt, stored, server);
+    reeve_assert(n > 0 && n < SCRAM_VERIFIER_MAX);
 }
 
 enum reeve_err scram_verifier_make(char out[SCRAM_VERIFIER_MAX], struct slice password, uint32_t iterations)

@@ -23,10 +23,10 @@
 #define SCRAM_NAME      "SCRAM-SHA-256"
 #define SCRAM_NAME_PLUS "SCRAM-SHA-256-PLUS"
 #define SCRAM_SALT_LEN  16
-#define SCRAM_SALT_MAX  64
+#define SCRAM_SALT_MAX  48
 #define SCRAM_ITERATIONS_MIN 4096
 #define SCRAM_ITERATIONS_MAX 10000000
-#define SCRAM_VERIFIER_MAX   256        /* text with NUL */
+#define SCRAM_VERIFIER_MAX   256        /* text with NUL; role rows hold that much */
 
 struct scram_verifier {
     uint32_t iterations;
