@@ -15,7 +15,9 @@
  * the path: 0 empty, 1 the leaf asked for, 2 another leaf (key, value follow),
  * which proves absence.
  *
- * Bounds: a log proof has at most 64 hashes, a map proof 256 siblings.
+ * Bounds: a log proof has at most 64 hashes, a map proof 255 siblings (keys that
+ * share their first 255 bits are refused with TOO_COMPLEX; leaves lie in their
+ * parent's record, see map.c).
  */
 #ifndef REEVE_ENGINE_MERKLE_H
 #define REEVE_ENGINE_MERKLE_H
