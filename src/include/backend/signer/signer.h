@@ -9,6 +9,7 @@
 #define REEVE_BACKEND_SIGNER_H
 
 #include "common/buf.h"
+#include "engine/attest.h"
 
 struct child;
 
@@ -24,5 +25,14 @@ int signer_main(struct child *c);
  */
 enum reeve_err signer_init(const char *dir, const struct name *region, struct wall_ms now,
                            struct wr *genesis, struct report *rep) REEVE_MUST_CHECK;
+
+/*
+ * A vote as SIGN_VOTE carries it: u8 type, u64 epoch, 32 set hash, u64 view,
+ * u64 height, 32 block, u64 parent view, 32 parent. The chain is the signer's own.
+ */
+#define SIGNER_VOTE_LEN 129
+void signer_vote_encode(const struct vote *v, struct wr *out);
+/* Leaves chain_id alone; the reader's sticky failure tells whether it worked. */
+void signer_vote_decode(struct vote *v, struct rd *in);
 
 #endif
