@@ -38,6 +38,25 @@
  * A deleted object keeps its last version in the map (the leaf says delete), so
  * that an old version can never come back as new.
  *
+ * Trust (an agent's durable state): u8 1 | 32 chain_id | str32 set document | 32 set hash | u64 view |
+ *   u64 height | u64 log_size | 32 log_root | u64 time_ms | u64 verified.
+ *
+ * Payloads (text = u8 length + UTF-8 without control characters, may be empty;
+ * pred = u16 length + predicate code; times u64 ms; flags 0 or 1):
+ *   region     u8 1 | 32 key | u8 state
+ *   authority  u8 1 | name region | text subject | u32 ttl_s | u8 external | u8 n { u32 gen | u8 state |
+ *              u8 key_type | 32 spki_hash | not_before | not_after | created | str16 chain }
+ *   cert       u8 1 | u8 mode | name authority | text subject | u8 n { name san } | u8 key_type | u32 validity_s |
+ *              u32 renew_before_s | u32 overlap_s | text strategy | pred where | u32 active_gen | u64 rollout_id |
+ *              rules | u8 n { u32 gen | u8 state | u32 authority_gen | not_before | not_after | created | 32 spki_hash }
+ *   config     u8 1 | u32 active_gen | u64 rollout_id | rules | u8 n { u32 gen | u8 state | u8 absent | 32 digest }
+ *   rules      u8 n { u32 gen | pred }
+ *   class      u8 1 | u8 attested
+ *   node       u8 1 | u8 revoked (1)
+ * Generations ascend. A generation is ACTIVE exactly when it is active_gen or a
+ * rule names it; an authority has at most one ACTIVE generation; a chain is
+ * there unless the request is still out (PENDING, or REVOKED before it came).
+ *
  * Invariants
  *  A1 object_version is the parent's version + 1 and names its leaf hash.
  *  A2 header time exceeds the parent's; validity uses header time only.
@@ -275,6 +294,8 @@ enum reeve_err trust_decode(struct trust *t, struct slice in) REEVE_MUST_CHECK;
  * receiver said it has) | u16 n objects { u8 type | name | u8 present | [str32 leaf] | map proof }
  */
 struct bundle_object { uint8_t type; struct name name; bool present; struct slice leaf; struct update update; };
+/* V_VERSION unless the object is there in a version above known (0: nothing known). */
+enum reeve_err bundle_object_newer(const struct bundle_object *o, uint64_t known) REEVE_MUST_CHECK;
 /*
  * Verifies the whole bundle against t (map proofs included) BEFORE anything is
  * handed out, then updates t. want_newer: refuse a height not above t's with
@@ -285,7 +306,13 @@ enum reeve_err bundle_open(const struct crypto_ops *c, struct trust *t, struct s
                            struct bundle_object *objects, size_t cap, size_t *n) REEVE_MUST_CHECK;
 
 /* ---- the replicated state machine over kv (prefix 'A'); host: one write transaction per block ---- */
-struct attest { struct kv *kv; const struct crypto_ops *c; };
+/*
+ * scratch: attest_scratch_size() bytes of the host's, aligned for any type, used
+ * only during a call; needed by check, propose, apply and finalize (NULL is enough
+ * for reading). One scratch serves one attest at a time.
+ */
+struct attest { struct kv *kv; const struct crypto_ops *c; void *scratch; size_t scratch_len; };
+size_t attest_scratch_size(void);
 struct attest_head {                   /* where the chain stands in this kv */
     struct hash32 chain_id;
     struct block_header header;        /* height 0: genesis, hash of it is the chain id */
@@ -305,6 +332,7 @@ struct attest_object {
     uint64_t version, leaf_index, height;
     struct hash32 leaf_hash;
     struct wall_ms time, aux_time;     /* header times: of this version; of the wave's opening (rollouts) */
+    uint32_t gen_max;                  /* largest generation number ever given, also after DROP and re-creation */
     struct slice leaf;                 /* borrowed per kv rule K2 */
     struct update update;
 };

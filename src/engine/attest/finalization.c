@@ -1,0 +1,87 @@
+/* finalization.c - the proof that a quorum made a header final. */
+#include "codec_int.h"
+
+static bool bit_set(const struct finalization *f, unsigned i)
+{
+    return f->bitmap[i / 8] >> i % 8 & 1;
+}
+
+/* Set bits below n_bits; -1 when one stands beyond. */
+static int signers(const struct finalization *f)
+{
+    int n = 0;
+    for (unsigned i = 0; i < ATTEST_VALIDATORS_MAX; i++) {
+        if (!bit_set(f, i))
+            continue;
+        if (i >= f->n_bits)
+            return -1;
+        n++;
+    }
+    return n;
+}
+
+void finalization_encode(const struct finalization *f, struct wr *out)
+{
+    uint8_t *h = wr_reserve(out, ATTEST_HEADER_LEN);
+    reeve_assert(f->n_bits <= ATTEST_VALIDATORS_MAX && f->n_sigs <= ATTEST_VALIDATORS_MAX);
+    if (h != NULL)
+        header_encode(&f->header, h);
+    wr_u64(out, f->view);
+    wr_u16(out, f->n_bits);
+    wr_bytes(out, f->bitmap, (f->n_bits + 7u) / 8);
+    for (uint16_t i = 0; i < f->n_sigs; i++)
+        wr_bytes(out, f->sig[i].b, 64);
+}
+
+enum reeve_err finalization_decode(struct finalization *f, struct rd *in)
+{
+    memset(f, 0, sizeof *f);
+    struct slice h = rd_bytes(in, ATTEST_HEADER_LEN);
+    f->view = rd_u64(in);
+    f->n_bits = rd_u16(in);
+    if (in->bad || header_decode(&f->header, h) != REEVE_OK || f->n_bits == 0 || f->n_bits > ATTEST_VALIDATORS_MAX) {
+        in->bad = true;
+        return REEVE_E_MALFORMED;
+    }
+    rd_copy(in, f->bitmap, (f->n_bits + 7u) / 8);
+    int n = signers(f);
+    if (n < 0 || f->view != f->header.view)
+        in->bad = true;
+    for (int i = 0; !in->bad && i < n; i++)
+        rd_copy(in, f->sig[f->n_sigs++].b, 64);
+    return in->bad ? REEVE_E_MALFORMED : REEVE_OK;
+}
+
+/* Every signature counts, also those beyond the quorum: a bad one makes the whole bad. */
+static bool signatures_ok(const struct crypto_ops *c, const struct finalization *f, const struct valset *set)
+{
+    struct vote v;
+    uint8_t bytes[ATTEST_VOTE_LEN];
+    unsigned at = 0;
+    vote_of_header(c, &v, VOTE_FINALIZE, &f->header);
+    vote_bytes(&v, bytes);
+    for (unsigned i = 0; i < set->n; i++)
+        if (bit_set(f, i) && !c->verify(&f->sig[at++], slice_of(bytes, sizeof bytes), &set->v[i].key))
+            return false;
+    return true;
+}
+
+enum reeve_err finalization_verify(const struct crypto_ops *c, const struct finalization *f,
+                                   const struct hash32 *chain_id, const struct valset *set,
+                                   const struct hash32 *set_hash)
+{
+    if (!hash32_eq(&f->header.chain_id, chain_id))
+        return REEVE_E_V_CHAIN;
+    if (f->header.epoch != set->epoch)
+        return REEVE_E_V_EPOCH;
+    if (!hash32_eq(&f->header.valset_hash, set_hash))
+        return REEVE_E_V_SET;
+    int n = signers(f);
+    if (f->n_bits != set->n || n < 0 || n != f->n_sigs)
+        return REEVE_E_V_SIGNER;
+    if ((unsigned) n < valset_quorum(set->n))
+        return REEVE_E_V_QUORUM;
+    if (f->view != f->header.view || !signatures_ok(c, f, set))
+        return REEVE_E_V_SIGNATURE;
+    return REEVE_OK;
+}

@@ -1,0 +1,79 @@
+/* payload_authority.c - authorities: generations of an issuing key and their chains. */
+#include "codec_int.h"
+
+#define KEY_TYPE_MAX 2      /* crypto/x509.h: 1 ECDSA P-256, 2 Ed25519 */
+
+static void gen_encode(const struct authority_gen *g, struct wr *out)
+{
+    wr_u32(out, g->gen);
+    wr_u8(out, g->state);
+    wr_u8(out, g->key_type);
+    wr_bytes(out, g->spki_hash.b, 32);
+    wr_time(out, g->not_before);
+    wr_time(out, g->not_after);
+    wr_time(out, g->created);
+    wr_str16(out, slice_of(g->chain, g->chain_len));
+}
+
+void authority_doc_encode(const struct authority_doc *d, struct wr *out)
+{
+    wr_u8(out, 1);
+    wr_name(out, &d->region);
+    wr_text8(out, d->subject);
+    wr_u32(out, d->ttl_s);
+    wr_u8(out, d->external);
+    wr_u8(out, d->n);
+    for (uint8_t i = 0; i < d->n; i++)
+        gen_encode(&d->g[i], out);
+}
+
+static void gen_read(struct rd *r, struct authority_gen *g)
+{
+    g->gen = rd_u32(r);
+    g->state = rd_kind(r, AUTH_REVOKED);
+    g->key_type = rd_kind(r, KEY_TYPE_MAX);
+    rd_copy(r, g->spki_hash.b, 32);
+    g->not_before = rd_time(r);
+    g->not_after = rd_time(r);
+    g->created = rd_time(r);
+    struct slice chain = rd_str16(r, AUTHORITY_CHAIN_MAX);
+    g->chain_len = (uint16_t) chain.len;
+    if (chain.len > 0)
+        memcpy(g->chain, chain.p, chain.len);
+}
+
+static bool gen_ok(const struct authority_gen *g)
+{
+    bool may_lack = g->state == AUTH_PENDING || g->state == AUTH_REVOKED;
+    if (hash32_is_zero(&g->spki_hash) || (g->state == AUTH_PENDING && g->chain_len > 0))
+        return false;
+    if (g->chain_len == 0)
+        return may_lack && g->not_before.ms == 0 && g->not_after.ms == 0;
+    return g->not_before.ms < g->not_after.ms;
+}
+
+static bool gens_ok(const struct authority_doc *d)
+{
+    unsigned active = 0;
+    for (uint8_t i = 0; i < d->n; i++) {
+        if (!gen_ok(&d->g[i]) || d->g[i].gen <= (i > 0 ? d->g[i - 1].gen : 0))
+            return false;
+        active += d->g[i].state == AUTH_ACTIVE;
+    }
+    return active <= 1;
+}
+
+enum reeve_err authority_doc_decode(struct authority_doc *d, struct slice in)
+{
+    struct rd r = rd_of(in);
+    memset(d, 0, sizeof *d);
+    rd_version(&r);
+    rd_name(&r, &d->region);
+    rd_text8(&r, d->subject, sizeof d->subject);
+    d->ttl_s = rd_u32(&r);
+    d->external = rd_flag(&r);
+    d->n = rd_count(&r, AUTHORITY_GENS_MAX);
+    for (uint8_t i = 0; i < d->n; i++)
+        gen_read(&r, &d->g[i]);
+    return rd_done(&r) && gens_ok(d) ? REEVE_OK : REEVE_E_MALFORMED;
+}
