@@ -12,13 +12,14 @@
 /* -- channels: child <-> postmaster -- */
 MSG(REPLY,           K_ANY, K_ANY, 0)
 MSG(READY,           K_ANY, K_POSTMASTER, 0)                    /* empty: serving now */
-MSG(CONNECT,         K_ANY, K_POSTMASTER, 0)                    /* u8 kind wanted -> REPLY with fd, or AGAIN */
+MSG(CONNECT,         K_ANY, K_POSTMASTER, 0)                    /* u8 kind wanted -> u32 pid and the fd, or AGAIN */
 MSG(PEER,            K_POSTMASTER, K_ANY, 1)                    /* u8 peer kind, u32 peer pid; the fd is the new channel */
 MSG(SHUTDOWN,        K_POSTMASTER, K_ANY, 0)                    /* u8 mode: 1 smart 2 fast 3 immediate */
 MSG(RELOAD,          K_POSTMASTER, K_ANY, 0)                    /* empty: read the configuration again */
-MSG(RELOAD_REQUEST,  K_BACKEND, K_POSTMASTER, 0)                /* empty: RELOAD CONFIGURATION */
+MSG(RELOAD_REQUEST,  K_BACKEND | K_RING, K_POSTMASTER, 0)          /* empty: RELOAD CONFIGURATION */
 MSG(CANCEL,          K_BACKEND, K_POSTMASTER, 0)                /* u32 pid, u32 key: a CancelRequest somebody sent */
 MSG(SIGNAL_BACKEND,  K_BACKEND, K_POSTMASTER, 0)                /* u32 pid, u8 1 cancel 2 terminate; already authorised */
+MSG(SETTING_WRITE,   K_BACKEND | K_RING, K_POSTMASTER, 0)      /* name setting, u8 present, str16 value: one line of reeve.auto.conf; takes effect at RELOAD_REQUEST -> empty */
 /* -- ring: the proposer interface -- */
 MSG(PROPOSE,         K_BACKEND | K_GATEWAY, K_RING, 0)          /* a region command (engine/region.h) -> u64 index, region result */
 MSG(SUBMIT,          K_BACKEND, K_RING, 0)                      /* u16 n, n x str32 update without signature -> u64 height, u64 first leaf index */

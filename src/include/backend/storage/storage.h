@@ -1,0 +1,63 @@
+/*
+ * storage.h - the region's LMDB environment behind struct kv
+ *
+ * DIR/data/data.mdb and lock.mdb. The ring is the only writer; backends and
+ * gateways read. LMDB is fully synchronous: what storage_commit() answered
+ * with OK survives a power cut.
+ *
+ * Invariants
+ *  L1 An environment belongs to the process that opened it; it is never
+ *     inherited across fork (checked).
+ *  L2 One write transaction at a time, by the one process opened for writing.
+ *  L3 A read transaction is a snapshot; none lives longer than
+ *     STORAGE_READ_MS_MAX (storage_reader_age tells; the holder ends it).
+ *  L4 MDB_MAP_FULL and ENOSPC are DISK_FULL: the transaction is over, nothing
+ *     of it happened, and the environment stays readable and writable.
+ */
+#ifndef REEVE_BACKEND_STORAGE_STORAGE_H
+#define REEVE_BACKEND_STORAGE_STORAGE_H
+
+#include "common/kv.h"
+
+#define STORAGE_READ_MS_MAX 5000
+
+struct storage;
+struct storage_txn;
+
+enum storage_mode { STORAGE_READ, STORAGE_WRITE };
+
+/*
+ * map_size: bytes of address space, the largest the store may grow to (WRITE;
+ * readers take the file's). readers_max: for the process that opens first.
+ * STORAGE_WRITE creates what is missing. CORRUPT, DISK_FULL, IO, NOT_FOUND
+ * (READ before anything was written) with a report.
+ */
+enum reeve_err storage_open(struct storage **out, const char *dir, enum storage_mode mode, uint64_t map_size,
+                            unsigned readers_max, struct report *rep) REEVE_MUST_CHECK;
+/* No transaction may be open. NULL is allowed. */
+void storage_close(struct storage *s);
+
+/* A snapshot for reading, or the one write transaction. BUSY: no reader slot left. */
+enum reeve_err storage_begin(struct storage *s, enum storage_mode mode, struct storage_txn **out) REEVE_MUST_CHECK;
+/* The view to hand to engines; put and del answer BUG on a snapshot. */
+struct kv *storage_kv(struct storage_txn *t);
+/* Ends the transaction in any case. Fast and never refused for readers. */
+enum reeve_err storage_commit(struct storage_txn *t) REEVE_MUST_CHECK;
+void storage_abort(struct storage_txn *t);
+/* Milliseconds since this snapshot was taken. */
+int64_t storage_reader_age(const struct storage_txn *t);
+static inline bool storage_reader_is_old(const struct storage_txn *t)
+{
+    return storage_reader_age(t) > STORAGE_READ_MS_MAX;
+}
+
+/* Frees the slots of readers that died; how many. The ring calls it on a timer. */
+unsigned storage_reader_check(struct storage *s);
+
+struct storage_stat {
+    uint64_t map_size, used_bytes, last_txn;
+    unsigned readers, readers_max;
+};
+enum reeve_err storage_stat(struct storage *s, struct storage_stat *out) REEVE_MUST_CHECK;
+
+#endif
