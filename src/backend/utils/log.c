@@ -201,7 +201,7 @@ static void write_line(enum log_severity s, const char *msg, const struct log_fi
         put_json_line(&w, s, msg, f, n);
         if (w.bad) {                    /* half an object is none: say less */
             char shorter[257];
-            snprintf(shorter, sizeof shorter, "%s", msg);
+            snprintf(shorter, sizeof shorter, "%.256s", msg);
             w = wr_fixed(line, sizeof line - 1);
             put_json_line(&w, s, shorter, NULL, 0);
         }

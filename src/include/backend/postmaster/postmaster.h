@@ -8,11 +8,11 @@
 #define REEVE_BACKEND_POSTMASTER_POSTMASTER_H
 
 #include "backend/ipc/child.h"
-#include "backend/postmaster/backend_start.h"
+#include "backend/postmaster/fork.h"
 
 struct postmaster_hooks {
-    backend_main_fn *backend_main;
-    backend_prepare_fn *backend_prepare;        /* may be NULL */
+    backend_fork_fn *backend;
+    backend_prepare_fn *prepare;                /* may be NULL */
 };
 
 /* dir as the user wrote it. The exit code of the server. */
