@@ -22,6 +22,23 @@
  *  R4 terminal states never change.
  *  R5 a gate with fewer than min(sample, counted nodes of the opened waves) answers never fires.
  *  R6 nodes with ordinal >= ordinal_max of their region take part but are not counted.
+ *  R7 `succeeded` means to_gen for every node that matches; rolling_back and every other end
+ *     (rolled_back, rollback_failed, canceled, expired) mean from_gen for everybody. In between,
+ *     exactly the nodes of the opened waves have to_gen, paused or not.
+ *
+ * Which update carries which state (engine/rollout/step.c draws the machine)
+ *  version 1     planned (awaiting_approval with approvals > 0), opened 0, counts zero.
+ *  a new wave    running, opened + 1, fired_gate 0. A rollout of one wave may go running -> succeeded.
+ *  baking        the newest wave's nodes answered, its bake is not over; or MANUAL waits for PROMOTE.
+ *  waiting_window the next wave is due but the window is shut; also between waves.
+ *  a gate        rolling_back or paused, fired_gate = its 1-based index, counts = the evidence.
+ *  RESUME        running (planned before the first wave), fired_gate kept: while it is not 0 the
+ *                PAUSE gates are mute, until the next wave opens. ROLLBACK gates are never mute.
+ *  PROMOTE       promoting, promoted, opened may grow by more than one; goes on as running does.
+ *  deadline      expired at once, from any state that is not rolling back: what was installed goes back.
+ *  CANCEL        canceled at once, likewise. ROLLBACK: rolling_back, which waits until no counted live
+ *                node serves to_gen (rolled_back) or report_timeout_ms is over (rollback_failed).
+ * wave_since is the header time of the update that last changed `opened`, that of version 1 before.
  */
 #ifndef REEVE_ENGINE_ROLLOUT_H
 #define REEVE_ENGINE_ROLLOUT_H
@@ -109,6 +126,8 @@ enum rollout_state {
     RS_ROLLING_BACK, RS_ROLLED_BACK, RS_ROLLBACK_FAILED, RS_CANCELED, RS_SUCCEEDED, RS_EXPIRED
 };
 const char *rollout_state_name(enum rollout_state s);
+/* The change is taken back from every node in this state (R7). */
+bool rollout_state_withdraws(enum rollout_state s);
 bool rollout_state_parse(enum rollout_state *out, struct slice text);
 bool rollout_state_terminal(enum rollout_state s);
 const char *rollout_kind_name(enum rollout_kind k);
@@ -159,6 +178,13 @@ enum reeve_err rollout_doc_decode(struct rollout_doc *d, struct slice in) REEVE_
 /* Structure and R1; both planner and validators call it. */
 enum reeve_err rollout_doc_check(const struct rollout_doc *d, struct report *rep) REEVE_MUST_CHECK;
 
+/* The plan part alone: the bytes that stay the same over all versions. */
+void rollout_plan_encode(const struct rollout_doc *d, struct wr *out);
+bool rollout_plan_same(const struct rollout_doc *a, const struct rollout_doc *b);
+/* 12 x u32 in the order of the struct. */
+void rollout_counts_encode(const struct rollout_counts *c, struct wr *out);
+void rollout_counts_decode(struct rollout_counts *c, struct rd *r);
+
 /* Wave (1-based) a node belongs to by the plan, 0 if none (predicate, region). */
 uint8_t rollout_wave_of(const struct rollout_doc *d, const struct name *region, const struct labels *labels,
                         struct slice node_id_text, uint64_t cohort);
@@ -182,15 +208,27 @@ struct plan_source {
 };
 struct plan_region_info { struct name name; uint32_t ordinal_max; bool frozen; };
 /*
- * Fills d's plan fields from a checked, defaulted spec. object is the first
- * target's name (it seeds the cohorts). NOMEM when scratch is too small,
- * INVALID_VALUE with a report when nothing matches or a region is unknown.
+ * Fills d's plan fields and initial progress from a checked, defaulted spec;
+ * id, kind, targets and submitted_by are the caller's, kind set before. object
+ * is the first target's name (it seeds the cohorts). The caller has joined the
+ * object's own condition (cert_doc.where) into s->where, and may overwrite
+ * prepare_ms (certificates: 2 s + 1 ms per node; shared keys need none).
+ * NOMEM when scratch holds fewer than the matching nodes of the regions that
+ * advance together; INVALID_VALUE with a report when nothing matches, a region
+ * is unknown, or more waves are needed than there may be (RATE, BY REGION);
+ * REGION_FROZEN when matching nodes live in a frozen region.
  */
 enum reeve_err rollout_plan(const struct crypto_ops *c, struct rollout_doc *d, const struct rollout_spec *s,
                             struct slice object, const struct plan_region_info *regions, size_t n_regions,
                             struct plan_source *src, struct report *rep) REEVE_MUST_CHECK;
 
 /* ---- deciding ---- */
+/*
+ * Counts in a view: every counted node of a wave stands in exactly one of done
+ * (serves to_gen), failed, rejected, reverted, or is told and unanswered; silent
+ * are those of the latter past report_timeout_ms. told >= the sum of all. A node
+ * not told within report_timeout_ms of its wave's opening is not waited for.
+ */
 struct rollout_view {
     struct wall_ms now;
     struct wall_ms state_since;         /* header time of the update that set state/opened */
@@ -212,6 +250,9 @@ struct rollout_decision {
 };
 /* Pure: the same doc and view give the same decision. */
 void rollout_step(const struct rollout_doc *d, const struct rollout_view *v, struct rollout_decision *out);
+/* The doc that a decision leads to; evidence is the view's opened counts. next may be prev. */
+void rollout_decision_apply(const struct rollout_doc *prev, const struct rollout_decision *dec,
+                            const struct rollout_counts *evidence, struct rollout_doc *next);
 /*
  * Is next a lawful successor of prev, at header time now? Used by validators:
  * plan unchanged, state machine edge, R2-R5, gates recomputed from next->counts.

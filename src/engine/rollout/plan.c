@@ -1,0 +1,156 @@
+/*
+ * plan.c - from shares and counts to integer cohort bounds
+ *
+ * Regions advance together, or with BY REGION one after another: a group is
+ * the set of regions that advance together. Per group: collect the cohorts of
+ * its matching nodes, sort, turn each stage of the spec into bounds
+ * (plan_bounds.c), append the waves. A last pass counts the nodes per wave.
+ *
+ * Left out: a stage that would add no cohort at all. Frozen regions with
+ * matching nodes make the plan fail instead of being skipped silently.
+ */
+#include "engine/rollout/plan_int.h"
+
+#define PREPARE_BASE_MS 2000u       /* prepare phase of certificates: a second per 1,000 requests on top */
+#define PREPARE_MAX_MS  600000u
+
+static void fill_fixed(struct rollout_doc *d, const struct rollout_spec *s)
+{
+    d->where = s->where;
+    d->n_waves = d->n_regions = 0;
+    memset(d->wave, 0, sizeof d->wave);
+    memset(d->region, 0, sizeof d->region);
+    memcpy(d->gate, s->gate, sizeof d->gate);
+    d->n_gates = s->n_gates;
+    d->rate_per_min = s->rate_per_min;
+    d->deadline_s = s->deadline_s;
+    d->overlap_s = s->overlap_s;
+    d->manual = s->manual;
+    d->approvals = s->approvals;
+    d->window = s->window;
+    d->strategy = s->strategy;
+    d->state = s->approvals > 0 ? RS_AWAITING_APPROVAL : RS_PLANNED;
+    d->opened = d->fired_gate = 0;
+    d->promoted = false;
+    memset(&d->counts, 0, sizeof d->counts);
+    memset(d->why, 0, sizeof d->why);
+}
+
+static const struct plan_region_info *info_find(const struct planner *p, const struct name *name)
+{
+    for (size_t i = 0; i < p->n_infos; i++)
+        if (name_eq(&p->infos[i].name, name))
+            return &p->infos[i];
+    return NULL;
+}
+
+static enum reeve_err add_region(struct planner *p, const struct plan_region_info *info)
+{
+    if (rollout_region_find(p->d, &info->name) != NULL)
+        return REEVE_OK;
+    if (p->d->n_regions == ROLLOUT_REGIONS_MAX)
+        return report_set(p->rep, REEVE_E_TOO_COMPLEX, "a rollout reaches at most %d regions", ROLLOUT_REGIONS_MAX);
+    struct rollout_region *g = &p->d->region[p->d->n_regions++];
+    g->name = info->name;
+    g->ordinal_max = info->ordinal_max;
+    return REEVE_OK;
+}
+
+/* The regions named by BY REGION first, then the others in the order given. */
+static enum reeve_err add_regions(struct planner *p)
+{
+    enum reeve_err err = REEVE_OK;
+    for (unsigned i = 0; i < p->s->n_regions; i++) {
+        const struct plan_region_info *info = info_find(p, &p->s->region[i]);
+        if (info == NULL)
+            return report_set(p->rep, REEVE_E_INVALID_VALUE, "region \"%s\" does not exist", p->s->region[i].s);
+        TRY(add_region(p, info));
+    }
+    for (size_t i = 0; i < p->n_infos; i++)
+        TRY(add_region(p, &p->infos[i]));
+out:
+    return err;
+}
+
+/* ---- pass 1: the cohorts of a group ---- */
+
+static const struct rollout_region *counted_region(const struct planner *p, const struct plan_node *n)
+{
+    const struct rollout_region *g = rollout_region_find(p->d, &n->region);
+    if (g == NULL || n->ordinal >= g->ordinal_max)
+        return NULL;
+    return predicate_holds(&p->d->where, &n->region, n->labels, slice_str(n->id_text)) ? g : NULL;
+}
+
+static void collect(void *arg, const struct plan_node *n)
+{
+    struct planner *p = arg;
+    const struct rollout_region *g = counted_region(p, n);
+    if (g == NULL || p->err != REEVE_OK || g < &p->d->region[p->first] || g >= &p->d->region[p->end])
+        return;
+    if (info_find(p, &g->name)->frozen) {
+        report_set(p->rep, REEVE_E_REGION_FROZEN, "region \"%s\" is frozen", g->name.s);
+        p->err = report_hint(p->rep, "Leave it out with WHERE region <> '%s'.", g->name.s);
+    } else if (p->n_cohorts == p->src->scratch_n) {
+        p->err = report_set(p->rep, REEVE_E_NOMEM, "more nodes match than the planner has room for");
+    } else {
+        p->src->scratch[p->n_cohorts++] = rollout_cohort(p->c, p->object, slice_str(n->id_text));
+    }
+}
+
+static enum reeve_err plan_group(struct planner *p, unsigned first, unsigned end)
+{
+    enum reeve_err err;
+    p->first = first;
+    p->end = end;
+    p->n_cohorts = 0;
+    TRY(p->src->each(p->src->h, collect, p));
+    TRY(p->err);
+    cohorts_sort(p->src->scratch, p->n_cohorts);
+    p->total += p->n_cohorts;
+    TRY(plan_stages(p));
+out:
+    return err;
+}
+
+/* ---- pass 2: nodes per wave ---- */
+
+static void count(void *arg, const struct plan_node *n)
+{
+    struct planner *p = arg;
+    const struct rollout_region *g = counted_region(p, n);
+    if (g == NULL)
+        return;
+    uint64_t cohort = rollout_cohort(p->c, p->object, slice_str(n->id_text));
+    uint8_t w = rollout_wave_of(p->d, &n->region, n->labels, slice_str(n->id_text), cohort);
+    if (w > 0)
+        p->d->region[g - p->d->region].nodes[w - 1]++;
+}
+
+static uint32_t prepare_ms(const struct planner *p)
+{
+    if (p->s->immediate || p->d->kind == ROLLOUT_CONFIG)
+        return 0;
+    uint64_t ms = PREPARE_BASE_MS + p->total;
+    return ms < PREPARE_MAX_MS ? (uint32_t) ms : PREPARE_MAX_MS;
+}
+
+enum reeve_err rollout_plan(const struct crypto_ops *c, struct rollout_doc *d, const struct rollout_spec *s,
+                            struct slice object, const struct plan_region_info *regions, size_t n_regions,
+                            struct plan_source *src, struct report *rep)
+{
+    enum reeve_err err;
+    struct planner p = { .c = c, .d = d, .s = s, .object = object, .infos = regions, .n_infos = n_regions,
+                         .src = src, .rep = rep };
+    fill_fixed(d, s);
+    TRY(add_regions(&p));
+    unsigned step = s->by_region ? 1 : d->n_regions;
+    for (unsigned i = 0; i < d->n_regions; i += step)
+        TRY(plan_group(&p, i, i + step));
+    if (p.total == 0)
+        return report_set(rep, REEVE_E_INVALID_VALUE, "no node matches");
+    TRY(src->each(src->h, count, &p));
+    d->prepare_ms = prepare_ms(&p);
+out:
+    return err;
+}

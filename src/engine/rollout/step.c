@@ -1,0 +1,200 @@
+/*
+ * step.c - what should happen next?
+ *
+ *              planned --------------------+--> waiting_window --+
+ *                 |   prepare_ms over       window shut           |
+ *                 |                                               v  window open
+ *                 +------------------------------------------> running  (wave 1 opens)
+ *                                                                 |
+ *      +--------------- next wave opens ---------------+          |  all of the newest wave answered,
+ *      |            (or waiting_window first)          |          |  went silent, or were never there
+ *      v                                               |          v
+ *   running ----------------------------------------> (bake over) baking --> (MANUAL: stays for PROMOTE)
+ *                                                      |
+ *                                                      +--- last wave ---> succeeded
+ *   any state with an open wave, paused too:
+ *      ROLLBACK gate or verb -> rolling_back -> rolled_back | rollback_failed
+ *      PAUSE gate or verb    -> paused -> (RESUME) running
+ *      PROMOTE               -> promoting, which goes on as running does
+ *      DEADLINE -> expired, CANCEL -> canceled
+ *
+ * Every end but `succeeded` takes the change back from everybody; rolling_back
+ * differs from canceled and expired only in that it watches the nodes return.
+ * The engine keeps nothing: doc and view decide, so a restart in any state
+ * continues where the last finalized update stood.
+ */
+#include "engine/rollout/rollout_int.h"
+
+#define NEVER   INT64_MAX
+#define RETRY_MS 1000       /* look again where only the host knows when something will change */
+
+static void wake_at(struct rollout_decision *out, int64_t ms)
+{
+    if (ms < out->wake.ms)
+        out->wake.ms = ms;
+}
+
+static void become(struct rollout_decision *out, enum rollout_state s, const char *why)
+{
+    struct why y = why_begin(out->why);
+    wr_text(&y.w, why);
+    why_end(&y);
+    out->act = RA_UPDATE;
+    out->state = (uint8_t) s;
+}
+
+static void open_next(const struct rollout_doc *d, struct rollout_decision *out)
+{
+    out->opened = (uint8_t) (d->opened + 1);
+    out->fired_gate = 0;
+    out->act = RA_UPDATE;
+    out->state = RS_RUNNING;
+    struct why y = why_begin(out->why);
+    wr_printf(&y.w, "wave %u of %u opened", out->opened, d->n_waves);
+    why_end(&y);
+}
+
+/* Past the deadline the rollout ends; before it, it is a reason to wake. */
+static bool expired(const struct rollout_doc *d, const struct rollout_view *v, struct rollout_decision *out)
+{
+    if (d->deadline_s == 0)
+        return false;
+    int64_t deadline = v->created.ms + (int64_t) d->deadline_s * 1000;
+    wake_at(out, deadline);
+    if (v->now.ms < deadline)
+        return false;
+    become(out, RS_EXPIRED, "the deadline passed");
+    return true;
+}
+
+static bool window_shut(const struct rollout_doc *d, const struct rollout_view *v, struct rollout_decision *out)
+{
+    if (d->window.len == 0 || v->window_open)
+        return false;
+    if (d->state != RS_WAITING_WINDOW)
+        become(out, RS_WAITING_WINDOW, "waiting for the window");
+    wake_at(out, v->now.ms + RETRY_MS);
+    return true;
+}
+
+static void step_closed(const struct rollout_doc *d, const struct rollout_view *v, struct rollout_decision *out)
+{
+    if (expired(d, v, out) || d->state == RS_PAUSED || d->state == RS_AWAITING_APPROVAL)
+        return;
+    int64_t prepared = v->created.ms + d->prepare_ms;
+    if (v->now.ms < prepared) {
+        wake_at(out, prepared);
+        return;
+    }
+    if (!window_shut(d, v, out))
+        open_next(d, out);
+}
+
+/* ---- with at least one wave open ---- */
+
+static bool gate_stops(const struct rollout_doc *d, const struct rollout_view *v, struct rollout_decision *out)
+{
+    uint8_t g = rollout_gate_first(d, GATE_ROLLBACK, &v->opened, out->why);
+    out->state = RS_ROLLING_BACK;
+    if (g == 0 && d->state != RS_PAUSED) {
+        g = rollout_gate_first(d, GATE_PAUSE, &v->opened, out->why);
+        out->state = RS_PAUSED;
+    }
+    if (g == 0) {
+        out->state = d->state;
+        return false;
+    }
+    out->act = RA_UPDATE;
+    out->fired_gate = g;
+    return true;
+}
+
+/* Everybody of the newest wave who was told has answered or is silent; who was not told in time is not there. */
+static bool settled(const struct rollout_view *v, struct rollout_decision *out)
+{
+    const struct rollout_counts *c = &v->newest;
+    uint64_t heard = (uint64_t) c->done + c->failed + c->rejected + c->reverted + c->silent;
+    int64_t patience = v->wave_since.ms + v->report_timeout_ms;
+    bool all_told = c->told >= c->nodes || v->now.ms >= patience;
+    if (heard >= c->told && all_told)
+        return true;
+    wake_at(out, v->now.ms < patience ? patience : v->now.ms + RETRY_MS);
+    return false;
+}
+
+int64_t rollout_bake_until_ms(const struct rollout_doc *d, struct wall_ms wave_since, uint32_t max_skew_ms)
+{
+    if (d->opened == 0)
+        return wave_since.ms + d->prepare_ms;
+    uint32_t bake = d->wave[d->opened - 1].bake_ms;
+    return wave_since.ms + (bake > 0 ? (int64_t) bake + 2 * (int64_t) max_skew_ms : 0);
+}
+
+static void bake(const struct rollout_doc *d, struct rollout_decision *out, const char *why)
+{
+    if (d->state != RS_BAKING)
+        become(out, RS_BAKING, why);
+}
+
+static void step_open(const struct rollout_doc *d, const struct rollout_view *v, struct rollout_decision *out)
+{
+    if (gate_stops(d, v, out) || expired(d, v, out) || d->state == RS_PAUSED || !settled(v, out))
+        return;
+    int64_t bake_until = rollout_bake_until_ms(d, v->wave_since, v->max_skew_ms);
+    if (v->now.ms < bake_until) {
+        wake_at(out, bake_until);
+        bake(d, out, "every node of the wave has answered");
+    } else if (d->opened == d->n_waves) {
+        become(out, RS_SUCCEEDED, "every wave is done");
+    } else if (d->manual) {
+        bake(d, out, "waiting for PROMOTE");
+    } else if (!window_shut(d, v, out)) {
+        open_next(d, out);
+    }
+}
+
+static void step_back(const struct rollout_view *v, struct rollout_decision *out)
+{
+    int64_t patience = v->state_since.ms + v->report_timeout_ms;
+    if (v->still_new == 0) {
+        become(out, RS_ROLLED_BACK, "no live node serves it any more");
+    } else if (v->now.ms < patience) {
+        wake_at(out, patience);
+    } else {
+        struct why y = why_begin(out->why);
+        wr_printf(&y.w, "%u live nodes still serve it", v->still_new);
+        why_end(&y);
+        out->act = RA_UPDATE;
+        out->state = RS_ROLLBACK_FAILED;
+    }
+}
+
+void rollout_step(const struct rollout_doc *d, const struct rollout_view *v, struct rollout_decision *out)
+{
+    memset(out, 0, sizeof *out);
+    out->state = d->state;
+    out->opened = d->opened;
+    out->fired_gate = d->fired_gate;
+    out->wake.ms = NEVER;
+    if (rollout_state_terminal((enum rollout_state) d->state))
+        return;
+    if (d->state == RS_ROLLING_BACK)
+        step_back(v, out);
+    else if (d->opened == 0)
+        step_closed(d, v, out);
+    else
+        step_open(d, v, out);
+}
+
+void rollout_decision_apply(const struct rollout_doc *prev, const struct rollout_decision *dec,
+                            const struct rollout_counts *evidence, struct rollout_doc *next)
+{
+    if (next != prev)
+        *next = *prev;
+    next->state = dec->state;
+    next->opened = dec->opened;
+    next->fired_gate = dec->fired_gate;
+    next->promoted = false;
+    next->counts = *evidence;
+    memcpy(next->why, dec->why, sizeof next->why);
+}
