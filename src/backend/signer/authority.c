@@ -37,8 +37,7 @@ static enum reeve_err self_signed(struct signer *s, const struct authority_reque
         return report_set(rep, REEVE_E_INVALID_VALUE, "an authority needs a time to live");
     spec.not_before.ms = now - BACKDATE_MS;
     spec.not_after.ms = now + (int64_t) r->ttl_s * 1000;
-    random_bytes(spec.serial, sizeof spec.serial);
-    spec.serial[0] &= 0x7f;
+    x509_serial_random(spec.serial);
     enum reeve_err err = x509_spec_check(&spec, rep);
     if (err == REEVE_OK)
         err = xkey_spki(key, &spki);

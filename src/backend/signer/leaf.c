@@ -4,16 +4,7 @@
 #include <stdio.h>
 
 #include "crypto/hash.h"
-
-/* AGAIN carries where this signer stands, for the bundle to start there. */
-static enum reeve_err with_position(struct signer *s, enum reeve_err err, struct wr *out)
-{
-    if (err == REEVE_E_AGAIN) {
-        wr_u64(out, s->trust.log_size);
-        wr_u64(out, s->trust.height);
-    }
-    return err;
-}
+#include "engine/wire.h"
 
 /* Exactly the two forms of SubjectPublicKeyInfo there are for our key types (RFC 5480, RFC 8410). */
 static bool spki_is(struct slice spki, uint8_t key_type)
@@ -33,7 +24,7 @@ enum reeve_err signer_issue_leaf(struct signer *s, struct rd *in, struct wr *out
     struct wr der = wr_fixed(s->scratch, X509_DER_MAX);
     enum reeve_err err = template_read(s, in, &t, rep);
     if (err != REEVE_OK)
-        return with_position(s, err, out);
+        return err;
     rd_copy(in, node.b, sizeof node.b);
     struct slice spki = rd_str16(in, 512);
     if (!rd_done(in))
@@ -71,14 +62,11 @@ out:
 
 struct reseal_request { struct pubkey node, seal; struct sig64 sig; };
 
-/* The node signs "reeve-seal-v1" 00 || X25519 key || chain id with its identity key. */
 static bool node_vouches(struct signer *s, const struct reseal_request *r)
 {
-    uint8_t msg[14 + 32 + 32];
-    memcpy(msg, "reeve-seal-v1", 14);
-    memcpy(msg + 14, r->seal.b, 32);
-    memcpy(msg + 46, s->trust.chain_id.b, 32);
-    return sign_verify(&r->sig, slice_of(msg, sizeof msg), &r->node);
+    uint8_t msg[WIRE_MESSAGE_MAX];
+    size_t len = wire_seal_message(msg, &s->trust.chain_id, &r->seal);
+    return sign_verify(&r->sig, slice_of(msg, len), &r->node);
 }
 
 static enum reeve_err seal_key_to(const struct xkey *key, const struct pubkey *to, struct wr *out)
@@ -103,7 +91,7 @@ enum reeve_err signer_reseal_key(struct signer *s, struct rd *in, struct wr *out
     struct wr der = wr_fixed(s->scratch, X509_DER_MAX);
     enum reeve_err err = template_read(s, in, &t, rep);
     if (err != REEVE_OK)
-        return with_position(s, err, out);
+        return err;
     rd_copy(in, r.node.b, 32);
     rd_copy(in, r.seal.b, 32);
     rd_copy(in, r.sig.b, 64);

@@ -119,8 +119,10 @@ enum reeve_err trust_pin(int dirfd, const struct name *region, const struct trus
 enum reeve_err trust_load(int dirfd, struct name *region, struct trust *t, struct report *rep) REEVE_MUST_CHECK;
 /*
  * Opens a bundle against what is believed, remembers its CERT and AUTHORITY
- * objects, and makes the new height durable first. AGAIN: the bundle is sound
- * in form but not newer, or starts from another log size than ours.
+ * objects, and makes the new height durable first. The bundle starts from log
+ * size 0: what counts here is a quorum's word at a height not below ours; that
+ * the log only grows is for auditors and agents to check. AGAIN: a height
+ * below ours (a gateway that reads an older snapshot).
  */
 enum reeve_err trust_prove(struct signer *s, struct slice bundle, struct report *rep) REEVE_MUST_CHECK;
 
@@ -147,9 +149,8 @@ enum reeve_err template_issue(struct signer *s, const struct template_ref *t, st
                               struct report *rep) REEVE_MUST_CHECK;
 
 /*
- * Requests: body in, result appended to out (after the reply head). On AGAIN
- * for want of a proof the result is u64 log size, u64 height this signer
- * knows: the bundle to send must start from that size.
+ * Requests: body in, result appended to out (after the reply head). AGAIN
+ * where a proof is needed, or one of a greater height than the one sent.
  */
 typedef enum reeve_err signer_request(struct signer *s, struct rd *in, struct wr *out, struct report *rep);
 signer_request signer_sign_vote, signer_sign_update, signer_authority_key, signer_shared_key,

@@ -129,8 +129,7 @@ static void spec_of(struct signer *s, const struct template_ref *t, struct x509_
     }
     for (size_t i = 0; i < s->cert.n_sans && i < X509_SANS_MAX; i++)
         spec->sans[spec->n_sans++] = name_slice(&s->cert.san[i]);
-    random_bytes(spec->serial, sizeof spec->serial);
-    spec->serial[0] &= 0x7f;
+    x509_serial_random(spec->serial);
 }
 
 enum reeve_err template_issue(struct signer *s, const struct template_ref *t, struct slice spki, struct wr *der,

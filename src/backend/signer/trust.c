@@ -69,14 +69,11 @@ static enum reeve_err remember(struct signer *s, const struct bundle_object *o)
     return proved_put(&s->proved, o->type, &o->name, &leaf_hash, o->leaf, s->now_ms());
 }
 
-/*
- * Two gateways may have built their bundles from what we knew a moment ago:
- * that is no attack, and AGAIN tells them where we stand now.
- */
+/* Two gateways may hold snapshots of different age: that is no attack. */
 static enum reeve_err prove_error(enum reeve_err err, struct report *rep)
 {
-    if (err == REEVE_E_V_HEIGHT || err == REEVE_E_V_CONSISTENCY)
-        return report_set(rep, REEVE_E_AGAIN, "the proof does not start where this signer stands (%s)", reeve_err_name(err));
+    if (err == REEVE_E_V_HEIGHT)
+        return report_set(rep, REEVE_E_AGAIN, "the proof is older than what this signer has seen");
     return report_set(rep, err, "the proof was refused (%s)", reeve_err_name(err));
 }
 
@@ -86,6 +83,7 @@ enum reeve_err trust_prove(struct signer *s, struct slice bundle, struct report 
     static struct trust t;
     size_t n = 0;
     t = s->trust;
+    t.log_size = 0;
     enum reeve_err err = bundle_open(&crypto_ops_real, &t, bundle, false, objects, 8, &n);
     if (err != REEVE_OK)
         return prove_error(err, rep);
