@@ -28,7 +28,8 @@ static bool plain_word(const char *s)
         if (!((*c >= 'a' && *c <= 'z') || (*c >= '0' && *c <= '9') || *c == '_'))
             return false;
     }
-    return scan_keyword(s, strlen(s)) == 0;
+    int kw = scan_keyword(s, strlen(s));
+    return kw == 0 || grammar_falls_back(kw);
 }
 
 static void print_name(struct wr *w, const char *s)
