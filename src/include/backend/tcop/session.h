@@ -36,7 +36,7 @@ enum notice_level { NOTICE_DEBUG, NOTICE_LOG, NOTICE_INFO, NOTICE_NOTICE, NOTICE
 #define ROLE_CREATEROLE  4u
 
 struct session;
-struct backend_env;     /* handles to storage and to the ring: backend/tcop/backend.h */
+struct backend_env;     /* handles to storage and to the ring, made by backend_main.c */
 
 /* Changes held back until the end of the transaction (S5). */
 struct txn_work {

@@ -1,13 +1,14 @@
 /*
- * backend.h - the process behind one admin connection, from accept to exit
+ * serve.h - one admin connection from accept to exit
  *
- * The postmaster forks, the child calls backend_main() with what it inherited
- * and exits with what that returns. Everything the backend needs from the rest
- * of the server comes through struct backend_hooks, so that it also runs over
- * a socket pair in a test.
+ * The child of the postmaster calls serve_client() with what it inherited and
+ * exits with what that returns. Everything a connection needs from the rest of
+ * the server comes through struct serve_hooks and struct tcop_ops, so that it
+ * also runs over a socket pair in a test; backend_main() (backend_main.c)
+ * fills both with the real thing.
  */
-#ifndef REEVE_BACKEND_TCOP_BACKEND_H
-#define REEVE_BACKEND_TCOP_BACKEND_H
+#ifndef REEVE_BACKEND_TCOP_SERVE_H
+#define REEVE_BACKEND_TCOP_SERVE_H
 
 #include <sys/socket.h>
 
@@ -16,14 +17,16 @@
 #include "crypto/tls.h"
 #include "engine/region.h"
 
+struct tcop_ops;
+
 /* What the postmaster thinks of one more session; the client is told after its start-up packet. */
-enum backend_admission { ADMIT_OK, ADMIT_TOO_MANY, ADMIT_STARTING, ADMIT_STOPPING, ADMIT_RECOVERING };
+enum serve_admission { SERVE_ADMIT_OK, SERVE_ADMIT_TOO_MANY, SERVE_ADMIT_STARTING, SERVE_ADMIT_STOPPING };
 
-enum backend_activity { ACTIVITY_STARTING, ACTIVITY_IDLE, ACTIVITY_ACTIVE, ACTIVITY_IDLE_IN_TXN, ACTIVITY_FAILED_TXN };
+enum serve_activity { SERVE_STARTING, SERVE_IDLE, SERVE_ACTIVE, SERVE_IDLE_IN_TXN, SERVE_FAILED_TXN };
 
-enum backend_log { BACKEND_LOG_DEBUG, BACKEND_LOG_INFO, BACKEND_LOG_WARNING, BACKEND_LOG_ERROR, BACKEND_LOG_FATAL };
+enum serve_log { SERVE_LOG_DEBUG, SERVE_LOG_INFO, SERVE_LOG_WARNING, SERVE_LOG_ERROR, SERVE_LOG_FATAL };
 
-struct backend_hooks {
+struct serve_hooks {
     /*
      * Opens what a session reads and writes (s->env). Called once, after the
      * start-up packet and before authentication, so that roles can be read; no
@@ -39,12 +42,12 @@ struct backend_hooks {
     /* A CancelRequest: hands it to the postmaster, which knows the keys. */
     void (*cancel)(void *arg, uint32_t pid, uint32_t key);
     /* What sys.stat_activity shows; query never holds a password. May be NULL. */
-    void (*activity)(void *arg, const struct session *s, enum backend_activity state, struct slice query);
+    void (*activity)(void *arg, const struct session *s, enum serve_activity state, struct slice query);
     /* One line for the server's log. s may be NULL before the start-up packet. */
-    void (*log)(void *arg, const struct session *s, enum backend_log level, const char *sqlstate, const char *text);
+    void (*log)(void *arg, const struct session *s, enum serve_log level, const char *sqlstate, const char *text);
 };
 
-struct backend_start {
+struct serve_start {
     int fd;                             /* accepted; the backend closes it */
     struct sockaddr_storage peer;       /* ss_family AF_UNIX: the local socket */
     struct tls_ctx *tls;                /* NULL: no TLS; ALPN "postgresql", not required */
@@ -53,15 +56,16 @@ struct backend_start {
     const char *spool_dir;              /* for results a slow client has not taken: DIR/tmp */
     int32_t pid;                        /* shown to the client */
     uint32_t cancel_key;                /* drawn by the postmaster at random */
-    enum backend_admission admission;
+    enum serve_admission admission;
     bool only_superusers;               /* what is left is superuser_reserved_connections */
     uint8_t mock_secret[32];            /* constant per data directory: salts of roles that do not exist */
     bool catch_signals;                 /* install SIGINT, SIGTERM, SIGHUP handlers (tests: false) */
-    const struct backend_hooks *hooks;
-    void *arg;
+    const struct serve_hooks *hooks;
+    void *arg;                          /* of the hooks */
+    const struct tcop_ops *ops;         /* the language: backend/tcop/tcop.h */
 };
 
 /* Returns the exit code: 0 for every orderly end, 1 after a lost or misbehaving client. */
-int backend_main(const struct backend_start *start);
+int serve_client(const struct serve_start *start);
 
 #endif
