@@ -1,5 +1,5 @@
 /* tls_cert.c - the listener certificate a new data directory starts with. */
-#include "crypto/tls.h"
+#include "crypto/tls_int.h"
 #include "crypto/x509.h"
 
 #include <stdio.h>
@@ -23,23 +23,33 @@ static void fill_spec(struct x509_spec *spec, const char *common_name, char *sub
     x509_serial_random(spec->serial);
 }
 
-enum reeve_err tls_self_signed(const char *common_name, struct wr *cert_pem, struct wr *key_pem)
+enum reeve_err tls_self_signed_der(const char *common_name, struct wr *der, struct xkey **key)
 {
     enum reeve_err err;
     char subject[300];
     struct x509_spec spec = { 0 };
-    struct xkey *key = NULL;
-    struct wr spki = wr_heap(X509_DER_MAX), der = wr_heap(X509_DER_MAX);
+    struct wr spki = wr_heap(X509_DER_MAX);
 
     fill_spec(&spec, common_name, subject, sizeof subject);
-    TRY(xkey_generate(&key, KEY_ECDSA_P256));
-    TRY(xkey_spki(key, &spki));
-    TRY(x509_issue(&der, &spec, wr_slice(&spki), key, slice_of(NULL, 0)));
+    TRY(xkey_generate(key, KEY_ECDSA_P256));
+    TRY(xkey_spki(*key, &spki));
+    TRY(x509_issue(der, &spec, wr_slice(&spki), *key, slice_of(NULL, 0)));
+out:
+    wr_free(&spki);
+    return err;
+}
+
+enum reeve_err tls_self_signed(const char *common_name, struct wr *cert_pem, struct wr *key_pem)
+{
+    enum reeve_err err;
+    struct xkey *key = NULL;
+    struct wr der = wr_heap(X509_DER_MAX);
+
+    TRY(tls_self_signed_der(common_name, &der, &key));
     TRY(x509_to_pem(wr_slice(&der), cert_pem));
     TRY(xkey_to_pem(key, key_pem));
 out:
     wr_free(&der);
-    wr_free(&spki);
     xkey_free(key);
     return err;
 }

@@ -1,6 +1,7 @@
 /* tls_ctx.c - what is decided once per role: versions, ALPN, certificate, tickets. */
 #include "crypto/tls_int.h"
 #include "crypto/hash.h"
+#include "crypto/x509_int.h"
 
 #include <openssl/err.h>
 #include <stdlib.h>
@@ -81,6 +82,42 @@ static enum reeve_err load_certificate(SSL_CTX *ssl_ctx, const struct tls_config
     return REEVE_OK;
 }
 
+enum reeve_err tls_ctx_identity(struct tls_ctx *c, struct slice cert_der, const struct xkey *key)
+{
+    ERR_clear_error();
+    if (cert_der.len > X509_DER_MAX || SSL_CTX_use_certificate_ASN1(c->ssl_ctx, (int) cert_der.len, cert_der.p) != 1 ||
+        SSL_CTX_use_PrivateKey(c->ssl_ctx, key->pkey) != 1 || SSL_CTX_check_private_key(c->ssl_ctx) != 1) {
+        ERR_clear_error();
+        return REEVE_E_INVALID_VALUE;
+    }
+    return REEVE_OK;
+}
+
+static enum reeve_err make_certificate(struct tls_ctx *c, const char *common_name, struct report *rep)
+{
+    struct wr der = wr_heap(X509_DER_MAX);
+    struct xkey *key = NULL;
+    enum reeve_err err = tls_self_signed_der(common_name, &der, &key);
+    if (err == REEVE_OK)
+        err = tls_ctx_identity(c, wr_slice(&der), key);
+    xkey_free(key);
+    wr_free(&der);
+    return err == REEVE_OK ? err : report_set(rep, err, "could not make a TLS certificate");
+}
+
+/* Who the client is gets judged by the key in its certificate, later and by somebody else. */
+static int any_cert(int ok, X509_STORE_CTX *store)
+{
+    return 1;
+}
+
+static void setup_client_cert(SSL_CTX *ssl_ctx)
+{
+    /* Resumption with client certificates needs a context of its own name (SSL_CTX_set_session_id_context(3)). */
+    SSL_CTX_set_session_id_context(ssl_ctx, (const unsigned char *) "reeve", 5);
+    SSL_CTX_set_verify(ssl_ctx, SSL_VERIFY_PEER, any_cert);
+}
+
 static void setup_tickets(struct tls_ctx *c, const uint8_t *key)
 {
     SSL_CTX_set_session_cache_mode(c->ssl_ctx, SSL_SESS_CACHE_OFF);
@@ -118,7 +155,9 @@ enum reeve_err tls_ctx_server(struct tls_ctx **out, const struct tls_config *cfg
         SSL_CTX_set_alpn_select_cb(c->ssl_ctx, alpn_cb, c);
     if (c->alpn_required)
         SSL_CTX_set_client_hello_cb(c->ssl_ctx, client_hello_cb, NULL);
-    TRY(load_certificate(c->ssl_ctx, cfg, rep));
+    if (cfg->ask_cert)
+        setup_client_cert(c->ssl_ctx);
+    TRY(cfg->ephemeral_name ? make_certificate(c, cfg->ephemeral_name, rep) : load_certificate(c->ssl_ctx, cfg, rep));
     *out = c;
 out:
     if (err != REEVE_OK)

@@ -30,6 +30,9 @@ struct tls {
     const char *why;                /* our own refusal, NULL when none */
 };
 
+/* A fresh ECDSA P-256 key and a self-signed certificate over it, ten years long. */
+enum reeve_err tls_self_signed_der(const char *common_name, struct wr *der, struct xkey **key);
+
 /* SSL_CTX hooks of a server context; tls_ticket.c and tls_ctx.c. */
 int tls_ticket_cb(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac, int enc);
 

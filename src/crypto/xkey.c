@@ -116,6 +116,13 @@ enum reeve_err xkey_generate(struct xkey **out, enum key_type type)
     return pkey != NULL ? xkey_wrap(out, pkey) : REEVE_E_NOMEM;
 }
 
+enum reeve_err xkey_from_seed(struct xkey **out, const uint8_t seed[32])
+{
+    *out = NULL;
+    EVP_PKEY *pkey = EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL, seed, 32);
+    return pkey != NULL ? xkey_wrap(out, pkey) : REEVE_E_NOMEM;
+}
+
 void xkey_free(struct xkey *k)
 {
     if (k == NULL)

@@ -31,7 +31,7 @@ static void write_file(const char *path, struct slice s)
 
 static struct tls_ctx *server_ctx(const char *alpn, bool required, const uint8_t *ticket_key)
 {
-    struct tls_config c = { cert_file, key_file, alpn, required, true, ticket_key };
+    struct tls_config c = { cert_file, key_file, alpn, required, true, ticket_key, NULL, false };
     struct report rep = { 0 };
     struct tls_ctx *ctx;
     if (tls_ctx_server(&ctx, &c, &rep) != REEVE_OK)
@@ -340,7 +340,7 @@ static void the_client_sees_the_certificate_and_the_server_knows_its_digest(void
 
 static void an_ed25519_certificate_has_no_end_point(void **state)
 {
-    struct tls_config cfg = { ed_cert_file, ed_key_file, NULL, false, false, NULL };
+    struct tls_config cfg = { ed_cert_file, ed_key_file, NULL, false, false, NULL, NULL, false };
     struct report rep = { 0 };
     struct tls_ctx *s;
     uint8_t out[64];
@@ -351,7 +351,7 @@ static void an_ed25519_certificate_has_no_end_point(void **state)
 
 static void a_wrong_file_is_named_in_the_report(void **state)
 {
-    struct tls_config cfg = { "/nonexistent/cert.pem", key_file, NULL, false, true, NULL };
+    struct tls_config cfg = { "/nonexistent/cert.pem", key_file, NULL, false, true, NULL, NULL, false };
     struct report rep = { 0 };
     struct tls_ctx *s = NULL;
     assert_err(tls_ctx_server(&s, &cfg, &rep), REEVE_E_CONFIG);
@@ -434,6 +434,80 @@ static int tear_down(void **state)
     return rmdir(dir);
 }
 
+/* An agent's certificate: over the key that its node id comes from. */
+static void make_identity(struct tls_ctx *c, const uint8_t seed[32], struct hash32 *spki_hash)
+{
+    struct x509_spec spec = { .subject = slice_str("CN=node"), .not_before = { 0 }, .not_after = { 4102444800000 } };
+    struct wr spki = wr_heap(1000), der = wr_heap(X509_DER_MAX);
+    struct xkey *key;
+    x509_serial_random(spec.serial);
+    assert_ok(xkey_from_seed(&key, seed));
+    assert_ok(xkey_spki(key, &spki));
+    sha256(spki_hash, wr_slice(&spki));
+    assert_ok(x509_issue(&der, &spec, wr_slice(&spki), key, slice_of(NULL, 0)));
+    assert_ok(tls_ctx_identity(c, wr_slice(&der), key));
+    xkey_free(key);
+    wr_free(&spki);
+    wr_free(&der);
+}
+
+static struct tls_ctx *asking_ctx(void)
+{
+    struct tls_config cfg = { .alpn = "reeve/1", .alpn_required = true, .min_tls13 = true, .ticket_key = ticket_key_1,
+                              .ephemeral_name = "gateway", .ask_cert = true };
+    struct report rep = { 0 };
+    struct tls_ctx *s;
+    assert_ok(tls_ctx_server(&s, &cfg, &rep));
+    return s;
+}
+
+static void expect_client_key(struct pair *p, const struct hash32 *spki_hash)
+{
+    struct wr der = wr_heap(X509_DER_MAX);
+    struct x509_info info;
+    assert_ok(tls_peer_cert(p->server, &der));
+    assert_ok(x509_parse(&info, wr_slice(&der)));
+    assert_memory_equal(info.spki_hash.b, spki_hash->b, 32);
+    wr_free(&der);
+}
+
+static void a_server_that_asks_sees_the_clients_own_certificate_also_when_resumed(void **state)
+{
+    struct tls_ctx *s = asking_ctx(), *sibling = asking_ctx(), *c = client_ctx("reeve/1");
+    struct wr session = wr_heap(10000);
+    struct hash32 spki_hash;
+    uint8_t seed[32] = { 42 };
+    struct pair p;
+    make_identity(c, seed, &spki_hash);
+    assert_false(connect_once(c, s, &session));
+    pair_open(&p, c, sibling);
+    assert_ok(tls_session_set(p.client, wr_slice(&session)));
+    pair_handshake(&p);
+    assert_done(&p);
+    assert_true(tls_resumed(p.server));
+    expect_client_key(&p, &spki_hash);
+    pair_close(&p);
+    wr_free(&session);
+    tls_ctx_free(c);
+    tls_ctx_free(s);
+    tls_ctx_free(sibling);
+}
+
+static void a_server_that_asks_lets_a_client_without_certificate_in(void **state)
+{
+    struct tls_ctx *s = asking_ctx(), *c = client_ctx("reeve/1");
+    struct wr der = wr_heap(X509_DER_MAX);
+    struct pair p;
+    pair_open(&p, c, s);
+    pair_handshake(&p);
+    assert_done(&p);
+    assert_err(tls_peer_cert(p.server, &der), REEVE_E_NOT_FOUND);
+    pair_close(&p);
+    wr_free(&der);
+    tls_ctx_free(c);
+    tls_ctx_free(s);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(bytes_go_both_ways_over_tls_1_3),
     cmocka_unit_test(a_cut_connection_is_an_end),
@@ -449,6 +523,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(an_ed25519_certificate_has_no_end_point),
     cmocka_unit_test(a_wrong_file_is_named_in_the_report),
     cmocka_unit_test(garbage_instead_of_a_hello_fails_and_is_explained),
+    cmocka_unit_test(a_server_that_asks_sees_the_clients_own_certificate_also_when_resumed),
+    cmocka_unit_test(a_server_that_asks_lets_a_client_without_certificate_in),
 };
 
 int main(void)

@@ -32,12 +32,22 @@ struct tls_config {
     bool min_tls13;                     /* agents: 1.3 only; SQL listener: 1.2 up */
     /* 80 bytes shared by every worker of a region (16 name, 32 AES, 32 HMAC); NULL: no tickets. */
     const uint8_t *ticket_key;
+    /*
+     * Instead of files: a fresh self-signed certificate for this name, whose
+     * key never leaves this process. For peers that do not judge it (agents).
+     */
+    const char *ephemeral_name;
+    /* Ask for a client certificate. Any is let in, and none too; tls_peer_cert tells. */
+    bool ask_cert;
 };
 #define TLS_TICKET_KEY_LEN 80
 
 enum reeve_err tls_ctx_server(struct tls_ctx **out, const struct tls_config *c, struct report *rep) REEVE_MUST_CHECK;
 /* Agents authenticate the gateway by the region key, so the client does not check the chain. */
 enum reeve_err tls_ctx_client(struct tls_ctx **out, const char *alpn, struct report *rep) REEVE_MUST_CHECK;
+/* A client certificate (DER) with its key, for servers that ask for one. INVALID_VALUE when they do not fit. */
+struct xkey;
+enum reeve_err tls_ctx_identity(struct tls_ctx *c, struct slice cert_der, const struct xkey *key) REEVE_MUST_CHECK;
 void tls_ctx_free(struct tls_ctx *c);
 /*
  * Changes the ticket key: new tickets are made with it, tickets under the one

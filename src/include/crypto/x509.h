@@ -22,6 +22,8 @@ bool key_type_parse(enum key_type *out, struct slice text); /* also "ecdsa", "p2
 
 struct xkey;
 enum reeve_err xkey_generate(struct xkey **out, enum key_type type) REEVE_MUST_CHECK;
+/* The Ed25519 key of that seed (RFC 8032), as sign_key_from_seed makes it. */
+enum reeve_err xkey_from_seed(struct xkey **out, const uint8_t seed[32]) REEVE_MUST_CHECK;
 void xkey_free(struct xkey *k);
 /*
  * PKCS#8 DER; PEM for files that nginx and friends read. The caller wipes the
