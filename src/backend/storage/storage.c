@@ -1,0 +1,270 @@
+/* storage.c - the environment and its transactions; see the header for the rules. */
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "backend/storage/storage_int.h"
+#include "backend/utils/datadir.h"
+
+#define OPEN_TRIES    50                /* opening may collide with another process's opening or closing */
+#define OPEN_PAUSE_US 2000
+
+static struct storage *of(struct storage *s)
+{
+    reeve_assert(s->pid == (int32_t) getpid());
+    return s;
+}
+
+/* ---- environment ---- */
+
+static int env_open_once(MDB_env **env, const char *path, enum storage_mode mode, uint64_t map_size, unsigned readers_max)
+{
+    int rc = mdb_env_create(env);
+    if (rc != MDB_SUCCESS)
+        return rc;
+    rc = mdb_env_set_maxreaders(*env, readers_max);
+    if (rc == MDB_SUCCESS && map_size > 0)
+        rc = mdb_env_set_mapsize(*env, map_size);
+    if (rc == MDB_SUCCESS)
+        rc = mdb_env_open(*env, path, MDB_NOTLS | (mode == STORAGE_READ ? MDB_RDONLY : 0), 0600);
+    if (rc != MDB_SUCCESS)
+        mdb_env_close(*env);
+    return rc;
+}
+
+static int env_open(MDB_env **env, const char *path, enum storage_mode mode, uint64_t map_size, unsigned readers_max)
+{
+    int rc = 0;
+    for (int i = 0; i < OPEN_TRIES; i++) {
+        rc = env_open_once(env, path, mode, map_size, readers_max);
+        if (rc == MDB_SUCCESS || (rc != EAGAIN && rc != EACCES && rc != MDB_INVALID))
+            return rc;
+        usleep(OPEN_PAUSE_US);
+    }
+    return rc;
+}
+
+/* The one unnamed table; its handle is only valid everywhere after this transaction's commit. */
+static int table_open(struct storage *s)
+{
+    MDB_txn *txn;
+    int rc = mdb_txn_begin(s->env, NULL, s->mode == STORAGE_READ ? MDB_RDONLY : 0, &txn);
+    if (rc != MDB_SUCCESS)
+        return rc;
+    rc = mdb_dbi_open(txn, NULL, 0, &s->dbi);
+    if (rc != MDB_SUCCESS) {
+        mdb_txn_abort(txn);
+        return rc;
+    }
+    return mdb_txn_commit(txn);
+}
+
+static enum reeve_err open_failed(int rc, const char *path, struct report *rep)
+{
+    return report_set(rep, storage_code(rc), "could not open the store in \"%s\": %s", path, mdb_strerror(rc));
+}
+
+enum reeve_err storage_open(struct storage **out, const char *dir, enum storage_mode mode, uint64_t map_size,
+                            unsigned readers_max, struct report *rep)
+{
+    char path[DATADIR_PATH_MAX];
+    if (!datadir_path(path, sizeof path, dir, "data"))
+        return report_set(rep, REEVE_E_TOO_BIG, "the data directory's name is too long");
+    if (mode == STORAGE_WRITE && mkdir(path, 0700) < 0 && errno != EEXIST)
+        return open_failed(errno, path, rep);
+    struct storage *s = calloc(1, sizeof *s);
+    if (s == NULL)
+        return report_set(rep, REEVE_E_NOMEM, "out of memory");
+    s->mode = mode;
+    s->pid = (int32_t) getpid();
+    int rc = env_open(&s->env, path, mode, mode == STORAGE_WRITE ? map_size : 0, readers_max);
+    if (rc != MDB_SUCCESS) {
+        free(s);
+        return open_failed(rc, path, rep);
+    }
+    if ((rc = table_open(s)) != MDB_SUCCESS) {
+        storage_close(s);
+        return open_failed(rc, path, rep);
+    }
+    *out = s;
+    return REEVE_OK;
+}
+
+static void txn_free(struct storage_txn *t)
+{
+    if (t->cursor != NULL)
+        mdb_cursor_close(t->cursor);
+    free(t);
+}
+
+void storage_close(struct storage *s)
+{
+    if (s == NULL)
+        return;
+    reeve_assert(of(s)->open_txns == 0);
+    if (s->spare != NULL) {
+        struct storage_txn *t = s->spare;
+        if (t->cursor != NULL)
+            mdb_cursor_close(t->cursor);
+        t->cursor = NULL;
+        mdb_txn_abort(t->txn);
+        txn_free(t);
+    }
+    mdb_env_close(s->env);
+    free(s);
+}
+
+/* ---- transactions ---- */
+
+static struct storage_txn *txn_new(struct storage *s, bool write)
+{
+    struct storage_txn *t = calloc(1, sizeof *t);
+    if (t == NULL)
+        return NULL;
+    t->st = s;
+    t->write = write;
+    t->kv = (struct kv){ &storage_kv_ops, t };
+    return t;
+}
+
+/* Renewing a reset snapshot costs a tenth of beginning one. */
+static int renew_spare(struct storage *s, struct storage_txn **out)
+{
+    struct storage_txn *t = s->spare;
+    s->spare = NULL;
+    int rc = mdb_txn_renew(t->txn);
+    if (rc == MDB_SUCCESS && t->cursor != NULL)
+        rc = mdb_cursor_renew(t->txn, t->cursor);
+    if (rc != MDB_SUCCESS) {
+        if (t->cursor != NULL)
+            mdb_cursor_close(t->cursor);
+        t->cursor = NULL;
+        mdb_txn_abort(t->txn);
+        txn_free(t);
+        return rc;
+    }
+    *out = t;
+    return MDB_SUCCESS;
+}
+
+static int begin_new(struct storage *s, bool write, struct storage_txn **out)
+{
+    struct storage_txn *t = txn_new(s, write);
+    if (t == NULL)
+        return ENOMEM;
+    int rc = mdb_txn_begin(s->env, NULL, write ? 0 : MDB_RDONLY, &t->txn);
+    if (rc != MDB_SUCCESS) {
+        txn_free(t);
+        return rc;
+    }
+    *out = t;
+    return MDB_SUCCESS;
+}
+
+/* The writer may have opened with a larger map than this reader knew. */
+static int adopt_map(struct storage *s)
+{
+    return s->open_txns == 0 ? mdb_env_set_mapsize(s->env, 0) : MDB_MAP_RESIZED;
+}
+
+enum reeve_err storage_begin(struct storage *s, enum storage_mode mode, struct storage_txn **out)
+{
+    bool write = mode == STORAGE_WRITE;
+    reeve_assert(!write || of(s)->mode == STORAGE_WRITE);
+    of(s);
+    int rc = !write && s->spare != NULL ? renew_spare(s, out) : begin_new(s, write, out);
+    if (rc == MDB_MAP_RESIZED && (rc = adopt_map(s)) == MDB_SUCCESS)
+        rc = begin_new(s, write, out);
+    if (rc == MDB_READERS_FULL && storage_reader_check(s) > 0)
+        rc = begin_new(s, write, out);
+    if (rc != MDB_SUCCESS)
+        return storage_code(rc);
+    (*out)->placed = false;
+    (*out)->since = clock_mono();
+    s->open_txns++;
+    return REEVE_OK;
+}
+
+struct kv *storage_kv(struct storage_txn *t) { return &t->kv; }
+
+static void end_read(struct storage_txn *t)
+{
+    struct storage *s = t->st;
+    mdb_txn_reset(t->txn);
+    if (s->spare == NULL) {
+        s->spare = t;
+        return;
+    }
+    if (t->cursor != NULL)
+        mdb_cursor_close(t->cursor);
+    t->cursor = NULL;
+    mdb_txn_abort(t->txn);
+    txn_free(t);
+}
+
+/* LMDB frees a write transaction's cursors with it only if they were closed before. */
+static void end_write_cursor(struct storage_txn *t)
+{
+    if (t->cursor != NULL)
+        mdb_cursor_close(t->cursor);
+    t->cursor = NULL;
+}
+
+enum reeve_err storage_commit(struct storage_txn *t)
+{
+    of(t->st)->open_txns--;
+    if (!t->write) {
+        end_read(t);
+        return REEVE_OK;
+    }
+    end_write_cursor(t);
+    int rc = MDB_BAD_TXN;
+    if (t->failed)
+        mdb_txn_abort(t->txn);
+    else
+        rc = mdb_txn_commit(t->txn);
+    txn_free(t);
+    return storage_code(rc);
+}
+
+void storage_abort(struct storage_txn *t)
+{
+    if (t == NULL)
+        return;
+    of(t->st)->open_txns--;
+    if (!t->write) {
+        end_read(t);
+        return;
+    }
+    end_write_cursor(t);
+    mdb_txn_abort(t->txn);
+    txn_free(t);
+}
+
+int64_t storage_reader_age(const struct storage_txn *t)
+{
+    return clock_mono().ms - t->since.ms;
+}
+
+/* ---- care ---- */
+
+unsigned storage_reader_check(struct storage *s)
+{
+    int dead = 0;
+    return mdb_reader_check(of(s)->env, &dead) == MDB_SUCCESS && dead > 0 ? (unsigned) dead : 0;
+}
+
+enum reeve_err storage_stat(struct storage *s, struct storage_stat *out)
+{
+    MDB_envinfo info;
+    MDB_stat st;
+    int rc = mdb_env_info(of(s)->env, &info);
+    if (rc == MDB_SUCCESS)
+        rc = mdb_env_stat(s->env, &st);
+    if (rc != MDB_SUCCESS)
+        return storage_code(rc);
+    *out = (struct storage_stat){ info.me_mapsize, (uint64_t) (info.me_last_pgno + 1) * st.ms_psize, info.me_last_txnid,
+                                  info.me_numreaders, info.me_maxreaders };
+    return REEVE_OK;
+}
