@@ -73,8 +73,10 @@ enum reeve_err pem_read(struct slice *text, const char *label, struct wr *der_ou
     if (body == NULL)
         return REEVE_E_NOT_FOUND;
     const uint8_t *after = find_line(slice_of(body, (size_t) (end - body)), "END", label, &body_end);
-    if (after == NULL)
+    if (after == NULL) {
+        *text = slice_of(end, 0);       /* a caller that goes on must come to an end */
         return REEVE_E_MALFORMED;
+    }
     size_t n = compact(b64, sizeof b64, body, body_end);
     long len = n == SIZE_MAX ? -1 : base64_decode(der, sizeof der, slice_of(b64, n));
     if (len > 0)

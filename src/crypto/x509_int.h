@@ -37,7 +37,7 @@ enum reeve_err x509_san_parse(uint8_t ip[16], size_t *ip_len, struct slice text,
 
 /* One PEM block appended; len is exact, so a heap writer that was empty leaves no stray copy. */
 enum reeve_err pem_write(struct wr *out, const char *label, struct slice der);
-/* The next block with that label; moves *text past it. NOT_FOUND when there is none. */
+/* The next block with that label; moves *text past it, also when MALFORMED. NOT_FOUND when there is none. */
 enum reeve_err pem_read(struct slice *text, const char *label, struct wr *der_out);
 
 #endif

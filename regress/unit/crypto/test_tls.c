@@ -349,6 +349,68 @@ static void an_ed25519_certificate_has_no_end_point(void **state)
     tls_ctx_free(s);
 }
 
+/* A certificate of the client's own key, as an agent with mTLS shows it. */
+static struct tls_ctx *client_ctx_with_key(struct xkey *key, struct wr *der)
+{
+    struct tls_ctx *c = client_ctx("reeve/1");
+    struct x509_spec spec = { .subject = slice_str("CN=node"), .not_after = { 4000000000000 } };
+    struct wr spki = wr_heap(1000);
+    x509_serial_random(spec.serial);
+    assert_ok(xkey_spki(key, &spki));
+    assert_ok(x509_issue(der, &spec, wr_slice(&spki), key, slice_of(NULL, 0)));
+    assert_ok(tls_ctx_identity(c, wr_slice(der), key));
+    wr_free(&spki);
+    return c;
+}
+
+static void a_server_that_asks_sees_the_client_certificate_even_when_resumed(void **state)
+{
+    struct tls_config cfg = { .ephemeral_name = "gateway.test", .alpn = "reeve/1", .alpn_required = true,
+                              .min_tls13 = true, .ticket_key = ticket_key_1, .ask_cert = true };
+    struct report rep = { 0 };
+    struct wr der = wr_heap(X509_DER_MAX), seen = wr_heap(X509_DER_MAX), session = wr_heap(10000);
+    struct tls_ctx *s, *with, *without = client_ctx("reeve/1");
+    uint8_t seed[32] = { 7 };
+    struct xkey *key, *other;
+    struct pair p;
+    assert_ok(tls_ctx_server(&s, &cfg, &rep));
+    assert_ok(xkey_from_seed(&key, seed));
+    assert_ok(xkey_generate(&other, KEY_ED25519));
+    with = client_ctx_with_key(key, &der);
+    assert_err(tls_ctx_identity(without, wr_slice(&der), other), REEVE_E_INVALID_VALUE);
+    for (int i = 0; i < 2; i++) {
+        pair_open(&p, with, s);
+        if (i > 0)
+            assert_ok(tls_session_set(p.client, wr_slice(&session)));
+        pair_handshake(&p);
+        assert_done(&p);
+        assert_int_equal(tls_resumed(p.server), i > 0);
+        wr_reset(&seen);
+        assert_ok(tls_peer_cert(p.server, &seen));
+        assert_true(slice_eq(wr_slice(&seen), wr_slice(&der)));
+        send_text(p.client, p.server, "certificate");
+        send_text(p.server, p.client, "x");
+        wr_reset(&session);
+        assert_ok(tls_session_get(p.client, &session));
+        pair_close(&p);
+    }
+    tls_ctx_free(without);
+    without = client_ctx("reeve/1");
+    pair_open(&p, without, s);
+    pair_handshake(&p);
+    assert_done(&p);
+    assert_err(tls_peer_cert(p.server, &seen), REEVE_E_NOT_FOUND);
+    pair_close(&p);
+    tls_ctx_free(without);
+    tls_ctx_free(with);
+    tls_ctx_free(s);
+    xkey_free(key);
+    xkey_free(other);
+    wr_free(&der);
+    wr_free(&seen);
+    wr_free(&session);
+}
+
 static void a_wrong_file_is_named_in_the_report(void **state)
 {
     struct tls_config cfg = { "/nonexistent/cert.pem", key_file, NULL, false, true, NULL, NULL, false };
@@ -521,6 +583,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(without_a_ticket_key_there_is_no_session),
     cmocka_unit_test(the_client_sees_the_certificate_and_the_server_knows_its_digest),
     cmocka_unit_test(an_ed25519_certificate_has_no_end_point),
+    cmocka_unit_test(a_server_that_asks_sees_the_client_certificate_even_when_resumed),
     cmocka_unit_test(a_wrong_file_is_named_in_the_report),
     cmocka_unit_test(garbage_instead_of_a_hello_fails_and_is_explained),
     cmocka_unit_test(a_server_that_asks_sees_the_clients_own_certificate_also_when_resumed),

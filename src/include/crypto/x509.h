@@ -96,7 +96,10 @@ enum reeve_err x509_key_matches(struct slice der, const struct xkey *key) REEVE_
  */
 enum reeve_err x509_verify_chain(struct slice leaf, const struct slice *inter, size_t n_inter,
                                  const struct slice *roots, size_t n_roots, struct wall_ms at) REEVE_MUST_CHECK;
-/* PEM of one certificate appended; and the DER certificates of a PEM text, one call each (other blocks are skipped). */
+/*
+ * PEM of one certificate appended; and the DER certificates of a PEM text, one
+ * call each (other blocks are skipped). Every answer but NOT_FOUND moves *pem on.
+ */
 enum reeve_err x509_to_pem(struct slice der, struct wr *out) REEVE_MUST_CHECK;
 enum reeve_err x509_pem_next(struct slice *pem, struct wr *der_out) REEVE_MUST_CHECK;   /* NOT_FOUND at the end */
 
