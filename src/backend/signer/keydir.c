@@ -135,7 +135,7 @@ static size_t escape(char *out, const struct name *name)
         if (plain(name->s[i]))
             out[n++] = name->s[i];
         else
-            n += (size_t) sprintf(out + n, "%%%02X", (unsigned char) name->s[i]);
+            n += (size_t) snprintf(out + n, 4, "%%%02X", (unsigned char) name->s[i]);
     }
     return n;
 }

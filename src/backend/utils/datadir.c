@@ -33,7 +33,7 @@ enum reeve_err datadir_resolve(char out[DATADIR_PATH_MAX], const char *given, st
     /* Room for the longest name inside, and for the local socket's address. */
     if (strlen(full) > DATADIR_PATH_MAX - 100)
         return report_set(rep, REEVE_E_TOO_BIG, "the data directory's name is too long");
-    strcpy(out, full);
+    memcpy(out, full, strlen(full) + 1);
     return REEVE_OK;
 }
 
