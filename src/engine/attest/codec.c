@@ -2,13 +2,13 @@
 #include "codec_int.h"
 #include "common/text.h"
 
-void rd_version(struct rd *r)
+void at_version(struct rd *r)
 {
     if (rd_u8(r) != 1)
         r->bad = true;
 }
 
-bool rd_flag(struct rd *r)
+bool at_flag(struct rd *r)
 {
     uint8_t v = rd_u8(r);
     if (v > 1)
@@ -16,7 +16,7 @@ bool rd_flag(struct rd *r)
     return v == 1;
 }
 
-uint8_t rd_kind(struct rd *r, uint8_t max)
+uint8_t at_kind(struct rd *r, uint8_t max)
 {
     uint8_t v = rd_u8(r);
     if (v == 0 || v > max)
@@ -24,7 +24,7 @@ uint8_t rd_kind(struct rd *r, uint8_t max)
     return v;
 }
 
-uint8_t rd_count(struct rd *r, uint8_t max)
+uint8_t at_count(struct rd *r, uint8_t max)
 {
     uint8_t v = rd_u8(r);
     if (v > max)
@@ -32,7 +32,7 @@ uint8_t rd_count(struct rd *r, uint8_t max)
     return r->bad ? 0 : v;
 }
 
-struct wall_ms rd_time(struct rd *r)
+struct wall_ms at_time(struct rd *r)
 {
     uint64_t v = rd_u64(r);
     if (v > INT64_MAX)
@@ -40,7 +40,7 @@ struct wall_ms rd_time(struct rd *r)
     return (struct wall_ms){ r->bad ? 0 : (int64_t) v };
 }
 
-void wr_time(struct wr *w, struct wall_ms t)
+void at_put_time(struct wr *w, struct wall_ms t)
 {
     if (t.ms < 0)
         w->bad = true;
@@ -55,7 +55,7 @@ static bool text_ok(struct slice s)
     return utf8_valid(s);
 }
 
-void rd_text8(struct rd *r, char *out, size_t cap)
+void at_text8(struct rd *r, char *out, size_t cap)
 {
     uint8_t len = rd_u8(r);
     struct slice s = rd_bytes(r, len);
@@ -68,7 +68,7 @@ void rd_text8(struct rd *r, char *out, size_t cap)
         memcpy(out, s.p, s.len);
 }
 
-void wr_text8(struct wr *w, const char *s)
+void at_put_text8(struct wr *w, const char *s)
 {
     size_t len = strlen(s);
     if (len > UINT8_MAX)
@@ -77,7 +77,7 @@ void wr_text8(struct wr *w, const char *s)
     wr_bytes(w, s, len);
 }
 
-void rd_optname(struct rd *r, struct name *out)
+void at_optname(struct rd *r, struct name *out)
 {
     if (rd_left(r) > 0 && *r->p == 0) {
         (void) rd_u8(r);
@@ -87,7 +87,7 @@ void rd_optname(struct rd *r, struct name *out)
     rd_name(r, out);
 }
 
-void rd_predicate(struct rd *r, struct predicate *p)
+void at_predicate(struct rd *r, struct predicate *p)
 {
     struct slice s = rd_str16(r, ROLLOUT_PRED_MAX);
     memset(p, 0, sizeof *p);
@@ -100,30 +100,30 @@ void rd_predicate(struct rd *r, struct predicate *p)
         r->bad = true;
 }
 
-void wr_predicate(struct wr *w, const struct predicate *p)
+void at_put_predicate(struct wr *w, const struct predicate *p)
 {
     wr_str16(w, slice_of(p->code, p->len));
 }
 
-void rd_rules(struct rd *r, struct gen_rule *rule, uint8_t *n)
+void at_rules(struct rd *r, struct gen_rule *rule, uint8_t *n)
 {
-    *n = rd_count(r, OBJECT_RULES_MAX);
+    *n = at_count(r, OBJECT_RULES_MAX);
     for (uint8_t i = 0; i < *n; i++) {
         rule[i].gen = rd_u32(r);
-        rd_predicate(r, &rule[i].where);
+        at_predicate(r, &rule[i].where);
     }
 }
 
-void wr_rules(struct wr *w, const struct gen_rule *rule, uint8_t n)
+void at_put_rules(struct wr *w, const struct gen_rule *rule, uint8_t n)
 {
     wr_u8(w, n);
     for (uint8_t i = 0; i < n; i++) {
         wr_u32(w, rule[i].gen);
-        wr_predicate(w, &rule[i].where);
+        at_put_predicate(w, &rule[i].where);
     }
 }
 
-enum reeve_err rd_finish(const struct rd *r)
+enum reeve_err at_finish(const struct rd *r)
 {
     return rd_done(r) ? REEVE_OK : REEVE_E_MALFORMED;
 }

@@ -36,7 +36,7 @@ enum reeve_err valset_decode(struct valset *s, struct slice in)
 {
     struct rd r = rd_of(in);
     memset(s, 0, sizeof *s);
-    rd_version(&r);
+    at_version(&r);
     s->epoch = rd_u64(&r);
     s->n = rd_u16(&r);
     if (r.bad || s->n == 0 || s->n > ATTEST_VALIDATORS_MAX) {
@@ -61,7 +61,7 @@ void genesis_encode(const struct genesis *g, struct wr *out)
 {
     wr_u8(out, 1);
     wr_name(out, &g->chain);
-    wr_time(out, g->time);
+    at_put_time(out, g->time);
     wr_bytes(out, g->nonce, sizeof g->nonce);
     size_t at = out->len;
     wr_u32(out, 0);
@@ -116,16 +116,16 @@ enum reeve_err genesis_decode(struct genesis *g, struct slice in)
 {
     struct rd r = rd_of(in);
     memset(g, 0, sizeof *g);
-    rd_version(&r);
+    at_version(&r);
     rd_name(&r, &g->chain);
-    g->time = rd_time(&r);
+    g->time = at_time(&r);
     rd_copy(&r, g->nonce, sizeof g->nonce);
     struct slice set = rd_str32(&r, SET_DOC_MAX);
     if (r.bad || valset_decode(&g->set, set) != REEVE_OK)
         return REEVE_E_MALFORMED;
     regions_read(&r, g);
     g->recovery_m = rd_u8(&r);
-    g->recovery_n = rd_count(&r, sizeof g->recovery / sizeof *g->recovery);
+    g->recovery_n = at_count(&r, sizeof g->recovery / sizeof *g->recovery);
     for (uint8_t i = 0; i < g->recovery_n; i++)
         rd_copy(&r, g->recovery[i].b, 32);
     return rd_done(&r) && regions_distinct(g) && recovery_ok(g) ? REEVE_OK : REEVE_E_MALFORMED;

@@ -66,8 +66,7 @@ bool gens_consistent(const struct gens *v)
     return true;
 }
 
-/* The target of this object in a rollout; NULL where it names another. */
-static const struct rollout_target *target_of(const struct gens *v, const struct rollout_doc *r, const struct name *object)
+const struct rollout_target *gens_target(const struct gens *v, const struct rollout_doc *r, const struct name *object)
 {
     for (uint8_t i = 0; r != NULL && i < r->n_targets; i++)
         if (r->target[i].type == v->type && name_eq(&r->target[i].name, object))
@@ -78,7 +77,8 @@ static const struct rollout_target *target_of(const struct gens *v, const struct
 uint32_t gens_for(const struct gens *v, const struct rollout_doc *r, const struct name *object, const struct node_view *n)
 {
     struct slice id = slice_str(n->id_text);
-    const struct rollout_target *t = *v->rollout_id != 0 && r != NULL && r->id == *v->rollout_id ? target_of(v, r, object) : NULL;
+    bool running = r != NULL && *v->rollout_id != 0 && r->id == *v->rollout_id;
+    const struct rollout_target *t = running ? gens_target(v, r, object) : NULL;
     if (t != NULL && rollout_includes(r, &n->region, n->labels, id, n->cohort)) {
         int i = gens_find(v, t->to_gen);
         if (i >= 0 && gens_state(v, (uint8_t) i) != GEN_REVOKED)

@@ -13,7 +13,7 @@ void header_encode(const struct block_header *h, uint8_t out[ATTEST_HEADER_LEN])
     wr_u64(&w, h->height);
     wr_u64(&w, h->parent_view);
     wr_bytes(&w, h->parent_hash.b, 32);
-    wr_time(&w, h->time);
+    at_put_time(&w, h->time);
     wr_u64(&w, h->log_size);
     wr_bytes(&w, h->log_root.b, 32);
     wr_bytes(&w, h->state_root.b, 32);
@@ -26,7 +26,7 @@ enum reeve_err header_decode(struct block_header *h, struct slice in)
 {
     struct rd r = rd_of(in);
     memset(h, 0, sizeof *h);
-    rd_version(&r);
+    at_version(&r);
     rd_copy(&r, h->chain_id.b, 32);
     h->epoch = rd_u64(&r);
     rd_copy(&r, h->valset_hash.b, 32);
@@ -35,7 +35,7 @@ enum reeve_err header_decode(struct block_header *h, struct slice in)
     h->height = rd_u64(&r);
     h->parent_view = rd_u64(&r);
     rd_copy(&r, h->parent_hash.b, 32);
-    h->time = rd_time(&r);
+    h->time = at_time(&r);
     h->log_size = rd_u64(&r);
     rd_copy(&r, h->log_root.b, 32);
     rd_copy(&r, h->state_root.b, 32);
@@ -43,7 +43,7 @@ enum reeve_err header_decode(struct block_header *h, struct slice in)
     h->proposer = rd_u16(&r);
     if (h->view == 0 || h->height == 0 || h->parent_view >= h->view || h->proposer >= ATTEST_VALIDATORS_MAX)
         r.bad = true;       /* view 0 and height 0 are genesis, which has no header */
-    return rd_finish(&r);
+    return at_finish(&r);
 }
 
 void header_hash(const struct crypto_ops *c, struct hash32 *out, const struct block_header *h)

@@ -12,10 +12,10 @@ enum reeve_err region_doc_decode(struct region_doc *d, struct slice in)
 {
     struct rd r = rd_of(in);
     memset(d, 0, sizeof *d);
-    rd_version(&r);
+    at_version(&r);
     rd_copy(&r, d->key.b, 32);
-    d->state = rd_kind(&r, REGION_FROZEN);
-    return rd_finish(&r);
+    d->state = at_kind(&r, REGION_FROZEN);
+    return at_finish(&r);
 }
 
 void class_doc_encode(const struct class_doc *d, struct wr *out)
@@ -27,9 +27,9 @@ void class_doc_encode(const struct class_doc *d, struct wr *out)
 enum reeve_err class_doc_decode(struct class_doc *d, struct slice in)
 {
     struct rd r = rd_of(in);
-    rd_version(&r);
-    d->attested = rd_flag(&r);
-    return rd_finish(&r);
+    at_version(&r);
+    d->attested = at_flag(&r);
+    return at_finish(&r);
 }
 
 void node_doc_encode(const struct node_doc *d, struct wr *out)
@@ -41,7 +41,7 @@ void node_doc_encode(const struct node_doc *d, struct wr *out)
 enum reeve_err node_doc_decode(struct node_doc *d, struct slice in)
 {
     struct rd r = rd_of(in);
-    rd_version(&r);
-    d->revoked = rd_flag(&r);
+    at_version(&r);
+    d->revoked = at_flag(&r);
     return rd_done(&r) && d->revoked == 1 ? REEVE_OK : REEVE_E_MALFORMED;
 }

@@ -9,9 +9,9 @@ static void gen_encode(const struct authority_gen *g, struct wr *out)
     wr_u8(out, g->state);
     wr_u8(out, g->key_type);
     wr_bytes(out, g->spki_hash.b, 32);
-    wr_time(out, g->not_before);
-    wr_time(out, g->not_after);
-    wr_time(out, g->created);
+    at_put_time(out, g->not_before);
+    at_put_time(out, g->not_after);
+    at_put_time(out, g->created);
     wr_str16(out, slice_of(g->chain, g->chain_len));
 }
 
@@ -19,7 +19,7 @@ void authority_doc_encode(const struct authority_doc *d, struct wr *out)
 {
     wr_u8(out, 1);
     wr_name(out, &d->region);
-    wr_text8(out, d->subject);
+    at_put_text8(out, d->subject);
     wr_u32(out, d->ttl_s);
     wr_u8(out, d->external);
     wr_u8(out, d->n);
@@ -30,12 +30,12 @@ void authority_doc_encode(const struct authority_doc *d, struct wr *out)
 static void gen_read(struct rd *r, struct authority_gen *g)
 {
     g->gen = rd_u32(r);
-    g->state = rd_kind(r, AUTH_REVOKED);
-    g->key_type = rd_kind(r, KEY_TYPE_MAX);
+    g->state = at_kind(r, AUTH_REVOKED);
+    g->key_type = at_kind(r, KEY_TYPE_MAX);
     rd_copy(r, g->spki_hash.b, 32);
-    g->not_before = rd_time(r);
-    g->not_after = rd_time(r);
-    g->created = rd_time(r);
+    g->not_before = at_time(r);
+    g->not_after = at_time(r);
+    g->created = at_time(r);
     struct slice chain = rd_str16(r, AUTHORITY_CHAIN_MAX);
     g->chain_len = (uint16_t) chain.len;
     if (chain.len > 0)
@@ -67,12 +67,12 @@ enum reeve_err authority_doc_decode(struct authority_doc *d, struct slice in)
 {
     struct rd r = rd_of(in);
     memset(d, 0, sizeof *d);
-    rd_version(&r);
+    at_version(&r);
     rd_name(&r, &d->region);
-    rd_text8(&r, d->subject, sizeof d->subject);
+    at_text8(&r, d->subject, sizeof d->subject);
     d->ttl_s = rd_u32(&r);
-    d->external = rd_flag(&r);
-    d->n = rd_count(&r, AUTHORITY_GENS_MAX);
+    d->external = at_flag(&r);
+    d->n = at_count(&r, AUTHORITY_GENS_MAX);
     for (uint8_t i = 0; i < d->n; i++)
         gen_read(&r, &d->g[i]);
     return rd_done(&r) && gens_ok(d) ? REEVE_OK : REEVE_E_MALFORMED;

@@ -11,9 +11,9 @@ static void gen_encode(const struct cert_gen *g, struct wr *out)
     wr_u32(out, g->gen);
     wr_u8(out, g->state);
     wr_u32(out, g->authority_gen);
-    wr_time(out, g->not_before);
-    wr_time(out, g->not_after);
-    wr_time(out, g->created);
+    at_put_time(out, g->not_before);
+    at_put_time(out, g->not_after);
+    at_put_time(out, g->created);
     wr_bytes(out, g->spki_hash.b, 32);
 }
 
@@ -22,7 +22,7 @@ void cert_doc_encode(const struct cert_doc *d, struct wr *out)
     wr_u8(out, 1);
     wr_u8(out, d->mode);
     wr_name(out, &d->authority);
-    wr_text8(out, d->subject);
+    at_put_text8(out, d->subject);
     wr_u8(out, d->n_sans);
     for (uint8_t i = 0; i < d->n_sans; i++)
         wr_name(out, &d->san[i]);
@@ -31,10 +31,10 @@ void cert_doc_encode(const struct cert_doc *d, struct wr *out)
     wr_u32(out, d->renew_before_s);
     wr_u32(out, d->overlap_s);
     wr_name(out, &d->strategy);
-    wr_predicate(out, &d->where);
+    at_put_predicate(out, &d->where);
     wr_u32(out, d->active_gen);
     wr_u64(out, d->rollout_id);
-    wr_rules(out, d->rule, d->n_rules);
+    at_put_rules(out, d->rule, d->n_rules);
     wr_u8(out, d->n);
     for (uint8_t i = 0; i < d->n; i++)
         gen_encode(&d->g[i], out);
@@ -42,28 +42,28 @@ void cert_doc_encode(const struct cert_doc *d, struct wr *out)
 
 static void template_read(struct rd *r, struct cert_doc *d)
 {
-    d->mode = rd_kind(r, CERT_SHARED_GLOBAL);
+    d->mode = at_kind(r, CERT_SHARED_GLOBAL);
     rd_name(r, &d->authority);
-    rd_text8(r, d->subject, sizeof d->subject);
-    d->n_sans = rd_count(r, SANS_MAX);
+    at_text8(r, d->subject, sizeof d->subject);
+    d->n_sans = at_count(r, SANS_MAX);
     for (uint8_t i = 0; i < d->n_sans; i++)
         rd_name(r, &d->san[i]);
-    d->key_type = rd_kind(r, KEY_TYPE_MAX);
+    d->key_type = at_kind(r, KEY_TYPE_MAX);
     d->validity_s = rd_u32(r);
     d->renew_before_s = rd_u32(r);
     d->overlap_s = rd_u32(r);
-    rd_optname(r, &d->strategy);
-    rd_predicate(r, &d->where);
+    at_optname(r, &d->strategy);
+    at_predicate(r, &d->where);
 }
 
 static void gen_read(struct rd *r, struct cert_gen *g)
 {
     g->gen = rd_u32(r);
-    g->state = rd_kind(r, GEN_REVOKED);
+    g->state = at_kind(r, GEN_REVOKED);
     g->authority_gen = rd_u32(r);
-    g->not_before = rd_time(r);
-    g->not_after = rd_time(r);
-    g->created = rd_time(r);
+    g->not_before = at_time(r);
+    g->not_after = at_time(r);
+    g->created = at_time(r);
     rd_copy(r, g->spki_hash.b, 32);
 }
 
@@ -93,12 +93,12 @@ enum reeve_err cert_doc_decode(struct cert_doc *d, struct slice in)
 {
     struct rd r = rd_of(in);
     memset(d, 0, sizeof *d);
-    rd_version(&r);
+    at_version(&r);
     template_read(&r, d);
     d->active_gen = rd_u32(&r);
     d->rollout_id = rd_u64(&r);
-    rd_rules(&r, d->rule, &d->n_rules);
-    d->n = rd_count(&r, CERT_GENS_MAX);
+    at_rules(&r, d->rule, &d->n_rules);
+    d->n = at_count(&r, CERT_GENS_MAX);
     for (uint8_t i = 0; i < d->n; i++)
         gen_read(&r, &d->g[i]);
     if (!rd_done(&r) || d->validity_s == 0 || !sans_distinct(d) || !gens_ok(d))

@@ -7,7 +7,7 @@ void config_doc_encode(const struct config_doc *d, struct wr *out)
     wr_u8(out, 1);
     wr_u32(out, d->active_gen);
     wr_u64(out, d->rollout_id);
-    wr_rules(out, d->rule, d->n_rules);
+    at_put_rules(out, d->rule, d->n_rules);
     wr_u8(out, d->n);
     for (uint8_t i = 0; i < d->n; i++) {
         wr_u32(out, d->g[i].gen);
@@ -30,15 +30,15 @@ enum reeve_err config_doc_decode(struct config_doc *d, struct slice in)
 {
     struct rd r = rd_of(in);
     memset(d, 0, sizeof *d);
-    rd_version(&r);
+    at_version(&r);
     d->active_gen = rd_u32(&r);
     d->rollout_id = rd_u64(&r);
-    rd_rules(&r, d->rule, &d->n_rules);
-    d->n = rd_count(&r, CONFIG_GENS_MAX);
+    at_rules(&r, d->rule, &d->n_rules);
+    d->n = at_count(&r, CONFIG_GENS_MAX);
     for (uint8_t i = 0; i < d->n; i++) {
         d->g[i].gen = rd_u32(&r);
-        d->g[i].state = rd_kind(&r, GEN_REVOKED);
-        d->g[i].absent = rd_flag(&r);
+        d->g[i].state = at_kind(&r, GEN_REVOKED);
+        d->g[i].absent = at_flag(&r);
         rd_copy(&r, d->g[i].digest.b, 32);
     }
     return rd_done(&r) && gens_ok(d) ? REEVE_OK : REEVE_E_MALFORMED;

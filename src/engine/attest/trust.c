@@ -18,7 +18,7 @@ void trust_encode(const struct trust *t, struct wr *out)
     wr_u64(out, t->height);
     wr_u64(out, t->log_size);
     wr_bytes(out, t->log_root.b, 32);
-    wr_time(out, t->time);
+    at_put_time(out, t->time);
     wr_u64(out, t->verified);
 }
 
@@ -26,7 +26,7 @@ enum reeve_err trust_decode(struct trust *t, struct slice in)
 {
     struct rd r = rd_of(in);
     memset(t, 0, sizeof *t);
-    rd_version(&r);
+    at_version(&r);
     rd_copy(&r, t->chain_id.b, 32);
     struct slice set = rd_str32(&r, SET_DOC_MAX);
     if (r.bad || valset_decode(&t->set, set) != REEVE_OK)
@@ -36,9 +36,9 @@ enum reeve_err trust_decode(struct trust *t, struct slice in)
     t->height = rd_u64(&r);
     t->log_size = rd_u64(&r);
     rd_copy(&r, t->log_root.b, 32);
-    t->time = rd_time(&r);
+    t->time = at_time(&r);
     t->verified = rd_u64(&r);
-    return rd_finish(&r);
+    return at_finish(&r);
 }
 
 /* A header may be the one known or a later one, never an earlier one or another of the same height. */
@@ -59,7 +59,7 @@ static enum reeve_err consistency_read(const struct crypto_ops *c, const struct 
                                        struct rd *r)
 {
     struct hash32 path[MERKLE_PATH_MAX];
-    uint8_t n = rd_count(r, MERKLE_PATH_MAX);
+    uint8_t n = at_count(r, MERKLE_PATH_MAX);
     for (uint8_t i = 0; i < n; i++)
         rd_copy(r, path[i].b, 32);
     if (r->bad)
@@ -89,9 +89,9 @@ static enum reeve_err object_read(const struct crypto_ops *c, const struct hash3
     enum reeve_err err = REEVE_OK;
     struct hash32 key, value;
     memset(o, 0, sizeof *o);
-    o->type = rd_kind(r, AT__MAX);
+    o->type = at_kind(r, AT__MAX);
     rd_name(r, &o->name);
-    o->present = rd_flag(r);
+    o->present = at_flag(r);
     if (r->bad)
         return REEVE_E_MALFORMED;
     if (o->present)
@@ -133,7 +133,7 @@ enum reeve_err bundle_open(const struct crypto_ops *c, struct trust *t, struct s
     struct rd r = rd_of(in);
     struct finalization f;
     *n = 0;
-    rd_version(&r);
+    at_version(&r);
     if (r.bad)
         return REEVE_E_MALFORMED;
     TRY(finalization_decode(&f, &r));

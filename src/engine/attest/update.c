@@ -82,7 +82,7 @@ enum reeve_err update_decode(struct update *u, struct slice leaf)
     memset(u, 0, sizeof *u);
     if (leaf.len > ATTEST_LEAF_MAX)
         return REEVE_E_TOO_BIG;
-    rd_version(&r);
+    at_version(&r);
     u->type = rd_u8(&r);
     u->op = rd_u8(&r);
     rd_name(&r, &u->object);

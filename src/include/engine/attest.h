@@ -345,23 +345,112 @@ enum reeve_err attest_block(struct attest *a, uint64_t height, struct slice *blo
 
 /*
  * Would this list of updates be valid on top of the parent state at that
- * header time? All or nothing; the report names the first that is not.
- * V_UPDATE, ROLLOUT_RUNNING, CONFLICT (stale version) ...
+ * header time? All or nothing; the report (may be NULL) names the first that
+ * is not. Updates are judged in order, each on top of those before it, so
+ * lists may be joined. One thing binds neighbours, the group: a rollout that
+ * begins (version 1) or ends (a terminal state) is followed at once by the
+ * updates of its targets, in the plan's order, which say exactly what that
+ * beginning or end makes of them.
+ * V_SIGNATURE, V_TIME, V_UPDATE, V_REVOKED, V_EXPIRED, CONFLICT (stale version),
+ * ROLLOUT_RUNNING, REGION_FROZEN, PLAN_STALE, UNDEFINED_OBJECT, DEPENDENT,
+ * TOO_COMPLEX, UNSUPPORTED, MALFORMED.
  */
 enum reeve_err attest_check(struct attest *a, const struct slice *leaves, size_t n, struct wall_ms time,
                             struct report *rep) REEVE_MUST_CHECK;
-/* Applies checked leaves inside the transaction and fills the header of the new block (view, proposer, time given). */
+/*
+ * Applies checked leaves inside the transaction. The caller gives h->view,
+ * h->proposer and h->time, the rest of the new block's header is filled in.
+ */
 enum reeve_err attest_propose(struct attest *a, const struct slice *leaves, size_t n, struct block_header *h) REEVE_MUST_CHECK;
 /*
- * Follower's path: a block (as attest_block gives it) is verified against the
- * set, checked, applied, its roots recomputed and compared. CORRUPT/V_* on any
- * difference: abort the transaction.
+ * A validator's path: a proposed block is checked against the state (header
+ * fields, updates), applied, its roots recomputed and compared. V_CHAIN,
+ * V_EPOCH, V_SET, V_HEIGHT, V_CONSISTENCY (another parent), V_TIME, V_LEAF
+ * (other leaves), CORRUPT (other roots), whatever attest_check says. After any
+ * failure abort the transaction.
  */
+enum reeve_err attest_extend(struct attest *a, const struct block_header *h, const struct slice *leaves, size_t n,
+                             struct report *rep) REEVE_MUST_CHECK;
+/* Follower's path: verifies the finalization of a block (as attest_block gives it), then attest_extend and attest_finalize. */
 enum reeve_err attest_apply(struct attest *a, struct slice block, struct report *rep) REEVE_MUST_CHECK;
-/* After attest_propose: stores the finalization so that attest_block and bundles can serve it. */
+/* After attest_propose or attest_extend: stores the finalization so that attest_block and bundles can serve it. */
 enum reeve_err attest_finalize(struct attest *a, const struct finalization *f, const struct slice *leaves, size_t n) REEVE_MUST_CHECK;
 void block_encode(const struct finalization *f, const struct slice *leaves, size_t n, struct wr *out);
 enum reeve_err block_decode(struct finalization *f, struct slice *leaves, size_t cap, size_t *n, struct slice in) REEVE_MUST_CHECK;
+
+/* Is a config key attested? By the longest class prefix; "security/" always is. */
+enum reeve_err attest_key_class(struct attest *a, const struct name *key, bool *attested) REEVE_MUST_CHECK;
+/* A region's key and state: its REGION object, else genesis. UNDEFINED_OBJECT. Needs scratch. */
+enum reeve_err attest_region(struct attest *a, const struct name *region, struct region_doc *out) REEVE_MUST_CHECK;
+
+/* ---- building lawful updates: the rules' one home, for commands, the ring and the checks ---- */
+
+/*
+ * Fills type, op, object, version and prev from the state as it stands, and
+ * borrows payload (empty: a deletion). Region, actor, texts and signature
+ * remain the caller's. UNDEFINED_OBJECT when nothing is there to delete.
+ */
+enum reeve_err update_prepare(struct attest *a, enum attest_type type, const struct name *object, struct slice payload,
+                              struct update *u) REEVE_MUST_CHECK;
+/* The newest payload of a live object; UNDEFINED_OBJECT where it is absent or deleted. o may be NULL. */
+enum reeve_err attest_get_cert(struct attest *a, const struct name *n, struct cert_doc *d, struct attest_object *o) REEVE_MUST_CHECK;
+enum reeve_err attest_get_authority(struct attest *a, const struct name *n, struct authority_doc *d, struct attest_object *o) REEVE_MUST_CHECK;
+enum reeve_err attest_get_config(struct attest *a, const struct name *n, struct config_doc *d, struct attest_object *o) REEVE_MUST_CHECK;
+enum reeve_err attest_get_rollout(struct attest *a, uint64_t id, struct rollout_doc *d, struct attest_object *o) REEVE_MUST_CHECK;
+void rollout_object_name(struct name *out, uint64_t id);
+
+/*
+ * Edits of documents in place. gen_max is that of the attest_object (0 for a
+ * new object). Appending gives the next number and state PREPARED, and drops the
+ * oldest generation out of use when the list is full; TOO_COMPLEX when none is.
+ */
+enum reeve_err cert_gen_append(struct cert_doc *d, uint32_t gen_max, struct cert_gen *g, struct report *rep) REEVE_MUST_CHECK;
+/* CREATE CERT alone: the first generation needs no rollout, nobody serves another. */
+enum reeve_err cert_gen_activate_first(struct cert_doc *d, struct report *rep) REEVE_MUST_CHECK;
+/* Revokes; if gen is the active one, to_active (0: none; see cert_gen_fallback) takes its place. */
+enum reeve_err cert_gen_revoke(struct cert_doc *d, uint32_t gen, uint32_t to_active, struct report *rep) REEVE_MUST_CHECK;
+/* The newest generation that was in use, is neither without nor revoked, and is valid at now; 0: none. */
+uint32_t cert_gen_fallback(const struct cert_doc *d, uint32_t without, struct wall_ms now);
+/* number 0: the next one; else it must exceed every number given so far (a regional key's own count goes on). */
+enum reeve_err config_gen_append(struct config_doc *d, uint32_t gen_max, uint32_t number, bool absent,
+                                 const struct hash32 *digest, struct report *rep) REEVE_MUST_CHECK;
+/* Regional keys only, between rollouts: what the region serves by its own word becomes the base. */
+enum reeve_err config_rebase(struct config_doc *d, uint32_t gen_max, uint32_t number, bool absent,
+                             const struct hash32 *digest, struct report *rep) REEVE_MUST_CHECK;
+enum reeve_err authority_gen_append(struct authority_doc *d, uint32_t gen_max, struct authority_gen *g, struct report *rep) REEVE_MUST_CHECK;
+/* Activating taints the generation active before. WRONG_STATE where no edge leads. */
+enum reeve_err authority_gen_set_state(struct authority_doc *d, uint32_t gen, enum authority_state to, struct report *rep) REEVE_MUST_CHECK;
+/* PENDING to PREPARED: the signed chain has come. */
+enum reeve_err authority_chain_set(struct authority_doc *d, uint32_t gen, struct wall_ms not_before, struct wall_ms not_after,
+                                   struct slice chain, struct report *rep) REEVE_MUST_CHECK;
+struct authority_gen *authority_gen_find(struct authority_doc *d, uint32_t gen);
+/* What the beginning and the end of a rollout make of a target. PLAN_STALE when from_gen is not the active one. */
+enum reeve_err cert_rollout_begin(struct cert_doc *d, const struct name *object, const struct rollout_doc *r, struct report *rep) REEVE_MUST_CHECK;
+enum reeve_err cert_rollout_end(struct cert_doc *d, const struct name *object, const struct rollout_doc *r, struct report *rep) REEVE_MUST_CHECK;
+enum reeve_err config_rollout_begin(struct config_doc *d, const struct name *object, const struct rollout_doc *r, struct report *rep) REEVE_MUST_CHECK;
+enum reeve_err config_rollout_end(struct config_doc *d, const struct name *object, const struct rollout_doc *r, struct report *rep) REEVE_MUST_CHECK;
+
+/*
+ * Whole groups. mem (the caller's, reset here; room for ATTEST_PAYLOAD_MAX per
+ * update) receives the payloads that set->u borrow: encode and sign the updates
+ * before mem changes. Needs scratch.
+ */
+struct update_set { size_t n; struct update u[1 + ROLLOUT_TARGETS_MAX]; };
+/* Per target: does a new generation come with it, and (regional config) the base the region serves now. */
+struct rollout_change {
+    bool fresh;                        /* false: to_gen exists already */
+    struct cert_gen cert;              /* AT_CERT: gen must come out as the target's to_gen */
+    struct config_gen config, base;    /* AT_CONFIG; base.gen 0: none */
+};
+/* from_gen and the number a new generation will get, for planning; from 0 and to 1 for a new object. */
+enum reeve_err attest_gen_numbers(struct attest *a, enum attest_type type, const struct name *object,
+                                  uint32_t *from, uint32_t *next) REEVE_MUST_CHECK;
+/* The ROLLOUT of version 1 and its targets' updates; change: one per target. */
+enum reeve_err attest_rollout_begin(struct attest *a, const struct rollout_doc *r, const struct rollout_change *change,
+                                    struct wr *mem, struct update_set *set, struct report *rep) REEVE_MUST_CHECK;
+/* The next version of a ROLLOUT; with its targets' updates when next is a terminal state. */
+enum reeve_err attest_rollout_step(struct attest *a, const struct rollout_doc *next, struct wr *mem,
+                                   struct update_set *set, struct report *rep) REEVE_MUST_CHECK;
 
 struct object_key { uint8_t type; struct name name; };
 /* A bundle of the newest state for a receiver that knows the log up to from_size (0: nothing). */

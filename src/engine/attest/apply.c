@@ -1,0 +1,153 @@
+/* apply.c - blocks change the state: propose, extend, apply, finalize. */
+#include "codec_int.h"
+#include "refuse_int.h"
+#include "state_int.h"
+
+static void payload_root(const struct crypto_ops *c, const struct slice *leaves, size_t n, struct hash32 *out)
+{
+    struct merkle_range range;
+    struct hash32 h;
+    merkle_range_init(&range);
+    for (size_t i = 0; i < n; i++) {
+        merkle_leaf_hash(c, &h, leaves[i]);
+        merkle_range_append(c, &range, &h);
+    }
+    merkle_range_root(c, &range, out);
+}
+
+/* One checked leaf: into the log, the map and the tables. */
+static enum reeve_err leaf_apply(struct attest *a, struct slice leaf, uint64_t index, uint64_t height, struct wall_ms time,
+                                 struct hash32 *state_root)
+{
+    enum reeve_err err;
+    struct update u;
+    struct attest_object prev, now;
+    struct hash32 key, value;
+    struct merkle_log log = { a->kv, a->c, ATTEST_KV_PREFIX };
+    struct merkle_map map = { a->kv, a->c, ATTEST_KV_PREFIX };
+    TRY(update_decode(&u, leaf));
+    err = attest_get(a, (enum attest_type) u.type, &u.object, &prev);
+    if (err != REEVE_OK && err != REEVE_E_NOT_FOUND)
+        return err;
+    TRY(object_derive(a, err == REEVE_OK ? &prev : NULL, &u, leaf, time, &now));
+    now.leaf_index = index;
+    now.height = height;
+    TRY(leaf_put(a, index, height, leaf));
+    TRY(object_put(a, &now));
+    TRY(merkle_log_append(&log, index, &now.leaf_hash));
+    object_map_key(a->c, &key, u.type, &u.object);
+    object_map_value(a->c, &value, u.version, &now.leaf_hash);
+    TRY(merkle_map_set(&map, &key, &value, state_root));
+out:
+    return err;
+}
+
+enum reeve_err attest_propose(struct attest *a, const struct slice *leaves, size_t n, struct block_header *h)
+{
+    enum reeve_err err;
+    struct attest_head head;
+    struct hash32 hash;
+    struct merkle_log log = { a->kv, a->c, ATTEST_KV_PREFIX };
+    TRY(attest_head(a, &head));
+    if (h->time.ms <= head.header.time.ms)
+        return REEVE_E_V_TIME;
+    if (n > ATTEST_BLOCK_LEAVES_MAX || h->view <= head.header.view)
+        return REEVE_E_BUG;
+    h->chain_id = head.chain_id;
+    h->epoch = head.header.epoch;
+    h->valset_hash = h->next_valset_hash = head.set_hash;
+    h->height = head.height + 1;
+    h->parent_view = head.header.view;
+    h->parent_hash = head.header_hash;
+    h->state_root = head.state_root;
+    h->log_size = head.log_size + n;
+    payload_root(a->c, leaves, n, &h->payload_root);
+    for (size_t i = 0; i < n; i++)
+        TRY(leaf_apply(a, leaves[i], head.log_size + i, h->height, h->time, &h->state_root));
+    TRY(merkle_log_root(&log, h->log_size, &h->log_root));
+    header_hash(a->c, &hash, h);
+    TRY(head_put(a, &head.chain_id, &head.set_hash, &hash, h));
+out:
+    return err;
+}
+
+/* Does the header continue this chain? Roots are compared after applying. */
+static enum reeve_err header_check(struct attest *a, const struct attest_head *head, const struct block_header *h,
+                                   const struct slice *leaves, size_t n, struct report *rep)
+{
+    struct hash32 root;
+    if (!hash32_eq(&h->chain_id, &head->chain_id))
+        return refuse(rep, REEVE_E_V_CHAIN, "the block belongs to another chain");
+    if (h->epoch != head->header.epoch)
+        return refuse(rep, REEVE_E_V_EPOCH, "the block belongs to another epoch");
+    if (!hash32_eq(&h->valset_hash, &head->set_hash) || !hash32_eq(&h->next_valset_hash, &head->set_hash))
+        return refuse(rep, REEVE_E_V_SET, "the block names another validator set");
+    if (h->height != head->height + 1)
+        return refuse(rep, REEVE_E_V_HEIGHT, "the block does not have the next height");
+    if (h->view <= head->header.view || h->parent_view != head->header.view || !hash32_eq(&h->parent_hash, &head->header_hash))
+        return refuse(rep, REEVE_E_V_CONSISTENCY, "the block has another parent");
+    if (h->time.ms <= head->header.time.ms)
+        return refuse(rep, REEVE_E_V_TIME, "the block's time does not exceed its parent's");
+    payload_root(a->c, leaves, n, &root);
+    if (h->log_size != head->log_size + n || !hash32_eq(&root, &h->payload_root))
+        return refuse(rep, REEVE_E_V_LEAF, "the block's leaves are not those of its header");
+    return REEVE_OK;
+}
+
+enum reeve_err attest_extend(struct attest *a, const struct block_header *h, const struct slice *leaves, size_t n,
+                             struct report *rep)
+{
+    enum reeve_err err;
+    struct attest_head head;
+    TRY(attest_head(a, &head));
+    TRY(header_check(a, &head, h, leaves, n, rep));
+    TRY(attest_check(a, leaves, n, h->time, rep));
+    struct block_header mine = { .view = h->view, .time = h->time, .proposer = h->proposer };
+    TRY(attest_propose(a, leaves, n, &mine));
+    if (!hash32_eq(&mine.log_root, &h->log_root) || !hash32_eq(&mine.state_root, &h->state_root))
+        return refuse(rep, REEVE_E_CORRUPT, "the block's roots are not those of its content");
+out:
+    return err;
+}
+
+enum reeve_err attest_finalize(struct attest *a, const struct finalization *f, const struct slice *leaves, size_t n)
+{
+    enum reeve_err err;
+    struct attest_head head;
+    struct hash32 hash;
+    struct attest_scratch *s = attest_scratch(a);
+    TRY(attest_head(a, &head));
+    header_hash(a->c, &hash, &f->header);
+    if (!hash32_eq(&hash, &head.header_hash))
+        return REEVE_E_CONFLICT;
+    struct wr w = wr_fixed(s->block, sizeof s->block);
+    block_encode(f, leaves, n, &w);
+    if (w.bad)
+        return REEVE_E_TOO_BIG;
+    TRY(block_put(a, head.height, head.log_size, wr_slice(&w)));
+out:
+    return err;
+}
+
+enum reeve_err attest_apply(struct attest *a, struct slice block, struct report *rep)
+{
+    enum reeve_err err;
+    struct attest_head head;
+    struct slice set_doc;
+    struct block_header h;
+    struct attest_scratch *s = attest_scratch(a);
+    size_t n;
+    TRY(attest_head(a, &head));
+    TRY(attest_valset(a, &s->set, &set_doc));
+    err = block_decode(&s->fin, s->leaves, ATTEST_BLOCK_LEAVES_MAX, &n, block);
+    if (err != REEVE_OK)
+        return refuse(rep, err, "the block cannot be read");
+    err = finalization_verify(a->c, &s->fin, &head.chain_id, &s->set, &head.set_hash);
+    if (err != REEVE_OK)
+        return refuse(rep, err, "the block's finalization does not verify");
+    h = s->fin.header;
+    TRY(attest_extend(a, &h, s->leaves, n, rep));
+    TRY(block_put(a, h.height, h.log_size, block));
+out:
+    return err;
+}

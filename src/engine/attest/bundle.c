@@ -1,0 +1,73 @@
+/* bundle.c - proofs of the newest state for agents. */
+#include "codec_int.h"
+#include "state_int.h"
+
+static enum reeve_err object_prove(struct attest *a, const struct object_key *k, struct wr *out)
+{
+    enum reeve_err err;
+    struct attest_object o;
+    struct hash32 key;
+    struct merkle_map map = { a->kv, a->c, ATTEST_KV_PREFIX };
+    err = attest_get(a, (enum attest_type) k->type, &k->name, &o);
+    if (err != REEVE_OK && err != REEVE_E_NOT_FOUND)
+        return err;
+    wr_u8(out, k->type);
+    wr_name(out, &k->name);
+    wr_u8(out, err == REEVE_OK);
+    if (err == REEVE_OK)
+        wr_str32(out, o.leaf);
+    object_map_key(a->c, &key, k->type, &k->name);
+    TRY(merkle_map_prove(&map, &key, out));
+out:
+    return err;
+}
+
+static enum reeve_err consistency_prove(struct attest *a, uint64_t from_size, uint64_t size, struct wr *out)
+{
+    enum reeve_err err;
+    struct hash32 path[MERKLE_PATH_MAX];
+    size_t n;
+    struct merkle_log log = { a->kv, a->c, ATTEST_KV_PREFIX };
+    TRY(merkle_log_consistency(&log, from_size, size, path, &n));
+    wr_u8(out, (uint8_t) n);
+    for (size_t i = 0; i < n; i++)
+        wr_bytes(out, path[i].b, 32);
+out:
+    return err;
+}
+
+/* The finalization is the beginning of the stored block; its length follows from its bitmap. */
+static enum reeve_err finalization_copy(struct attest *a, uint64_t height, struct wr *out)
+{
+    enum reeve_err err;
+    struct slice block;
+    struct finalization f;
+    TRY(attest_block(a, height, &block));
+    struct rd r = rd_of(block);
+    if (finalization_decode(&f, &r) != REEVE_OK)
+        return REEVE_E_CORRUPT;
+    wr_bytes(out, block.p, (size_t) (r.p - block.p));
+out:
+    return err;
+}
+
+enum reeve_err attest_bundle(struct attest *a, uint64_t from_size, const struct object_key *keys, size_t n, struct wr *out)
+{
+    enum reeve_err err;
+    struct attest_head head;
+    if (n > UINT16_MAX)
+        return REEVE_E_TOO_BIG;
+    TRY(attest_head(a, &head));
+    if (head.height == 0)
+        return REEVE_E_NOT_FOUND;
+    wr_u8(out, 1);
+    TRY(finalization_copy(a, head.height, out));
+    TRY(consistency_prove(a, from_size, head.log_size, out));
+    wr_u16(out, (uint16_t) n);
+    for (size_t i = 0; i < n; i++)
+        TRY(object_prove(a, &keys[i], out));
+    if (out->bad)
+        return REEVE_E_TOO_BIG;
+out:
+    return err;
+}

@@ -1,0 +1,182 @@
+/*
+ * check.c - what every update must satisfy: its signature, its region, its
+ * place in the object's chain of versions. The kinds' own rules are arms.
+ */
+#include "codec_int.h"
+#include "check_int.h"
+#include "common/text.h"
+
+#define SIG_LEN 64
+
+enum reeve_err check_lookup(struct check *k, enum attest_type type, const struct name *name, struct attest_object *o)
+{
+    for (size_t i = k->at; i > 0; i--) {
+        const struct attest_object *seen = &k->s->seen[i - 1];
+        if (seen->update.type == type && name_eq(&seen->update.object, name)) {
+            *o = *seen;
+            return REEVE_OK;
+        }
+    }
+    return attest_get(k->a, type, name, o);
+}
+
+/* ---- regions ---- */
+
+static enum reeve_err genesis_region(struct attest *a, const struct name *region, struct region_doc *d)
+{
+    struct slice doc;
+    struct genesis *g = &attest_scratch(a)->genesis;
+    enum reeve_err err = attest_genesis(a, &doc);
+    if (err != REEVE_OK)
+        return err;
+    if (genesis_decode(g, doc) != REEVE_OK)
+        return REEVE_E_CORRUPT;
+    for (uint16_t i = 0; i < g->n_regions; i++)
+        if (name_eq(&g->region[i].name, region)) {
+            *d = (struct region_doc){ g->region[i].key, REGION_OK };
+            return REEVE_OK;
+        }
+    return REEVE_E_UNDEFINED_OBJECT;
+}
+
+static enum reeve_err region_of(struct attest *a, enum reeve_err found, const struct attest_object *o,
+                                const struct name *region, struct region_doc *d)
+{
+    if (found == REEVE_E_NOT_FOUND)
+        return genesis_region(a, region, d);
+    if (found != REEVE_OK)
+        return found;
+    return region_doc_decode(d, o->update.payload) == REEVE_OK ? REEVE_OK : REEVE_E_CORRUPT;
+}
+
+enum reeve_err check_region_doc(struct check *k, const struct name *region, struct region_doc *d)
+{
+    struct attest_object o;
+    return region_of(k->a, check_lookup(k, AT_REGION, region, &o), &o, region, d);
+}
+
+enum reeve_err attest_region(struct attest *a, const struct name *region, struct region_doc *out)
+{
+    struct attest_object o;
+    return region_of(a, attest_get(a, AT_REGION, region, &o), &o, region, out);
+}
+
+/* ---- what every update must satisfy ---- */
+
+static enum reeve_err check_signature(struct check *k, const struct region_doc *region)
+{
+    struct hash32 digest;
+    struct slice leaf = k->leaves[k->at];
+    update_sign_digest(k->a->c, &digest, &k->chain_id, slice_of(leaf.p, leaf.len - SIG_LEN));
+    if (!k->a->c->verify(&k->now.region_sig, slice_of(digest.b, 32), &region->key))
+        return refuse(k->rep, REEVE_E_V_SIGNATURE, "the update is not signed by region '%s'", k->now.region.s);
+    return REEVE_OK;
+}
+
+static enum reeve_err check_place(struct check *k)
+{
+    const struct update *u = &k->now;
+    enum reeve_err err = check_lookup(k, (enum attest_type) u->type, &u->object, &k->prev);
+    if (err != REEVE_OK && err != REEVE_E_NOT_FOUND)
+        return err;
+    k->had = err == REEVE_OK;
+    k->live = k->had && k->prev.update.op == 1;
+    uint64_t want = k->had ? k->prev.version + 1 : 1;
+    if (u->version != want || (k->had && !hash32_eq(&u->prev, &k->prev.leaf_hash)))
+        return refuse(k->rep, REEVE_E_CONFLICT, "%s '%s' has changed meanwhile (version %llu follows, not %llu)",
+                      attest_type_name((enum attest_type) u->type), u->object.s, (unsigned long long) want,
+                      (unsigned long long) u->version);
+    if (k->had && u->type != AT_NODE && !name_eq(&k->prev.update.region, &u->region))
+        return refuse(k->rep, REEVE_E_V_UPDATE, "%s '%s' belongs to region '%s'",
+                      attest_type_name((enum attest_type) u->type), u->object.s, k->prev.update.region.s);
+    if (k->live && u->op == 1 && slice_eq(k->prev.update.payload, u->payload))
+        return refuse(k->rep, REEVE_E_V_UPDATE, "the update changes nothing");
+    return REEVE_OK;
+}
+
+/* While a group is open the next update must be that of its next target. */
+static enum reeve_err check_group(struct check *k)
+{
+    const struct rollout_doc *r = &k->s->rollout[1];
+    k->member = k->group.open;
+    if (!k->group.open)
+        return REEVE_OK;
+    const struct rollout_target *t = &r->target[k->group.next];
+    if (t->type != k->now.type || !name_eq(&t->name, &k->now.object))
+        return refuse(k->rep, REEVE_E_V_UPDATE, "rollout %llu must be followed by the update of its target '%s'",
+                      (unsigned long long) r->id, t->name.s);
+    k->group.open = ++k->group.next < r->n_targets;
+    return REEVE_OK;
+}
+
+static enum reeve_err check_kind(struct check *k)
+{
+    if (k->now.op == 2)
+        return check_delete(k);
+    switch (k->now.type) {
+    case AT_REGION:    return check_region(k);
+    case AT_AUTHORITY: return check_authority(k);
+    case AT_CERT:      return check_cert(k);
+    case AT_ROLLOUT:   return check_rollout(k);
+    case AT_CONFIG:    return check_config(k);
+    case AT_CLASS:     return check_class(k);
+    case AT_NODE:      return check_node(k);
+    default:
+        return refuse(k->rep, REEVE_E_UNSUPPORTED, "validator sets cannot be changed yet");
+    }
+}
+
+static enum reeve_err check_one(struct check *k)
+{
+    enum reeve_err err;
+    struct region_doc region;
+    const struct attest_object *prev;
+    if (update_decode(&k->now, k->leaves[k->at]) != REEVE_OK)
+        return refuse(k->rep, REEVE_E_MALFORMED, "update %zu of the list cannot be read", k->at + 1);
+    err = check_region_doc(k, &k->now.region, &region);
+    if (err == REEVE_E_UNDEFINED_OBJECT)
+        return refuse(k->rep, err, "region '%s' is not attested", k->now.region.s);
+    if (err != REEVE_OK)
+        return err;
+    TRY(check_signature(k, &region));
+    TRY(check_place(k));
+    TRY(check_group(k));
+    k->brakes = false;
+    TRY(check_kind(k));
+    if (region.state == REGION_FROZEN && !k->brakes)
+        return refuse(k->rep, REEVE_E_REGION_FROZEN, "region '%s' is frozen", k->now.region.s);
+    prev = k->had ? &k->prev : NULL;
+    TRY(object_derive(k->a, prev, &k->now, k->leaves[k->at], k->time, &k->s->seen[k->at]));
+out:
+    return err;
+}
+
+static enum reeve_err check_size(struct check *k)
+{
+    size_t total = 0;
+    for (size_t i = 0; i < k->n && i < ATTEST_BLOCK_LEAVES_MAX; i++)
+        total += k->leaves[i].len + 4;
+    /* 8 KiB is more than any finalization needs. */
+    if (k->n > ATTEST_BLOCK_LEAVES_MAX || total > ATTEST_BLOCK_MAX - 8192)
+        return refuse(k->rep, REEVE_E_TOO_BIG, "more updates than one block can hold");
+    return REEVE_OK;
+}
+
+enum reeve_err attest_check(struct attest *a, const struct slice *leaves, size_t n, struct wall_ms time, struct report *rep)
+{
+    enum reeve_err err;
+    struct attest_head head;
+    struct check k = { .a = a, .s = attest_scratch(a), .leaves = leaves, .n = n, .time = time, .rep = rep };
+    TRY(attest_head(a, &head));
+    k.chain_id = head.chain_id;
+    if (time.ms <= head.header.time.ms)
+        return refuse(rep, REEVE_E_V_TIME, "the time does not exceed the parent's");
+    TRY(check_size(&k));
+    for (k.at = 0; k.at < n; k.at++)
+        TRY(check_one(&k));
+    if (k.group.open)
+        return refuse(rep, REEVE_E_V_UPDATE, "rollout %llu comes without the update of its target '%s'",
+                      (unsigned long long) k.s->rollout[1].id, k.s->rollout[1].target[k.group.next].name.s);
+out:
+    return err;
+}
