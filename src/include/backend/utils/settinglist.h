@@ -74,12 +74,15 @@ SETTING(rollout_prepare_window, INT, "300000", 0, 86400000, "ms", SIGHUP, "Time 
 /* agents */
 SETTING(agent_heartbeat_interval, INT, "30000", 100, 3600000, "ms", SIGHUP, "Time between two heartbeats of an agent.")
 SETTING(agent_reconnect_window, INT, "30000", 0, 3600000, "ms", SIGHUP, "Time over which agents spread their return.")
+SETTING(node_late_after, INT, "90000", 100, 86400000, "ms", SIGHUP, "A node not heard of for this long is late.")
+SETTING(node_lost_after, INT, "300000", 100, 86400000, "ms", SIGHUP, "A node not heard of for this long is lost.")
 SETTING(agent_accept_queue, INT, "1024", 1, 65536, "", SIGHUP, "Handshakes a gateway has under way at one time.")
 SETTING(agent_frame_max, INT, "1048576", 1024, 16777216, "B", SIGHUP, "Longest frame of the agents' protocol.")
 SETTING(agent_connection_bytes_max, INT, "4194304", 16384, 268435456, "B", SIGHUP, "Bytes waiting for one agent before it is cut off.")
 /* attestation and storage */
 SETTING(attest_tick_interval, INT, "60000", 100, 3600000, "ms", SIGHUP, "Time between two ticks of an idle validator set.")
 SETTING(attest_max_skew, INT, "2000", 10, 60000, "ms", SIGHUP, "How far a block's time may be from a validator's own clock.")
+SETTING(attest_submit_timeout, INT, "10000", 100, 3600000, "ms", SIGHUP, "Longest wait for the validators' decision on a security update; then its outcome is unknown.")
 SETTING(lmdb_map_size, INT, "8589934592", 16777216, 17592186044416, "B", POSTMASTER, "Largest size of the region's store.")
 /* facts */
 SETTING(server_version, STRING, "15.0 (reeve 0.1)", 0, 63, "", INTERNAL, "Version of PostgreSQL that drivers may take us for, and ours.")

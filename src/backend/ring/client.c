@@ -1,0 +1,269 @@
+/*
+ * client.c - requests of backends and gateways
+ *
+ * Each channel may have CLIENT_INFLIGHT_MAX requests under way; more are BUSY
+ * at once, so that one greedy client takes its own share only.
+ */
+#include "backend/ring/ring_int.h"
+
+#include <stdlib.h>
+
+#include "backend/utils/log.h"
+
+#define CLIENT_INFLIGHT_MAX 256
+
+struct client {
+    struct ring *ring;
+    struct ipc_channel *ch;
+    struct client *next;
+    unsigned inflight;
+    unsigned refs;              /* one for the channel, one per request under way */
+};
+
+/* A request whose answer comes later. */
+struct pending_reply {
+    struct client *client;
+    struct ipc_channel *ch;     /* a reference */
+    uint64_t id;
+};
+
+static void client_unref(struct client *c)
+{
+    if (--c->refs == 0)
+        free(c);
+}
+
+static struct pending_reply *reply_later(struct client *c, struct ipc_channel *ch, uint64_t id)
+{
+    struct pending_reply *p = c->inflight < CLIENT_INFLIGHT_MAX ? malloc(sizeof *p) : NULL;
+    if (p == NULL)
+        return NULL;
+    *p = (struct pending_reply){ c, ipc_ref(ch), id };
+    c->inflight++;
+    c->refs++;
+    return p;
+}
+
+static void reply_done(struct pending_reply *p)
+{
+    p->client->inflight--;
+    client_unref(p->client);
+    ipc_unref(p->ch);
+    free(p);
+}
+
+static void refuse(struct ipc_channel *ch, uint64_t id, enum reeve_err err, const char *why)
+{
+    struct report rep = { .code = REEVE_OK };
+    report_set(&rep, err, "%s", why ? why : reeve_err_text(err));
+    ipc_reply_err(ch, id, err, &rep);
+}
+
+/* ---- PROPOSE ---- */
+
+/* Which commands come from outside, and from whom; the rest only this process makes. */
+static bool may_propose(enum proc_kind from, uint8_t type)
+{
+    switch (type) {
+    case RC_TXN: case RC_RESERVE:
+        return from == PROC_BACKEND;
+    case RC_ENROLL: case RC_REGISTER: case RC_REPORT:
+        return from == PROC_GATEWAY;
+    case RC_NOOP: case RC_ISSUE:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static void proposed(void *arg, enum reeve_err err, const struct report *rep, uint64_t index, struct slice result)
+{
+    struct pending_reply *p = arg;
+    if (err != REEVE_OK)
+        ipc_reply_err(p->ch, p->id, err, rep);
+    else {
+        struct wr w = wr_heap(IPC_BODY_MAX);
+        wr_u64(&w, index);
+        wr_bytes(&w, result.p, result.len);
+        if (w.bad)
+            refuse(p->ch, p->id, REEVE_E_UNKNOWN_OUTCOME, "the change was made, but its result is too long to send");
+        else
+            ipc_reply(p->ch, p->id, wr_slice(&w));
+        wr_free(&w);
+    }
+    reply_done(p);
+}
+
+static void on_propose(struct client *c, struct ipc_channel *ch, struct ipc_msg *m)
+{
+    struct report rep = { .code = REEVE_OK };
+    if (!may_propose(ipc_peer(ch), ring_command_type(m->body))) {
+        log_limited(LOG_SEV_WARNING, "%s proposed a command it may not (type %u)", proc_title(ipc_peer(ch)),
+                    ring_command_type(m->body));
+        refuse(ch, m->id, REEVE_E_DENIED, NULL);
+        return;
+    }
+    enum reeve_err err = region_command_check(m->body, &rep);
+    if (err != REEVE_OK) {
+        ipc_reply_err(ch, m->id, err, &rep);
+        return;
+    }
+    struct pending_reply *p = reply_later(c, ch, m->id);
+    err = p ? ring_propose(&c->ring->prop, m->body, proposed, p) : REEVE_E_BUSY;
+    if (err != REEVE_OK) {
+        refuse(ch, m->id, err, NULL);
+        if (p)
+            reply_done(p);
+    }
+}
+
+/* ---- SUBMIT ---- */
+
+static void submitted(void *arg, enum reeve_err err, const struct report *rep, uint64_t height, uint64_t first_leaf)
+{
+    struct pending_reply *p = arg;
+    uint8_t mem[16];
+    struct wr w = wr_fixed(mem, sizeof mem);
+    wr_u64(&w, height);
+    wr_u64(&w, first_leaf);
+    if (err == REEVE_OK)
+        ipc_reply(p->ch, p->id, wr_slice(&w));
+    else
+        ipc_reply_err(p->ch, p->id, err, rep);
+    reply_done(p);
+}
+
+static bool read_updates(struct slice body, struct slice updates[SUBMIT_UPDATES_MAX], size_t *n)
+{
+    struct rd in = rd_of(body);
+    *n = rd_u16(&in);
+    if (*n == 0 || *n > SUBMIT_UPDATES_MAX)
+        return false;
+    for (size_t i = 0; i < *n; i++)
+        updates[i] = rd_str32(&in, ATTEST_LEAF_MAX);
+    return rd_done(&in);
+}
+
+static void on_submit(struct client *c, struct ipc_channel *ch, struct ipc_msg *m)
+{
+    struct slice updates[SUBMIT_UPDATES_MAX];
+    struct report rep = { .code = REEVE_OK };
+    size_t n;
+    if (!read_updates(m->body, updates, &n)) {
+        refuse(ch, m->id, REEVE_E_MALFORMED, "malformed submission");
+        return;
+    }
+    struct pending_reply *p = reply_later(c, ch, m->id);
+    enum reeve_err err = p ? ring_submit(c->ring, updates, n, submitted, p, &rep) : REEVE_E_BUSY;
+    if (err != REEVE_OK) {
+        report_set(&rep, err, "%s", reeve_err_text(err));
+        ipc_reply_err(ch, m->id, err, &rep);
+        if (p)
+            reply_done(p);
+    }
+}
+
+/* ---- BARRIER: everything acknowledged is committed, so the read point is now ---- */
+
+static void on_barrier(struct client *c, struct ipc_channel *ch, struct ipc_msg *m)
+{
+    uint8_t mem[8];
+    struct wr w = wr_fixed(mem, sizeof mem);
+    wr_u64(&w, c->ring->prop.applied);
+    ipc_reply(ch, m->id, wr_slice(&w));
+}
+
+/* ---- CREATE_AUTHORITY_KEY, CREATE_SHARED_KEY: the signer's work, passed on ---- */
+
+#define KEY_TIMEOUT_MS 10000
+
+static void key_made(void *arg, struct ipc_answer *a)
+{
+    struct pending_reply *p = arg;
+    if (a->err == REEVE_OK)
+        ipc_reply(p->ch, p->id, a->result);
+    else
+        ipc_reply_err(p->ch, p->id, a->err, &a->rep);
+    reply_done(p);
+}
+
+static void on_create_key(struct client *c, struct ipc_channel *ch, struct ipc_msg *m, enum msg_type forward)
+{
+    struct pending_reply *p = reply_later(c, ch, m->id);
+    enum reeve_err err = p ? ipc_link_request(c->ring->signer, forward, m->body, KEY_TIMEOUT_MS, key_made, p) : REEVE_E_BUSY;
+    if (err != REEVE_OK) {
+        refuse(ch, m->id, err, err == REEVE_E_UNAVAILABLE ? "the signer is not available" : NULL);
+        if (p)
+            reply_done(p);
+    }
+}
+
+/* ---- the channel ---- */
+
+static void on_message(void *arg, struct ipc_channel *ch, struct ipc_msg *m)
+{
+    struct client *c = arg;
+    switch (m->type) {
+    case MSG_PROPOSE: on_propose(c, ch, m); break;
+    case MSG_SUBMIT: on_submit(c, ch, m); break;
+    case MSG_BARRIER: on_barrier(c, ch, m); break;
+    case MSG_CREATE_AUTHORITY_KEY: on_create_key(c, ch, m, MSG_AUTHORITY_KEY); break;
+    case MSG_CREATE_SHARED_KEY: on_create_key(c, ch, m, MSG_SHARED_KEY); break;
+    default: refuse(ch, m->id, REEVE_E_DENIED, NULL); break;
+    }
+}
+
+static void client_remove(struct client *c)
+{
+    struct client **at = &c->ring->clients;
+    while (*at && *at != c)
+        at = &(*at)->next;
+    if (*at)
+        *at = c->next;
+    c->ch = NULL;
+    client_unref(c);
+}
+
+static void on_closed(void *arg, struct ipc_channel *ch, const char *why)
+{
+    log_debug("channel to %s (pid %u) closed: %s", proc_title(ipc_peer(ch)), ipc_peer_pid(ch), why);
+    client_remove(arg);
+}
+
+void ring_on_peer(struct child *child, struct ipc_channel *ch)
+{
+    struct ring *r = child->user;
+    struct client *c = calloc(1, sizeof *c);
+    if (c == NULL) {
+        ipc_close(ch);
+        return;
+    }
+    *c = (struct client){ .ring = r, .ch = ch, .next = r->clients, .refs = 1 };
+    struct ipc_handler h = { c, on_message, on_closed };
+    if (ipc_attach(ch, r->loop, &h) != REEVE_OK) {
+        ipc_close(ch);
+        free(c);
+        return;
+    }
+    r->clients = c;
+}
+
+void clients_wake(struct ring *r, uint64_t revision, uint64_t height)
+{
+    uint8_t mem[16];
+    struct wr w = wr_fixed(mem, sizeof mem);
+    wr_u64(&w, revision);
+    wr_u64(&w, height);
+    for (struct client *c = r->clients; c; c = c->next)
+        if (ipc_peer(c->ch) == PROC_GATEWAY && ipc_send(c->ch, MSG_WAKE, wr_slice(&w), -1) == REEVE_E_BUSY)
+            r->wake_dirty = true;
+}
+
+void clients_close(struct ring *r)
+{
+    while (r->clients) {
+        struct client *c = r->clients;
+        ipc_close(c->ch);
+        client_remove(c);
+    }
+}

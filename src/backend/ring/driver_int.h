@@ -1,0 +1,57 @@
+/*
+ * driver_int.h - what the region does by itself
+ *
+ * Each part is a function that looks at one snapshot and proposes or submits
+ * at most what its own bound allows; what it asked for comes back as changed
+ * state, never as memory. So a restart, or another leader, goes on from the
+ * store alone.
+ */
+#ifndef REEVE_BACKEND_RING_DRIVER_INT_H
+#define REEVE_BACKEND_RING_DRIVER_INT_H
+
+#include "backend/ring/ring_int.h"
+#include "common/text.h"
+
+#define DRIVER_ACTOR "reeve"
+
+/* first.c: the region's own REGION object, once */
+struct first { bool done, asked; int64_t retry_ms; };
+void first_run(struct ring *r, struct first *f, struct ring_view *v);
+
+/* rollouts.c: running rollouts of this region step by step */
+#define ROLLOUTS_RUNNING_MAX 256
+struct rollout_run {
+    uint64_t id;
+    bool asked;                     /* a step is under way */
+    int64_t wake_ms, retry_ms;      /* wall clock */
+};
+struct rollouts {
+    struct rollout_run run[ROLLOUTS_RUNNING_MAX];
+    size_t n;
+    bool scanned;                   /* the table was read once; then blocks tell */
+};
+void rollouts_run(struct ring *r, struct rollouts *s, struct ring_view *v);
+void rollouts_block(struct ring *r, struct rollouts *s, const struct slice *leaves, size_t n);
+
+/* renew.c: certificates past their renewal time get a new generation and a rollout */
+struct renew;
+struct renew *renew_new(void);
+void renew_free(struct renew *n);
+void renew_run(struct ring *r, struct renew *n, struct ring_view *v);
+
+/* expiry.c: what is about to end unrenewed is an issue */
+void expiry_run(struct ring *r, struct ring_view *v);
+
+/* livewatch.c: LIVE, LATE, LOST */
+struct livewatch *livewatch_new(void);
+void livewatch_free(struct livewatch *w);
+void livewatch_run(struct ring *r, struct livewatch *w, struct ring_view *v);
+bool livewatch_is_live(void *ring, uint32_t ordinal);
+
+/* issue.c */
+struct issue_row;
+/* Raises or, with severity 0, clears; nothing is proposed when it stands so already. */
+void issue_set(struct ring *r, struct ring_view *v, const char *kind, const struct name *object, uint8_t severity,
+               const char *message, const char *hint);
+
+#endif

@@ -1,0 +1,225 @@
+/*
+ * follow.c - the attested chain, block by block, from the validator into the store
+ *
+ * Blocks are pushed (ATTEST_BLOCK) or fetched by height after a gap, a
+ * restart or a refusal. Each goes through the log as its own RC_ATTESTED
+ * command; apply.c verifies it against the set before anything of it counts,
+ * so the validator is not trusted, only listened to.
+ */
+#include "backend/ring/ring_int.h"
+
+#include <stdlib.h>
+
+#include "backend/utils/clock.h"
+#include "backend/utils/log.h"
+#include "crypto/ops.h"
+
+#define FETCH_TIMEOUT_MS 5000
+#define RETRY_MS 500
+
+static void fetch(struct ring *r);
+
+static size_t slot_of(uint64_t height) { return height % FOLLOW_QUEUE_MAX; }
+
+static void slot_drop(struct follower *f, uint64_t height)
+{
+    free(f->block[slot_of(height)].p);
+    f->block[slot_of(height)].p = NULL;
+    f->block[slot_of(height)].len = 0;
+}
+
+struct slice follow_block(struct ring *r, uint64_t height)
+{
+    struct follower *f = &r->follow;
+    if (height <= f->applied || height > f->queued)
+        return slice_of(NULL, 0);
+    return slice_of(f->block[slot_of(height)].p, f->block[slot_of(height)].len);
+}
+
+static void on_retry(void *arg)
+{
+    fetch(arg);
+}
+
+static void retry_later(struct ring *r)
+{
+    if (!loop_timer_is_set(&r->follow.retry) &&
+        loop_timer_in(r->loop, &r->follow.retry, RETRY_MS, on_retry, r) != REEVE_OK)
+        log_error("no timer for following the chain");
+}
+
+/* ---- after a block was applied ---- */
+
+static void tell_block(struct ring *r, uint64_t height)
+{
+    static struct finalization f;
+    struct slice leaves[ATTEST_BLOCK_LEAVES_MAX];
+    size_t n;
+    if (block_decode(&f, leaves, ATTEST_BLOCK_LEAVES_MAX, &n, follow_block(r, height)) != REEVE_OK)
+        return;
+    if (n == 0)
+        return;
+    submits_applied(r, height, f.header.log_size - n, leaves, n);
+    drivers_block(r, leaves, n);
+}
+
+static void applied(void *arg, enum reeve_err err, const struct report *rep, uint64_t index, struct slice result)
+{
+    struct ring *r = arg;
+    struct follower *f = &r->follow;
+    (void) index;
+    (void) result;
+    if (err == REEVE_OK && f->applied < f->queued) {
+        uint64_t height = f->applied + 1;
+        tell_block(r, height);
+        f->applied = height;
+        slot_drop(f, height);
+        wake_later(r);
+        submits_poke(r);
+        return;
+    }
+    if (err == REEVE_E_SHUTDOWN)
+        return;
+    log_limited(LOG_SEV_ERROR, "attested block %llu was not applied: %s", (unsigned long long) f->applied + 1,
+                rep ? rep->message : reeve_err_text(err));
+    /* What waits behind it fails as well; begin again from the store. */
+    for (uint64_t h = f->applied + 1; h <= f->queued; h++)
+        slot_drop(f, h);
+    f->queued = f->applied;
+    f->caught_up = false;
+    retry_later(r);
+}
+
+/* ---- taking blocks in ---- */
+
+static bool height_of(struct slice block, uint64_t *height)
+{
+    struct block_header h;
+    if (block.len < ATTEST_HEADER_LEN || header_decode(&h, slice_of(block.p, ATTEST_HEADER_LEN)) != REEVE_OK)
+        return false;
+    *height = h.height;
+    return true;
+}
+
+static enum reeve_err propose_block(struct ring *r, uint64_t height)
+{
+    uint8_t mem[32];
+    struct wr w = wr_fixed(mem, sizeof mem);
+    wr_u8(&w, 1);
+    wr_u8(&w, RC_ATTESTED);
+    wr_u64(&w, height);
+    wr_u64(&w, (uint64_t) clock_wall().ms);
+    return ring_propose(&r->prop, wr_slice(&w), applied, r);
+}
+
+/* True when the block was taken or is known; false when blocks before it are missing or there is no room. */
+static bool take_block(struct ring *r, struct slice block)
+{
+    struct follower *f = &r->follow;
+    uint64_t height;
+    if (!height_of(block, &height)) {
+        log_limited(LOG_SEV_ERROR, "the validator sent a malformed block");
+        return true;
+    }
+    if (height <= f->queued)
+        return true;
+    if (height != f->queued + 1 || f->queued - f->applied >= FOLLOW_QUEUE_MAX)
+        return false;
+    uint8_t *copy = malloc(block.len);
+    if (copy == NULL)
+        return false;
+    memcpy(copy, block.p, block.len);
+    f->block[slot_of(height)].p = copy;
+    f->block[slot_of(height)].len = block.len;
+    f->queued = height;
+    if (propose_block(r, height) == REEVE_OK)
+        return true;
+    slot_drop(f, height);
+    f->queued = height - 1;
+    return false;
+}
+
+void follow_message(struct ring *r, struct ipc_msg *m)
+{
+    struct rd in = rd_of(m->body);
+    struct slice block = rd_str32(&in, ATTEST_BLOCK_MAX);
+    if (m->type != MSG_ATTEST_BLOCK || !rd_done(&in))
+        return;
+    if (!take_block(r, block))
+        fetch(r);
+}
+
+/* ---- fetching ---- */
+
+static bool take_fetched(struct ring *r, struct slice result, uint64_t *head)
+{
+    struct rd in = rd_of(result);
+    *head = rd_u64(&in);
+    unsigned n = rd_u16(&in);
+    for (unsigned i = 0; i < n && !in.bad; i++) {
+        struct slice block = rd_str32(&in, ATTEST_BLOCK_MAX);
+        if (!in.bad && !take_block(r, block))
+            return !in.bad;
+    }
+    return rd_done(&in);
+}
+
+static void fetched(void *arg, struct ipc_answer *a)
+{
+    struct ring *r = arg;
+    struct follower *f = &r->follow;
+    uint64_t head = 0, before = f->queued;
+    f->fetching = false;
+    if (a->err != REEVE_OK || !take_fetched(r, a->result, &head)) {
+        if (ipc_link_is_up(r->validator))
+            retry_later(r);
+        return;
+    }
+    if (head < f->applied)
+        log_limited(LOG_SEV_ERROR, "the validator's chain (height %llu) is behind this store (%llu)",
+                    (unsigned long long) head, (unsigned long long) f->applied);
+    if (f->queued >= head) {
+        f->caught_up = true;
+        submits_poke(r);
+    } else if (f->queued > before)
+        fetch(r);
+    else
+        retry_later(r);
+}
+
+static void fetch(struct ring *r)
+{
+    struct follower *f = &r->follow;
+    uint8_t mem[8];
+    struct wr w = wr_fixed(mem, sizeof mem);
+    if (f->fetching || !ipc_link_is_up(r->validator))
+        return;
+    wr_u64(&w, f->queued + 1);
+    if (ipc_link_request(r->validator, MSG_ATTEST_FETCH, wr_slice(&w), FETCH_TIMEOUT_MS, fetched, r) == REEVE_OK)
+        f->fetching = true;
+    else
+        retry_later(r);
+}
+
+void follow_up(struct ring *r)
+{
+    r->follow.caught_up = false;
+    fetch(r);
+}
+
+void follow_down(struct ring *r)
+{
+    r->follow.caught_up = false;
+}
+
+void follow_start(struct ring *r)
+{
+    r->follow.queued = r->follow.applied;
+}
+
+void follow_close(struct ring *r)
+{
+    loop_timer_cancel(r->loop, &r->follow.retry);
+    for (size_t i = 0; i < FOLLOW_QUEUE_MAX; i++)
+        free(r->follow.block[i].p);
+}

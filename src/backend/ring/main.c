@@ -1,0 +1,155 @@
+/* main.c - the ring's process: opening, timers, orderly end. */
+#include "backend/ring/ring_int.h"
+
+#include <stdlib.h>
+
+#include "backend/utils/clock.h"
+#include "backend/utils/log.h"
+#include "crypto/hash.h"
+#include "crypto/ops.h"
+
+#define READERS_EXTRA 64            /* gateways, tools, the ring itself */
+#define READER_CHECK_MS 5000
+#define ATTACH_RETRY_MS 1000
+
+/* ---- links ---- */
+
+static void signer_up(void *arg)
+{
+    submits_poke(arg);
+}
+
+static void validator_up(void *arg)
+{
+    follow_up(arg);
+}
+
+static void validator_down(void *arg, const char *why)
+{
+    (void) why;
+    follow_down(arg);
+}
+
+static void validator_message(void *arg, struct ipc_channel *ch, struct ipc_msg *m)
+{
+    (void) ch;
+    follow_message(arg, m);
+}
+
+static enum reeve_err open_links(struct ring *r)
+{
+    struct ipc_link_handler signer = { .arg = r, .up = signer_up };
+    struct ipc_link_handler validator = { r, validator_up, validator_down, validator_message };
+    enum reeve_err err = ipc_link_open(&r->signer, r->child->postmaster, r->loop, PROC_RING, PROC_SIGNER, &signer);
+    if (err == REEVE_OK)
+        err = ipc_link_open(&r->validator, r->child->postmaster, r->loop, PROC_RING, PROC_VALIDATOR, &validator);
+    return err;
+}
+
+/* ---- opening ---- */
+
+static enum reeve_err read_state(struct ring *r, uint64_t *index, struct report *rep)
+{
+    struct ring_view v;
+    struct attest_head head;
+    enum reeve_err err;
+    TRY(ring_view_open(r, &v));
+    err = region_applied_index(&v.region, index);
+    if (err == REEVE_OK)
+        err = region_name(&v.region, &r->region_name);
+    if (err == REEVE_OK)
+        err = attest_head(&v.attest, &head);
+    if (err == REEVE_OK)
+        r->follow.applied = head.height;
+    ring_view_close(&v);
+out:
+    return err == REEVE_OK ? err : report_set(rep, err, "the store does not hold a region (%s)", reeve_err_text(err));
+}
+
+static enum reeve_err open_store(struct ring *r, struct report *rep)
+{
+    const struct settings *s = r->child->settings;
+    struct proposer_host host = ring_host;
+    uint64_t index = 0;
+    enum reeve_err err;
+    host.arg = r;
+    r->region_scratch = malloc(region_scratch_size());
+    r->attest_scratch = malloc(attest_scratch_size());
+    if (r->region_scratch == NULL || r->attest_scratch == NULL)
+        return report_set(rep, REEVE_E_NOMEM, "out of memory");
+    TRY(storage_open(&r->store, r->child->dir, STORAGE_WRITE, (uint64_t) settings_int(s, SET_lmdb_map_size),
+                     (unsigned) settings_int(s, SET_max_connections) + READERS_EXTRA, rep));
+    TRY(read_state(r, &index, rep));
+    err = proposer_init(&r->prop, r->loop, r->store, index, &host);
+out:
+    return err;
+}
+
+/* ---- timers ---- */
+
+static void on_reader_check(void *arg)
+{
+    struct ring *r = arg;
+    unsigned freed = storage_reader_check(r->store);
+    if (freed > 0)
+        log_info("freed the reader slots of %u dead process%s", freed, freed == 1 ? "" : "es");
+    if (loop_timer_in(r->loop, &r->reader_timer, READER_CHECK_MS, on_reader_check, r) != REEVE_OK)
+        log_error("no timer for the reader table");
+}
+
+/* ---- the end ---- */
+
+/* What was accepted is committed and answered; submissions learn that they were given up. */
+static void on_shutdown(struct child *c, enum shutdown_mode mode)
+{
+    struct ring *r = c->user;
+    (void) mode;
+    proposer_flush(&r->prop);
+    submits_close(r);
+    child_stop(c, 0);
+}
+
+static void close_all(struct ring *r)
+{
+    drivers_stop(r);
+    submits_close(r);
+    ipc_link_close(r->signer);
+    ipc_link_close(r->validator);
+    proposer_flush(&r->prop);
+    proposer_free(&r->prop);
+    wake_close(r);
+    clients_close(r);
+    follow_close(r);
+    loop_timer_cancel(r->loop, &r->reader_timer);
+    storage_close(r->store);
+    free(r->region_scratch);
+    free(r->attest_scratch);
+}
+
+int ring_main(struct child *c)
+{
+    static struct ring r;
+    static const struct child_ops ops = { .peer = ring_on_peer, .shutdown = on_shutdown };
+    struct report rep = { .code = REEVE_OK };
+    r.child = c;
+    c->user = &r;
+    if (child_start(c, &ops) != REEVE_OK)
+        return 1;
+    r.loop = c->loop;
+    if (crypto_init() != REEVE_OK || open_store(&r, &rep) != REEVE_OK) {
+        log_report(LOG_SEV_FATAL, &rep);
+        return 1;
+    }
+    follow_start(&r);
+    if (open_links(&r) != REEVE_OK || drivers_start(&r) != REEVE_OK) {
+        log_fatal("the ring could not start its parts");
+        return 1;
+    }
+    on_reader_check(&r);
+    log_info("region \"%s\" at revision %llu, attested height %llu", r.region_name.s,
+             (unsigned long long) r.prop.applied, (unsigned long long) r.follow.applied);
+    child_ready(c);
+    int code = child_run(c);
+    close_all(&r);
+    return code;
+}

@@ -1,0 +1,130 @@
+/*
+ * ring_int.h - the ring process: who proposes what, and the parts' calls
+ *
+ * Everything runs in one loop and nothing waits: a stopped signer or validator
+ * leaves PROPOSE traffic alone, because whatever needs them is a request with
+ * a time limit.
+ *
+ * Invariants
+ *  N1 A client is answered only after its change is synced.
+ *  N2 The attested table is changed only by finalized blocks, each in one
+ *     transaction with the RC_ATTESTED command that names its height.
+ *  N3 A submission ends exactly once: with the height that holds it, with a
+ *     refusal that says nothing was changed, or with "outcome unknown".
+ */
+#ifndef REEVE_BACKEND_RING_INT_H
+#define REEVE_BACKEND_RING_INT_H
+
+#include "backend/ipc/child.h"
+#include "backend/ipc/link.h"
+#include "backend/ring/proposer.h"
+#include "backend/ring/ring.h"
+#include "backend/utils/liveness.h"
+
+#define RING_GATEWAYS_MAX 256
+
+struct submit;
+struct client;
+
+/* The chain as this process follows it (follow.c). */
+#define FOLLOW_QUEUE_MAX 64
+struct follower {
+    uint64_t applied;                   /* height in the store */
+    uint64_t queued;                    /* height of the last block proposed to the log; applied when none waits */
+    struct { uint8_t *p; size_t len; } block[FOLLOW_QUEUE_MAX];    /* at height % FOLLOW_QUEUE_MAX */
+    bool fetching;
+    bool caught_up;                     /* at the validator's head since the link came up */
+    struct loop_timer retry;
+};
+
+struct ring {
+    struct child *child;
+    struct loop *loop;
+    struct storage *store;
+    struct proposer prop;
+    struct name region_name;
+    void *region_scratch, *attest_scratch;
+    struct ipc_link *signer, *validator;
+    struct follower follow;
+
+    struct submit *submits;             /* under way */
+    unsigned n_submits;
+
+    struct client *clients;
+
+    struct loop_timer wake_timer;       /* wake.c */
+    bool wake_dirty;
+    int64_t wake_last_ms;
+
+    bool txn_applied;                   /* an operator's transaction is in the batch */
+    struct hash32 auto_sum;             /* autoconf.c: of what the postmaster was sent last */
+
+    struct loop_timer driver_timer, slow_timer, reader_timer;
+    struct driver *driver;
+    struct liveness *liveness;
+    struct livewatch *livewatch;
+};
+
+/* ---- transactions for reading ---- */
+struct ring_view {
+    struct storage_txn *txn;
+    struct region region;
+    struct attest attest;
+};
+enum reeve_err ring_view_open(struct ring *r, struct ring_view *v) REEVE_MUST_CHECK;
+void ring_view_close(struct ring_view *v);
+
+/* ---- apply.c: the host of the two state machines ---- */
+extern const struct proposer_host ring_host;        /* arg is set by main.c */
+/* "u8 1 | u8 type" of a command; 0 when it is shorter. */
+uint8_t ring_command_type(struct slice command);
+
+/* ---- client.c: channels of backends and gateways ---- */
+void ring_on_peer(struct child *c, struct ipc_channel *ch);
+void clients_wake(struct ring *r, uint64_t revision, uint64_t height);
+void clients_close(struct ring *r);
+
+/* ---- submit.c ---- */
+#define SUBMIT_UPDATES_MAX ATTEST_BLOCK_LEAVES_MAX
+#define SUBMITS_MAX 256
+/* height 0 after an error. */
+typedef void submit_done(void *arg, enum reeve_err err, const struct report *rep, uint64_t height, uint64_t first_leaf);
+/*
+ * Copies n updates without signature, names this region in them, has them
+ * signed and decided together. done runs exactly once, later, in the loop.
+ * BUSY, MALFORMED, NOMEM: not accepted, done never runs.
+ */
+enum reeve_err ring_submit(struct ring *r, const struct slice *updates, size_t n, submit_done *done, void *arg,
+                           struct report *rep) REEVE_MUST_CHECK;
+/* The same with updates as structures (drivers). */
+enum reeve_err ring_submit_updates(struct ring *r, const struct update *updates, size_t n, submit_done *done, void *arg,
+                                   struct report *rep) REEVE_MUST_CHECK;
+/* A block is applied: whoever waits for one of its leaves is answered. */
+void submits_applied(struct ring *r, uint64_t height, uint64_t first_leaf, const struct slice *leaves, size_t n);
+/* The signer or validator is there, or the chain is caught up: try what waits. */
+void submits_poke(struct ring *r);
+void submits_close(struct ring *r);
+
+/* ---- follow.c ---- */
+void follow_start(struct ring *r);
+void follow_up(struct ring *r);                                     /* the validator's link */
+void follow_down(struct ring *r);
+void follow_message(struct ring *r, struct ipc_msg *m);            /* ATTEST_BLOCK */
+/* The block to apply at a height, for apply.c; len 0 when it is not here. */
+struct slice follow_block(struct ring *r, uint64_t height);
+void follow_close(struct ring *r);
+
+/* ---- drivers.c: what the region does by itself, on timers ---- */
+enum reeve_err drivers_start(struct ring *r) REEVE_MUST_CHECK;
+void drivers_stop(struct ring *r);
+/* A block was applied. */
+void drivers_block(struct ring *r, const struct slice *leaves, size_t n);
+
+/* ---- autoconf.c: ALTER SYSTEM reaches reeve.auto.conf ---- */
+void autoconf_run(struct ring *r, struct ring_view *v);
+
+/* ---- wake.c: gateways are told that something changed ---- */
+void wake_later(struct ring *r);
+void wake_close(struct ring *r);
+
+#endif

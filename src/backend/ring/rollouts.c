@@ -1,0 +1,176 @@
+/*
+ * rollouts.c - steps the rollouts that this region owns
+ *
+ * One step under way per rollout; what the engine decides becomes a security
+ * update that the validators judge again. A step that lost a race (CONFLICT,
+ * PLAN_STALE) is simply decided anew from what is there then.
+ */
+#include "backend/ring/driver_int.h"
+
+#include <stdlib.h>
+
+#include "backend/utils/clock.h"
+#include "backend/utils/log.h"
+
+#define RETRY_MS 500
+#define SET_MEM ((1 + ROLLOUT_TARGETS_MAX) * (ATTEST_PAYLOAD_MAX + 64))
+
+static struct rollout_run *find_run(struct rollouts *s, uint64_t id)
+{
+    for (size_t i = 0; i < s->n; i++)
+        if (s->run[i].id == id)
+            return &s->run[i];
+    return NULL;
+}
+
+static void add_run(struct rollouts *s, uint64_t id)
+{
+    if (find_run(s, id))
+        return;
+    if (s->n == ROLLOUTS_RUNNING_MAX) {
+        log_limited(LOG_SEV_ERROR, "more than %d rollouts run at once; rollout %llu waits", ROLLOUTS_RUNNING_MAX,
+                    (unsigned long long) id);
+        s->scanned = false;
+        return;
+    }
+    s->run[s->n++] = (struct rollout_run){ .id = id };
+}
+
+static void consider(struct ring *r, struct rollouts *s, const struct update *u)
+{
+    static struct rollout_doc d;
+    if (u->type != AT_ROLLOUT || u->op != 1 || !name_eq(&u->region, &r->region_name) ||
+        rollout_doc_decode(&d, u->payload) != REEVE_OK)
+        return;
+    struct rollout_run *run = find_run(s, d.id);
+    if (run)
+        run->wake_ms = 0;
+    else if (!rollout_state_terminal(d.state))
+        add_run(s, d.id);
+}
+
+void rollouts_block(struct ring *r, struct rollouts *s, const struct slice *leaves, size_t n)
+{
+    struct update u;
+    for (size_t i = 0; i < n; i++)
+        if (update_decode(&u, leaves[i]) == REEVE_OK)
+            consider(r, s, &u);
+}
+
+static void scan(struct ring *r, struct rollouts *s, struct ring_view *v)
+{
+    struct name after = { 0 };
+    struct attest_object o;
+    s->scanned = true;
+    while (attest_next(&v->attest, AT_ROLLOUT, &after, &o) == REEVE_OK)
+        consider(r, s, &o.update);
+}
+
+/* ---- one step ---- */
+
+struct step_call { struct rollouts *s; uint64_t id; };
+
+static bool lost_race(enum reeve_err err)
+{
+    return err == REEVE_E_CONFLICT || err == REEVE_E_PLAN_STALE;
+}
+
+static void stepped(void *arg, enum reeve_err err, const struct report *rep, uint64_t height, uint64_t first_leaf)
+{
+    struct step_call *call = arg;
+    struct rollout_run *run = find_run(call->s, call->id);
+    if (run) {
+        run->asked = false;
+        run->wake_ms = 0;
+        run->retry_ms = err == REEVE_OK || lost_race(err) ? 0 : clock_wall().ms + RETRY_MS;
+    }
+    if (err != REEVE_OK)
+        log_limited(lost_race(err) ? LOG_SEV_DEBUG : LOG_SEV_WARNING, "rollout %llu could not be stepped: %s",
+                    (unsigned long long) call->id, rep->message);
+    free(call);
+}
+
+static void sign_off(struct update_set *set, const char *why)
+{
+    for (size_t i = 0; i < set->n; i++) {
+        name_set_str(&set->u[i].actor, DRIVER_ACTOR);
+        set->u[i].reason = slice_str(why);
+    }
+}
+
+static enum reeve_err submit_step(struct ring *r, struct rollouts *s, struct rollout_run *run, struct ring_view *v,
+                                  const struct rollout_doc *next, const char *why, struct report *rep)
+{
+    static struct update_set set;
+    struct wr mem = wr_heap(SET_MEM);
+    struct step_call *call = malloc(sizeof *call);
+    enum reeve_err err = call ? attest_rollout_step(&v->attest, next, &mem, &set, rep) : REEVE_E_NOMEM;
+    if (err == REEVE_OK) {
+        *call = (struct step_call){ s, run->id };
+        sign_off(&set, why);
+        err = ring_submit_updates(r, set.u, set.n, stepped, call, rep);
+    }
+    if (err == REEVE_OK)
+        run->asked = true;
+    else
+        free(call);
+    wr_free(&mem);
+    return err;
+}
+
+static enum reeve_err make_view(struct ring *r, struct ring_view *v, const struct rollout_doc *d,
+                                const struct attest_object *o, struct rollout_view *view)
+{
+    struct liveness_view live = { livewatch_is_live, r };
+    memset(view, 0, sizeof *view);
+    view->now = clock_wall();
+    view->state_since = o->time;
+    view->wave_since = o->aux_time;
+    view->max_skew_ms = (uint32_t) settings_int(r->child->settings, SET_attest_max_skew);
+    view->report_timeout_ms = (uint32_t) settings_int(r->child->settings, SET_rollout_report_timeout);
+    view->window_open = true;       /* maintenance windows come with a later issue; plans that name one wait for it */
+    return region_rollout_view(&v->region, d, &live, view);
+}
+
+/* False when the rollout is over. */
+static bool step(struct ring *r, struct rollouts *s, struct rollout_run *run, struct ring_view *v)
+{
+    static struct rollout_doc d, next;
+    struct attest_object o;
+    struct rollout_view view;
+    struct rollout_decision dec;
+    struct report rep = { .code = REEVE_OK };
+    enum reeve_err err = attest_get_rollout(&v->attest, run->id, &d, &o);
+    if (err == REEVE_E_UNDEFINED_OBJECT || (err == REEVE_OK && rollout_state_terminal(d.state)))
+        return false;
+    if (err == REEVE_OK)
+        err = make_view(r, v, &d, &o, &view);
+    if (err == REEVE_OK) {
+        rollout_step(&d, &view, &dec);
+        run->wake_ms = dec.wake.ms;
+        if (dec.act != RA_UPDATE)
+            return true;
+        rollout_decision_apply(&d, &dec, &view.opened, &next);
+        err = submit_step(r, s, run, v, &next, dec.why, &rep);
+    }
+    if (err != REEVE_OK) {
+        run->retry_ms = clock_wall().ms + RETRY_MS;
+        log_limited(LOG_SEV_WARNING, "rollout %llu could not be stepped: %s", (unsigned long long) run->id,
+                    rep.code != REEVE_OK ? rep.message : reeve_err_text(err));
+    }
+    return true;
+}
+
+void rollouts_run(struct ring *r, struct rollouts *s, struct ring_view *v)
+{
+    int64_t now = clock_wall().ms;
+    if (!s->scanned)
+        scan(r, s, v);
+    for (size_t i = 0; i < s->n;) {
+        struct rollout_run *run = &s->run[i];
+        if (!run->asked && now >= run->retry_ms && !step(r, s, run, v))
+            s->run[i] = s->run[--s->n];
+        else
+            i++;
+    }
+}

@@ -1,0 +1,349 @@
+/*
+ * submit.c - security updates on their way: signed, decided, applied here
+ *
+ *   SIGNING --all signatures--> READY --link up, chain caught up--> SENT
+ *      ^ retried while the signer is away   ^--- validator lost ----'
+ *
+ * It ends when one of the chain's blocks brings its first leaf (whatever the
+ * validator said or could not say), when the validator refuses it, or at its
+ * time limit. Handing the same signed leaves over twice is harmless: a leaf
+ * names its object's version, so it can be applied once only, and the
+ * validator answers OK for leaves that are already the newest.
+ */
+#include "backend/ring/ring_int.h"
+
+#include <stdlib.h>
+
+#include "backend/utils/log.h"
+#include "crypto/ops.h"
+
+#define SIGN_TIMEOUT_MS 60000       /* longer than any submission lives; a stopped signer is waited for */
+#define RETRY_MS 100
+
+enum submit_state { SIGNING, READY, SENT };
+
+struct submit_leaf {
+    struct submit *submit;
+    uint8_t *p;                     /* the whole leaf, signature last */
+    size_t len;
+    bool asked, signed_;
+};
+
+struct submit {
+    struct ring *r;
+    struct submit *next;
+    enum submit_state state;
+    bool live;                      /* still in the list; false: only call-backs are left */
+    bool handed;                    /* given to a validator at least once */
+    unsigned calls;                 /* requests under way that name this */
+    unsigned n_signed;
+    struct hash32 first;            /* leaf hash, once signed */
+    struct loop_timer deadline, retry;
+    submit_done *done;
+    void *arg;
+    size_t n;
+    struct submit_leaf leaf[];
+};
+
+static void progress(struct submit *s);
+
+/* ---- life ---- */
+
+static void submit_free(struct submit *s)
+{
+    for (size_t i = 0; i < s->n; i++)
+        free(s->leaf[i].p);
+    free(s);
+}
+
+static void call_ended(struct submit *s)
+{
+    if (--s->calls == 0 && !s->live)
+        submit_free(s);
+}
+
+static void unlink_submit(struct submit *s)
+{
+    struct submit **at = &s->r->submits;
+    while (*at != s)
+        at = &(*at)->next;
+    *at = s->next;
+    s->r->n_submits--;
+    s->live = false;
+    loop_timer_cancel(s->r->loop, &s->deadline);
+    loop_timer_cancel(s->r->loop, &s->retry);
+}
+
+static void finish(struct submit *s, enum reeve_err err, const struct report *rep, uint64_t height, uint64_t first_leaf)
+{
+    unlink_submit(s);
+    s->done(s->arg, err, rep, height, first_leaf);
+    if (s->calls == 0)
+        submit_free(s);
+}
+
+static void finish_err(struct submit *s, enum reeve_err err, const char *message, const char *hint)
+{
+    struct report rep = { .code = REEVE_OK };
+    report_set(&rep, err, "%s", message);
+    report_hint(&rep, "%s", hint);
+    finish(s, err, &rep, 0, 0);
+}
+
+static void on_deadline(void *arg)
+{
+    struct submit *s = arg;
+    if (s->handed)
+        finish_err(s, REEVE_E_UNKNOWN_OUTCOME, "the validators did not decide in time; the change may still become final",
+                   "Look at the object before trying again; a change is never made twice.");
+    else
+        finish_err(s, REEVE_E_QUORUM_LOST, "the change could not be submitted in time: the signer or the validators do not answer",
+                   "Nothing was changed. Try again when they are back.");
+}
+
+static void on_retry(void *arg)
+{
+    progress(arg);
+}
+
+static void retry_later(struct submit *s)
+{
+    if (!loop_timer_is_set(&s->retry) && loop_timer_in(s->r->loop, &s->retry, RETRY_MS, on_retry, s) != REEVE_OK)
+        log_error("no timer for a submission");
+}
+
+/* Worth another try, as opposed to an answer. */
+static bool passing(enum reeve_err err)
+{
+    return err == REEVE_E_CLOSED || err == REEVE_E_TIMEOUT || err == REEVE_E_UNAVAILABLE || err == REEVE_E_BUSY ||
+           err == REEVE_E_AGAIN || err == REEVE_E_DISK_FULL || err == REEVE_E_IO || err == REEVE_E_SHUTDOWN ||
+           err == REEVE_E_NOMEM;
+}
+
+/* ---- signing ---- */
+
+static void on_signed(void *arg, struct ipc_answer *a)
+{
+    struct submit_leaf *l = arg;
+    struct submit *s = l->submit;
+    l->asked = false;
+    if (!s->live)
+        ;
+    else if (a->err == REEVE_OK && a->result.len == 64) {
+        memcpy(l->p + l->len - 64, a->result.p, 64);
+        l->signed_ = true;
+        s->n_signed++;
+        progress(s);
+    } else if (passing(a->err))
+        retry_later(s);
+    else
+        finish(s, a->err == REEVE_OK ? REEVE_E_BUG : a->err, &a->rep, 0, 0);
+    call_ended(s);
+}
+
+static void ask_signature(struct submit *s, struct submit_leaf *l)
+{
+    struct wr w = wr_heap(IPC_BODY_MAX);
+    wr_str32(&w, slice_of(l->p, l->len - 64));
+    enum reeve_err err = w.bad ? REEVE_E_NOMEM
+                               : ipc_link_request(s->r->signer, MSG_SIGN_UPDATE, wr_slice(&w), SIGN_TIMEOUT_MS, on_signed, l);
+    wr_free(&w);
+    if (err == REEVE_OK) {
+        l->asked = true;
+        s->calls++;
+    } else
+        retry_later(s);
+}
+
+static void sign_all(struct submit *s)
+{
+    for (size_t i = 0; i < s->n; i++)
+        if (!s->leaf[i].signed_ && !s->leaf[i].asked)
+            ask_signature(s, &s->leaf[i]);
+}
+
+/* ---- handing over ---- */
+
+static void on_decided(void *arg, struct ipc_answer *a)
+{
+    struct submit *s = arg;
+    if (!s->live)
+        ;
+    else if (a->err == REEVE_OK)
+        ;   /* final: the block comes, and answers */
+    else if (passing(a->err)) {
+        s->state = READY;
+        retry_later(s);
+    } else
+        finish(s, a->err, &a->rep, 0, 0);
+    call_ended(s);
+}
+
+static void hand_over(struct submit *s)
+{
+    struct wr w = wr_heap(IPC_BODY_MAX);
+    wr_u16(&w, (uint16_t) s->n);
+    for (size_t i = 0; i < s->n; i++)
+        wr_str32(&w, slice_of(s->leaf[i].p, s->leaf[i].len));
+    enum reeve_err err = w.bad ? REEVE_E_TOO_BIG
+                               : ipc_link_request(s->r->validator, MSG_ATTEST_SUBMIT, wr_slice(&w), 0, on_decided, s);
+    wr_free(&w);
+    if (err == REEVE_OK) {
+        s->state = SENT;
+        s->handed = true;
+        s->calls++;
+    } else
+        retry_later(s);
+}
+
+static void progress(struct submit *s)
+{
+    if (s->state == SIGNING && s->n_signed < s->n) {
+        sign_all(s);
+        return;
+    }
+    if (s->state == SIGNING) {
+        merkle_leaf_hash(&crypto_ops_real, &s->first, slice_of(s->leaf[0].p, s->leaf[0].len));
+        s->state = READY;
+    }
+    if (s->state == READY && s->r->follow.caught_up)
+        hand_over(s);
+}
+
+void submits_poke(struct ring *r)
+{
+    for (struct submit *s = r->submits, *next; s; s = next) {
+        next = s->next;
+        if (s->state != SENT)
+            progress(s);
+    }
+}
+
+/* ---- the block ---- */
+
+static struct submit *waiting_for(struct ring *r, const struct hash32 *leaf)
+{
+    for (struct submit *s = r->submits; s; s = s->next)
+        if (s->state != SIGNING && hash32_eq(&s->first, leaf))
+            return s;
+    return NULL;
+}
+
+void submits_applied(struct ring *r, uint64_t height, uint64_t first_leaf, const struct slice *leaves, size_t n)
+{
+    for (size_t i = 0; i < n && r->submits; i++) {
+        struct hash32 h;
+        struct submit *s;
+        merkle_leaf_hash(&crypto_ops_real, &h, leaves[i]);
+        while ((s = waiting_for(r, &h)) != NULL)
+            finish(s, REEVE_OK, NULL, height, first_leaf + i);
+    }
+}
+
+/* ---- taking in ---- */
+
+/* Decodes the caller's bytes, names this region, encodes again with room for the signature. */
+static enum reeve_err leaf_make(struct ring *r, struct submit_leaf *l, struct slice unsigned_bytes)
+{
+    static uint8_t whole[ATTEST_LEAF_MAX], out[ATTEST_LEAF_MAX];
+    struct wr in = wr_fixed(whole, sizeof whole), w = wr_fixed(out, sizeof out);
+    static const uint8_t zero[64];
+    struct update u;
+    wr_bytes(&in, unsigned_bytes.p, unsigned_bytes.len);
+    wr_bytes(&in, zero, sizeof zero);
+    if (in.bad)
+        return REEVE_E_TOO_BIG;
+    enum reeve_err err = update_decode(&u, wr_slice(&in));
+    if (err != REEVE_OK)
+        return err;
+    u.region = r->region_name;
+    update_encode(&u, true, &w);
+    l->p = w.bad ? NULL : malloc(w.len);
+    if (l->p == NULL)
+        return w.bad ? REEVE_E_TOO_BIG : REEVE_E_NOMEM;
+    memcpy(l->p, w.p, w.len);
+    l->len = w.len;
+    return REEVE_OK;
+}
+
+static enum reeve_err leaves_make(struct ring *r, struct submit *s, const struct slice *updates)
+{
+    for (size_t i = 0; i < s->n; i++) {
+        s->leaf[i].submit = s;
+        enum reeve_err err = leaf_make(r, &s->leaf[i], updates[i]);
+        if (err != REEVE_OK)
+            return err;
+    }
+    return REEVE_OK;
+}
+
+static enum reeve_err start(struct ring *r, struct submit *s)
+{
+    int64_t limit = settings_int(r->child->settings, SET_attest_submit_timeout);
+    enum reeve_err err = loop_timer_in(r->loop, &s->deadline, limit, on_deadline, s);
+    if (err != REEVE_OK)
+        return err;
+    /* At the end: first come, first handed over. */
+    struct submit **at = &r->submits;
+    while (*at)
+        at = &(*at)->next;
+    *at = s;
+    r->n_submits++;
+    s->live = true;
+    return loop_timer_in(r->loop, &s->retry, 0, on_retry, s);
+}
+
+enum reeve_err ring_submit(struct ring *r, const struct slice *updates, size_t n, submit_done *done, void *arg,
+                           struct report *rep)
+{
+    if (n == 0 || n > SUBMIT_UPDATES_MAX)
+        return report_set(rep, REEVE_E_TOO_COMPLEX, "a submission has 1 to %d updates", SUBMIT_UPDATES_MAX);
+    if (r->n_submits >= SUBMITS_MAX)
+        return report_set(rep, REEVE_E_BUSY, "too many security updates are waiting for the validators");
+    struct submit *s = calloc(1, sizeof *s + n * sizeof s->leaf[0]);
+    if (s == NULL)
+        return report_set(rep, REEVE_E_NOMEM, "out of memory");
+    s->r = r;
+    s->n = n;
+    s->done = done;
+    s->arg = arg;
+    enum reeve_err err = leaves_make(r, s, updates);
+    if (err == REEVE_OK)
+        err = start(r, s);
+    if (err == REEVE_OK)
+        return err;
+    if (s->live)
+        unlink_submit(s);
+    submit_free(s);
+    return report_set(rep, err, "the security update cannot be submitted (%s)", reeve_err_text(err));
+}
+
+enum reeve_err ring_submit_updates(struct ring *r, const struct update *updates, size_t n, submit_done *done, void *arg,
+                                   struct report *rep)
+{
+    struct wr w = wr_heap(ATTEST_BLOCK_MAX);
+    struct slice parts[SUBMIT_UPDATES_MAX];
+    size_t at[SUBMIT_UPDATES_MAX + 1] = { 0 };
+    enum reeve_err err = n <= SUBMIT_UPDATES_MAX ? REEVE_OK : REEVE_E_TOO_COMPLEX;
+    for (size_t i = 0; i < n && err == REEVE_OK; i++) {
+        update_encode(&updates[i], false, &w);
+        at[i + 1] = w.len;
+    }
+    if (w.bad)
+        err = REEVE_E_TOO_BIG;
+    for (size_t i = 0; i < n && err == REEVE_OK; i++)
+        parts[i] = slice_of(w.p + at[i], at[i + 1] - at[i]);
+    if (err == REEVE_OK)
+        err = ring_submit(r, parts, n, done, arg, rep);
+    wr_free(&w);
+    return err;
+}
+
+void submits_close(struct ring *r)
+{
+    while (r->submits) {
+        struct submit *s = r->submits;
+        finish_err(s, s->handed ? REEVE_E_UNKNOWN_OUTCOME : REEVE_E_SHUTDOWN, "the server is shutting down",
+                   s->handed ? "The change may still become final." : "Nothing was changed.");
+    }
+}
