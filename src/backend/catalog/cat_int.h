@@ -1,0 +1,48 @@
+/*
+ * cat_int.h - what the files of this folder share
+ *
+ * Each relation is one scan function over one snapshot. Rows are made of the
+ * engines' rows and documents; nothing is computed that a reader could not
+ * compute from them.
+ */
+#ifndef REEVE_CATALOG_CAT_INT_H
+#define REEVE_CATALOG_CAT_INT_H
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "backend/catalog/catalog.h"
+#include "backend/catalog/env.h"
+#include "backend/catalog/snap.h"
+#include "common/text.h"
+
+/* A scan's own state: the snapshot, and documents too large for the stack (in s->arena). */
+struct cat {
+    struct vscan *s;
+    struct snap sn;
+    struct attest_object *o;
+};
+enum reeve_err cat_open(struct cat *c, struct vscan *s) REEVE_MUST_CHECK;
+void cat_close(struct cat *c);
+void *cat_alloc(struct cat *c, size_t size, enum reeve_err *err);
+
+/* The next live object of a type by name; NOT_FOUND at the end. The object is c->o. */
+enum reeve_err cat_next_object(struct cat *c, enum attest_type type, struct name *after) REEVE_MUST_CHECK;
+/* End of an iteration is success. */
+static inline enum reeve_err cat_end(enum reeve_err err) { return err == REEVE_E_NOT_FOUND ? REEVE_OK : err; }
+
+static inline struct datum d_name(const struct name *n) { return n->len ? d_text(name_slice(n)) : d_null(); }
+/* Formatted into the row's arena. */
+struct datum d_fmt(struct vscan *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+struct datum d_hex(struct vscan *s, const void *p, size_t len);
+/* A JSON object of a node's labels. */
+struct datum d_labels(struct vscan *s, const struct labels *l);
+struct datum d_names(struct vscan *s, const struct name *v, unsigned n);
+
+/* Counts of what the nodes say about one object. */
+struct deploy_counts { uint32_t current, previous, older, unknown, targets; };
+
+#define RELATION(var, sch, nm, cols, key, fn, noun) \
+    const struct vtable var = { sch, nm, cols, VCOLUMNS(cols), key, fn, false, noun }
+
+#endif

@@ -1,0 +1,33 @@
+/* explain.c - EXPLAIN any changing statement: the same checks, the plan instead of the change. */
+#include "cmd_int.h"
+
+static enum reeve_err options(struct cmd *x, const struct ast_options *o)
+{
+    static const char *const allowed[] = { "format", "verbose", NULL };
+    enum reeve_err err = slot_options_check(&x->slot, o, allowed);
+    const struct pvalue *f = slot_option(o, "format");
+    struct slice text;
+    if (err != REEVE_OK || f == NULL || (err = slot_text(&x->slot, f, "format", &text)) != REEVE_OK)
+        return err;
+    if (text.len == 4 && strncasecmp((const char *) text.p, "json", 4) == 0)
+        x->explain_json = true;
+    else if (text.len != 4 || strncasecmp((const char *) text.p, "text", 4) != 0)
+        return slot_error(&x->slot, f, REEVE_E_INVALID_VALUE, "format is text or json");
+    return REEVE_OK;
+}
+
+enum reeve_err cmd_explain(struct cmd *x)
+{
+    enum reeve_err err = options(x, &x->stmt->explain.options);
+    if (err != REEVE_OK)
+        return err;
+    const struct ast_stmt *inner = x->stmt->explain.stmt;
+    command_fn fn = command_function(inner->kind);
+    x->explain = true;
+    x->stmt = inner;
+    if (ast_flags(inner->kind) & STMT_SELECT)
+        return cmd_explain_note(x, "reads virtual relations; nothing is changed");
+    if (fn == NULL || !(ast_flags(inner->kind) & STMT_EXPLAIN))
+        return cmd_unsupported(x, "this statement cannot be explained", "EXPLAIN takes a statement that changes something.");
+    return fn(x);
+}

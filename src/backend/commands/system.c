@@ -1,0 +1,129 @@
+/* system.c - ALTER SYSTEM, RELOAD, other sessions, and freezing the region. */
+#include "cmd_int.h"
+
+#include "backend/ipc/ipc.h"
+
+static enum reeve_err setting_text_of(struct cmd *x, const struct ast_setting *a, enum setting_id id, struct slice *out)
+{
+    struct wr w = wr_heap(SETTING_TEXT_MAX);
+    enum reeve_err err = REEVE_OK;
+    for (int i = 0; i < a->values.n && err == REEVE_OK; i++) {
+        struct slice s;
+        err = slot_text(&x->slot, &a->values.v[i], a->name, &s);
+        if (err == REEVE_OK) {
+            wr_text(&w, i ? ", " : "");
+            wr_bytes(&w, s.p, s.len);
+        }
+    }
+    if (err == REEVE_OK && w.bad)
+        err = report_set(x->rep, REEVE_E_INVALID_VALUE, "the value is too long");
+    *out = arena_copy(x->arena, wr_slice(&w));
+    wr_free(&w);
+    struct setting_value probe = { 0 };
+    if (err == REEVE_OK)
+        err = setting_parse(&probe, id, *out, x->rep);
+    setting_free(&probe);
+    return err;
+}
+
+enum reeve_err cmd_alter_system(struct cmd *x)
+{
+    const struct ast_setting *a = &x->stmt->setting;
+    bool set = x->stmt->kind == AST_ALTER_SYSTEM_SET && !a->to_default;
+    enum setting_id id;
+    struct slice text = { NULL, 0 };
+    struct cmd_outcome o;
+    struct name name;
+    enum reeve_err err;
+    TRY(cmd_need_superuser(x, "change the server's settings"));
+    TRY(session_setting_find(&id, slice_str(a->name), x->rep));
+    if (setting_def(id)->context == SETTING_INTERNAL)
+        return report_set(x->rep, REEVE_E_WRONG_STATE, "setting \"%s\" cannot be changed", a->name);
+    if (set)
+        TRY(setting_text_of(x, a, id, &text));
+    if (!name_set_str(&name, setting_def(id)->name))
+        return REEVE_E_BUG;
+    struct wr *w = cmd_op(x, RO_SETTING, &err);
+    if (w == NULL)
+        return err;
+    wr_name(w, &name);
+    wr_u8(w, set);
+    wr_str16(w, text);
+    TRY(cmd_op_end(x));
+    TRY(cmd_finish(x, &o));
+    if (setting_def(id)->context == SETTING_POSTMASTER)
+        session_notice(x->s, NOTICE_NOTICE, NULL, "setting \"%s\" takes effect after a restart", name.s);
+    else
+        session_notice(x->s, NOTICE_NOTICE, NULL, "setting \"%s\" takes effect with RELOAD CONFIGURATION", name.s);
+out:
+    return err;
+}
+
+enum reeve_err cmd_reload(struct cmd *x)
+{
+    enum reeve_err err = cmd_need_superuser(x, "reload the configuration");
+    return err == REEVE_OK ? postmaster_call(x->s, MSG_RELOAD_REQUEST, (struct slice){ NULL, 0 }, x->rep) : err;
+}
+
+/* CANCEL QUERY pid, TERMINATE SESSION pid */
+enum reeve_err cmd_signal_session(struct cmd *x)
+{
+    uint8_t mem[8];
+    struct wr w = wr_fixed(mem, sizeof mem);
+    int64_t pid;
+    enum reeve_err err = slot_int(&x->slot, &x->stmt->object.name, "process id", 1, INT32_MAX, &pid);
+    if (err == REEVE_OK)
+        err = cmd_need(x, PRIV_ADMIN, GK_SYSTEM, NULL);
+    if (err != REEVE_OK)
+        return err;
+    wr_u32(&w, (uint32_t) pid);
+    wr_u8(&w, x->stmt->kind == AST_CANCEL_QUERY ? 1 : 2);
+    err = postmaster_call(x->s, MSG_SIGNAL_BACKEND, wr_slice(&w), x->rep);
+    if (err == REEVE_E_NOT_FOUND) {
+        report_clear(x->rep);
+        return slot_error(&x->slot, &x->stmt->object.name, REEVE_E_UNDEFINED_OBJECT, "there is no session %d", (int) pid);
+    }
+    return err;
+}
+
+/* ALTER REGION own FREEZE | UNFREEZE: attested, so that nobody can thaw it quietly. */
+enum reeve_err cmd_alter_region(struct cmd *x)
+{
+    const struct ast_region *a = &x->stmt->region;
+    struct region_doc doc;
+    struct cmd_outcome o;
+    struct slice payload;
+    struct snap sn = { 0 };
+    struct name name;
+    enum reeve_err err;
+    TRY(slot_name(&x->slot, &a->name, "region", &name));
+    TRY(cmd_need(x, PRIV_ADMIN, GK_REGION, &name));
+    TRY(cmd_reason(x, &a->reason, true));
+    if (a->action == REGION_SET)
+        return cmd_unsupported(x, "regions have no options yet", "FREEZE and UNFREEZE work.");
+    TRY(snap_open(x->s, &sn, x->rep));
+    struct attest_object *old = cmd_alloc(x, sizeof *old, &err);
+    if (old == NULL)
+        goto out;
+    err = attest_get(&sn.attest, AT_REGION, &name, old);
+    if (err == REEVE_E_NOT_FOUND) {
+        err = slot_error(&x->slot, &a->name, REEVE_E_UNDEFINED_OBJECT, "region \"%s\" does not exist", name.s);
+        goto out;
+    }
+    if (err == REEVE_OK)
+        err = region_doc_decode(&doc, old->update.payload);
+    if (err != REEVE_OK)
+        goto out;
+    doc.state = a->action == REGION_FREEZE ? REGION_FROZEN : REGION_OK;
+    if (x->explain) {
+        err = cmd_explain_note(x, "%s region \"%s\"", a->action == REGION_FREEZE ? "freezes" : "unfreezes", name.s);
+        goto out;
+    }
+    TRY(CMD_PAYLOAD(x, region_doc_encode, &doc, &payload));
+    TRY(cmd_update(x, &sn, AT_REGION, &name, payload));
+    snap_close(&sn);
+    TRY(cmd_finish(x, &o));
+out:
+    snap_close(&sn);
+    return err;
+}

@@ -1,0 +1,176 @@
+/*
+ * rollout.c - the live view of a rollout: one bar a wave
+ *
+ * On a terminal the lines are redrawn in place; into a pipe a line is printed
+ * only when something changed. The view only looks: leaving it with Ctrl-C
+ * leaves the rollout running.
+ */
+#include "frontend/reeve/shell.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <time.h>
+#include <unistd.h>
+
+#define REFRESH_MS 250
+
+const char *shell_rollout_of(const PGresult *res)
+{
+    if (PQntuples(res) != 1 || PQnfields(res) != 6 || strcmp(PQfname(res, 0), "rollout_id") != 0 ||
+        strcmp(PQfname(res, 5), "first_wave") != 0 || PQgetisnull(res, 0, 0) || PQgetisnull(res, 0, 2))
+        return NULL;
+    return PQgetvalue(res, 0, 0);
+}
+
+static bool is_end(const char *state)
+{
+    static const char *const ends[] = { "rolled_back", "rollback_failed", "canceled", "succeeded", "expired" };
+    for (int i = 0; i < 5; i++)
+        if (strcmp(state, ends[i]) == 0)
+            return true;
+    return false;
+}
+
+static int num(const PGresult *r, int row, const char *col)
+{
+    int c = PQfnumber(r, col);
+    return c < 0 || PQgetisnull(r, row, c) ? 0 : atoi(PQgetvalue(r, row, c));
+}
+
+static const char *text(const PGresult *r, int row, const char *col)
+{
+    int c = PQfnumber(r, col);
+    return c < 0 ? "" : PQgetvalue(r, row, c);
+}
+
+static const char *paint(const struct shell *sh, const char *code)
+{
+    return sh->color ? code : "";
+}
+
+/* done █ failed ✗ silent ? remaining · — the sign says it without colour too */
+static void bar(struct shell *sh, int width, int nodes, int done, int failed, int silent)
+{
+    static const struct { const char *sign, *color; } parts[] = {
+        { "█", "\033[32m" }, { "x", "\033[31m" }, { "?", "\033[33m" }, { "·", "\033[2m" } };
+    int count[4] = { done, failed, silent, 0 }, used = 0;
+    for (int i = 0; i < 3; i++) {
+        count[i] = nodes > 0 ? (int) ((long) count[i] * width / nodes) : 0;
+        if (count[i] == 0 && (i == 1 ? failed : i == 2 ? silent : 0) > 0)
+            count[i] = 1;               /* trouble is never too small to be seen */
+        if (used + count[i] > width)
+            count[i] = width - used;
+        used += count[i];
+    }
+    count[3] = width - used;
+    for (int i = 0; i < 4; i++) {
+        fputs(paint(sh, parts[i].color), stdout);
+        for (int k = 0; k < count[i]; k++)
+            fputs(parts[i].sign, stdout);
+        fputs(paint(sh, "\033[0m"), stdout);
+    }
+}
+
+static int bar_width(void)
+{
+    struct winsize ws;
+    int cols = ioctl(STDOUT_FILENO, TIOCGWINSZ, &ws) == 0 && ws.ws_col > 0 ? ws.ws_col : 80;
+    int w = cols - 62;
+    return w < 10 ? 10 : w > 50 ? 50 : w;
+}
+
+static const char *state_color(const char *state)
+{
+    if (strcmp(state, "succeeded") == 0)
+        return "\033[32m";
+    if (strncmp(state, "roll", 4) == 0 || strcmp(state, "expired") == 0 || strcmp(state, "canceled") == 0)
+        return "\033[31m";
+    return strcmp(state, "paused") == 0 ? "\033[33m" : "\033[36m";
+}
+
+/* Lines printed. */
+static int draw(struct shell *sh, const PGresult *ro, const PGresult *waves)
+{
+    const char *state = text(ro, 0, "state"), *why = text(ro, 0, "reason"), *k = sh->tty_out ? "\033[K" : "";
+    int lines = 1, width = bar_width();
+    printf("rollout %s  %s '%s'  %s%s%s  wave %d/%d  %d of %d nodes%s\n", text(ro, 0, "rollout_id"), text(ro, 0, "kind"),
+           text(ro, 0, "object"), paint(sh, state_color(state)), state, paint(sh, "\033[0m"), num(ro, 0, "wave"),
+           num(ro, 0, "waves"), num(ro, 0, "done"), num(ro, 0, "targets"), k);
+    for (int i = 0; i < PQntuples(waves); i++, lines++) {
+        int nodes = num(waves, i, "nodes_total"), done = num(waves, i, "nodes_done");
+        int failed = num(waves, i, "nodes_failed"), silent = num(waves, i, "nodes_silent");
+        printf("  wave %-2d %5.4g%% ", num(waves, i, "wave"), 100 * atof(text(waves, i, "share")));
+        bar(sh, width, nodes, done, failed, silent);
+        printf(" %6d done %4d failed %4d silent %6d left  %s%s\n", done, failed, silent, num(waves, i, "nodes_remaining"),
+               text(waves, i, "state"), k);
+    }
+    if (why[0]) {
+        printf("  %s%s\n", why, k);
+        lines++;
+    }
+    fflush(stdout);
+    return lines;
+}
+
+static PGresult *fetch(struct shell *sh, const char *what, const char *id)
+{
+    char sql[128];
+    snprintf(sql, sizeof sql, "SELECT * FROM sys.%s WHERE rollout_id = $1", what);
+    return shell_query(sh, sql, 1, &id);
+}
+
+static unsigned digest(const PGresult *r)
+{
+    unsigned h = 5381;
+    for (int i = 0; i < PQntuples(r); i++)
+        for (int c = 0; c < PQnfields(r); c++)
+            for (const char *s = PQgetvalue(r, i, c); *s; s++)
+                h = h * 33 + (unsigned char) *s;
+    return h;
+}
+
+/* What JSON and CSV readers get is the final row alone. */
+static void final_row(struct shell *sh, const PGresult *ro)
+{
+    const char *state = text(ro, 0, "state");
+    if (sh->format != OUT_TABLE)
+        shell_print(sh, ro, stdout);
+    if (strcmp(state, "succeeded") != 0 && sh->exit_code == EXIT_ALL_WELL)
+        sh->exit_code = EXIT_ROLLOUT;
+}
+
+void shell_rollout_follow(struct shell *sh, const char *rollout_id)
+{
+    unsigned seen = 0;
+    int lines = 0;
+    bool end = false, visible = sh->format == OUT_TABLE;
+    char id[32];
+    snprintf(id, sizeof id, "%s", rollout_id);
+    shell_interrupted = 0;
+    while (!end && !shell_interrupted) {
+        PGresult *ro = fetch(sh, "rollouts", id), *waves = ro ? fetch(sh, "rollout_waves", id) : NULL;
+        if (waves == NULL || PQntuples(ro) == 0) {
+            PQclear(ro);
+            PQclear(waves);
+            return;
+        }
+        unsigned now = digest(ro) ^ digest(waves);
+        if (visible && now != seen) {
+            if (lines > 0 && sh->tty_out)
+                printf("\033[%dA", lines);
+            lines = draw(sh, ro, waves);
+        }
+        seen = now;
+        end = is_end(text(ro, 0, "state"));
+        if (end)
+            final_row(sh, ro);
+        PQclear(ro);
+        PQclear(waves);
+        struct timespec t = { 0, REFRESH_MS * 1000000L };
+        if (!end)
+            nanosleep(&t, NULL);
+    }
+    if (shell_interrupted && visible)
+        printf("\nThe rollout goes on; \\rollout %s shows it again.\n", id);
+}
