@@ -166,15 +166,23 @@ static bool common_name(const char *subject, struct slice *out)
     return memchr(out->p, '\\', out->len) == NULL && out->len > 0;
 }
 
-/* The TLS layer has verified the chain already, or there is no certificate. */
+/* The TLS layer lets any certificate in (its key was proved); whether to believe it is decided here. */
+static enum reeve_err trusted_cert(struct attempt *at, struct wr *der, struct x509_info *info)
+{
+    enum reeve_err err;
+    TRY(tls_peer_cert(at->c->tls, der));
+    TRY(x509_parse(info, wr_slice(der)));
+    TRY(x509_verify_chain(wr_slice(der), NULL, 0, at->b->client_roots, at->b->n_client_roots, session_wall_now()));
+out:
+    return err;
+}
+
 static enum reeve_err method_cert(struct attempt *at)
 {
     struct wr der = wr_heap(X509_DER_MAX);
     struct x509_info info;
     struct slice cn;
-    enum reeve_err err = tls_peer_cert(at->c->tls, &der);
-    if (err == REEVE_OK)
-        err = x509_parse(&info, wr_slice(&der));
+    enum reeve_err err = at->b->n_client_roots ? trusted_cert(at, &der, &info) : REEVE_E_NOT_FOUND;
     wr_free(&der);
     if (err != REEVE_OK)
         return report_set(at->rep, REEVE_E_AUTH, "connection requires a valid client certificate");

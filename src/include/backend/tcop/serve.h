@@ -52,6 +52,8 @@ struct serve_start {
     struct sockaddr_storage peer;       /* ss_family AF_UNIX: the local socket */
     struct tls_ctx *tls;                /* NULL: no TLS; ALPN "postgresql", not required */
     const struct setting_value *settings;   /* SET__COUNT values of the server; NULL: defaults */
+    const struct slice *client_roots;   /* DER: authorities of client certificates (method cert) */
+    size_t n_client_roots;
     const struct hba *hba;              /* NULL: everybody is refused */
     const char *spool_dir;              /* for results a slow client has not taken: DIR/tmp */
     int32_t pid;                        /* shown to the client */
