@@ -255,7 +255,7 @@ static void print_auth(struct wr *w, struct rd *r)
     }
 }
 
-static void print_message(struct wr *w, uint8_t type, struct slice body)
+static void show_message(struct wr *w, uint8_t type, struct slice body)
 {
     struct rd r = rd_of(body);
     wr_u8(w, type);
@@ -320,7 +320,7 @@ const char *talk_reply(struct talk *t, int n)
         struct rd r = rd_of(slice_of(head + 1, 4));
         uint32_t len = rd_u32(&r) - 4;
         assert_true(len < sizeof body && get(t->fd, body, len));
-        print_message(&w, head[0], slice_of(body, len));
+        show_message(&w, head[0], slice_of(body, len));
         if (head[0] == 'Z')
             break;
     }

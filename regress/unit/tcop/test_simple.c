@@ -107,7 +107,7 @@ static void settings_are_reported_just_before_ready(void **state)
         { "BEGIN ISOLATION LEVEL SERIALIZABLE; SHOW transaction_isolation; COMMIT",
           "C(BEGIN) T(transaction_isolation:25:0) D(serializable) C(SHOW) C(COMMIT) Z(I)" },
         { "SHOW transaction_isolation", "T(transaction_isolation:25:0) D(read committed) C(SHOW) Z(I)" },
-        { "SET application_name TO DEFAULT; DISCARD ALL; RESET ALL", "E(25001 DISCARD ALL cannot run inside a transaction block) Z(I)" },
+        { "SET application_name TO DEFAULT; DISCARD ALL; RESET ALL", "C(SET) E(25001 DISCARD ALL cannot run inside a transaction block) Z(I)" },
         { "DISCARD ALL", "C(DISCARD ALL) Z(I)" },
         { NULL, NULL } });
 }

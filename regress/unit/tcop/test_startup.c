@@ -41,7 +41,7 @@ static void tls_and_gss_are_declined_on_a_local_socket(void **state)
 static void newer_protocols_and_unknown_options_are_negotiated_down(void **state)
 {
     talk_open(&t, NULL);
-    talk_raw(&t, BYTES("\0\0\0\x4a\0\3\x27\x0fuser\0ann\0database\0reeve\0_pq_.test_protocol_negotiation\0\0\0"));
+    talk_raw(&t, BYTES("\0\0\0\x41\0\3\x27\x0fuser\0ann\0database\0reeve\0_pq_.test_protocol_negotiation\0\0\0"));
     const char *r = talk_reply(&t, 2);
     assert_string_equal(r, "v(196608;_pq_.test_protocol_negotiation) R0");
     talk_close(&t);
@@ -57,7 +57,7 @@ static void the_negotiation_message_has_postgresqls_bytes(void **state)
     uint8_t got[44];
     size_t n = 0;
     talk_open(&t, NULL);
-    talk_raw(&t, BYTES("\0\0\0\x4a\0\3\x27\x0fuser\0ann\0database\0reeve\0_pq_.test_protocol_negotiation\0\0\0"));
+    talk_raw(&t, BYTES("\0\0\0\x41\0\3\x27\x0fuser\0ann\0database\0reeve\0_pq_.test_protocol_negotiation\0\0\0"));
     while (n < sizeof got)
         n += (size_t) read(t.fd, got + n, sizeof got - n);
     assert_memory_equal(got, "v\0\0\0\x2b\0\3\0\0\0\0\0\1_pq_.test_protocol_negotiation\0", 44);

@@ -20,7 +20,8 @@ struct attempt {
     struct session *s;
     struct name user;
     struct role_row *row;
-    bool exists;                /* there is such a role, it may log in and has not expired */
+    bool found;                 /* there is such a role */
+    bool exists;                /* and it may log in, and has not expired */
     bool usable_name;
     struct report *rep;
 };
@@ -46,7 +47,8 @@ static enum reeve_err load_role(struct attempt *at)
         ? at->b->hooks->role(at->b->arg, at->s, &at->user, at->row, at->rep) : REEVE_E_NOT_FOUND;
     if (err != REEVE_OK && err != REEVE_E_NOT_FOUND)
         return err;
-    at->exists = err == REEVE_OK && role_usable(at->row);
+    at->found = err == REEVE_OK;
+    at->exists = at->found && role_usable(at->row);
     return REEVE_OK;
 }
 
@@ -55,7 +57,7 @@ static enum reeve_err check_login(struct attempt *at)
 {
     if (at->exists)
         return REEVE_OK;
-    if (at->row->created.ms == 0 && at->row->attrs == 0)
+    if (!at->found)
         return report_set(at->rep, REEVE_E_AUTH, "role \"%s\" does not exist", at->user.s);
     return report_set(at->rep, REEVE_E_AUTH, "role \"%s\" is not permitted to log in", at->user.s);
 }

@@ -16,9 +16,9 @@ bool control_owns(enum ast_kind k)
     }
 }
 
-static enum reeve_err discard_all(struct tcop *t, struct report *rep)
+static enum reeve_err discard_all(struct tcop *t, const struct run *r, struct report *rep)
 {
-    if (t->s.txn != TXN_IDLE || t->s.work.commit != NULL)
+    if (t->s.txn != TXN_IDLE || r->in_string || t->s.work.commit != NULL)
         return report_set(rep, REEVE_E_ACTIVE_TXN, "DISCARD ALL cannot run inside a transaction block");
     portals_drop(t, true);
     prepared_drop_all(t);
@@ -40,7 +40,7 @@ enum reeve_err control_run(struct tcop *t, struct run *r, struct dest *dest, str
     case AST_SHOW_SETTING: case AST_SHOW_ALL: case AST_SET_SETTING: case AST_RESET_SETTING: case AST_RESET_ALL:
         return control_settings(t, r, dest, rep);
     case AST_DISCARD:
-        return discard_all(t, rep);
+        return discard_all(t, r, rep);
     case AST_LISTEN: case AST_UNLISTEN: case AST_NOTIFY:
         return notify(r, rep);
     case AST_DECLARE: case AST_FETCH: case AST_CLOSE:

@@ -39,29 +39,31 @@ static enum reeve_err declared_types(struct tcop *t, struct run *r, uint32_t **t
     return REEVE_OK;
 }
 
-/* The inner statement is parsed again from its own text, so that its tree lives as long as the name. */
+/* The statement is parsed again, so that its tree lives as long as the name; then its inner one takes its place. */
 static enum reeve_err parse_again(struct tcop *t, struct run *r, struct prepared *p, const uint32_t *types, int ntypes,
                                   struct report *rep)
 {
     enum reeve_err err = t->ops->parse(&p->arena, p->text, &p->list, rep);
     if (err != REEVE_OK)
         return err;
-    if (p->list.n != 1)
-        return report_set(rep, REEVE_E_SYNTAX, "PREPARE needs exactly one statement");
+    reeve_assert(p->list.n == 1 && p->list.v[0]->kind == AST_PREPARE);
+    int nparams = p->list.v[0]->nparams;
+    p->list.v[0] = p->list.v[0]->prepare.stmt;
+    p->list.v[0]->nparams = nparams;
     return tcop_shape(t, &p->arena, p->list.v[0], p->text, types, ntypes, &p->shape, rep);
 }
 
 static enum reeve_err prepare(struct tcop *t, struct run *r, struct report *rep)
 {
-    const struct ast_stmt *inner = r->stmt->prepare.stmt;
+    const struct ast_stmt *whole = r->stmt;
     struct prepared *p = NULL;
     struct slice name;
     uint32_t *types;
     enum reeve_err err;
     TRY(stmt_name(t, r, &name, rep));
     TRY(declared_types(t, r, &types, rep));
-    reeve_assert(inner->pos >= 0 && (size_t) inner->pos + (size_t) inner->len <= r->text.len);
-    TRY(prepared_new(t, name, slice_of(r->text.p + inner->pos, (size_t) inner->len), &p));
+    reeve_assert(whole->pos >= 0 && (size_t) whole->pos + (size_t) whole->len <= r->text.len);
+    TRY(prepared_new(t, name, slice_of(r->text.p + whole->pos, (size_t) whole->len), &p));
     TRY(parse_again(t, r, p, types, r->stmt->prepare.types.n, rep));
     TRY(prepared_add(t, p, rep));
     p = NULL;

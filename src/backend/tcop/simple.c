@@ -9,7 +9,7 @@ static enum reeve_err run_one(struct tcop *t, const struct ast_list *list, int i
                               struct report *rep)
 {
     struct sink sink;
-    struct run r = { .stmt = list->v[i], .text = text };
+    struct run r = { .stmt = list->v[i], .text = text, .in_string = list->n > 1 };
     r.alone = list->n == 1 && t->s.txn == TXN_IDLE;
     arena_reset(t->s.stmt_arena);
     sink_init(&sink, t, true, 0, NULL);

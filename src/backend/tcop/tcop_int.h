@@ -147,7 +147,8 @@ struct run {
     const struct ast_stmt *stmt;
     struct slice text;
     struct query_params params;
-    bool alone;
+    bool alone;                         /* may commit itself (commands.h) */
+    bool in_string;                     /* one of several statements of a simple query */
     char tag[TAG_MAX];                  /* out */
 };
 /* Runs one statement of any kind; rows go to dest. */
