@@ -45,6 +45,11 @@ void log_configure(enum log_severity least, enum log_form form)
     lg.form = form;
 }
 
+int log_fd(void)
+{
+    return lg.fd;
+}
+
 bool log_wants(enum log_severity s)
 {
     return s >= lg.least;

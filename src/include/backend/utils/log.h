@@ -30,6 +30,8 @@ void log_configure(enum log_severity least, enum log_form form);
 void log_startup_done(void);
 /* After fork: the line's pid and kind. */
 void log_after_fork(const char *title);
+/* The descriptor of the open file, for those who close the others; -1. */
+int log_fd(void);
 bool log_wants(enum log_severity s);
 
 void log_write(enum log_severity s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
