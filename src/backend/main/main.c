@@ -1,0 +1,112 @@
+/* main.c - one binary, many kinds of process: from the command line to that kind's main function. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "backend/gateway/gateway.h"
+#include "backend/main/main_int.h"
+#include "backend/postmaster/postmaster.h"
+#include "backend/ring/ring.h"
+#include "backend/signer/signer.h"
+#include "backend/tcop/backend.h"
+#include "backend/utils/datadir.h"
+#include "backend/utils/log.h"
+#include "backend/utils/title.h"
+#include "backend/utils/version.h"
+#include "backend/validator/validator.h"
+#include "config.h"
+#include "crypto/hash.h"
+
+#ifdef REEVE_SANITIZE
+/* The leak check at exit wants to trace, which the sandbox refuses; unit tests do that check. */
+const char *__asan_default_options(void);
+const char *__asan_default_options(void)
+{
+    return "detect_leaks=0";
+}
+#endif
+
+child_main_fn *child_main_of(enum proc_kind kind)
+{
+    switch (kind) {
+    case PROC_RING:      return ring_main;
+    case PROC_SIGNER:    return signer_main;
+    case PROC_VALIDATOR: return validator_main;
+    case PROC_GATEWAY:   return gateway_main;
+    default:             return NULL;
+    }
+}
+
+static int run_child(const struct options *o)
+{
+    static struct child c;
+    if (strcmp(o->child, "walltest") == 0)
+        return walltest_main(o);
+    child_main_fn *fn = proc_find(&c.kind, o->child) ? child_main_of(c.kind) : NULL;
+    if (fn == NULL || strlen(o->dir) >= sizeof c.dir) {
+        fprintf(stderr, "reeved: no such kind of child: \"%s\"\n", o->child);
+        return 2;
+    }
+    struct stat st;
+    if (fstat(CHILD_CHANNEL_FD, &st) < 0 || !S_ISSOCK(st.st_mode)) {
+        fprintf(stderr, "reeved: --child is for the server's own use\n");
+        return 2;
+    }
+    strcpy(c.dir, o->dir);
+    c.index = o->index;
+    return fn(&c);
+}
+
+static int check_config(const struct options *o)
+{
+    char dir[DATADIR_PATH_MAX];
+    struct settings *s = NULL;
+    struct report rep = { 0 };
+    if (datadir_resolve(dir, o->dir, &rep) == REEVE_OK && settings_load(&s, dir, &rep) == REEVE_OK) {
+        printf("the configuration is correct\n");
+        settings_free(s);
+        return 0;
+    }
+    fprintf(stderr, "%s\n", rep.message);
+    if (rep.hint[0])
+        fprintf(stderr, "HINT: %s\n", rep.hint);
+    return 1;
+}
+
+static int run_server(const struct options *o)
+{
+    static const struct postmaster_hooks hooks = { backend_main, backend_prepare };
+    return postmaster_main(o->dir, &hooks);
+}
+
+static int help(void)
+{
+    printf("reeved is the Reeve server; reeve-ctl starts and stops it.\n\n"
+           "  reeved -D DIR                   run the server in the foreground\n"
+           "  reeved --init -D DIR [--region NAME] [--superuser NAME] [--password-file FILE]\n"
+           "  reeved --check-config -D DIR    read the configuration, say what is wrong with it\n"
+           "  reeved --version\n");
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    struct options o;
+    argv = title_init(argc, argv);
+    if (!options_parse(&o, argc, argv))
+        return 2;
+    if (crypto_init() != REEVE_OK) {
+        fprintf(stderr, "reeved: the crypto libraries do not work here\n");
+        return 1;
+    }
+    switch (o.what) {
+    case RUN_CHILD:        return run_child(&o);
+    case RUN_INIT:         return init_main(&o);
+    case RUN_CHECK_CONFIG: return check_config(&o);
+    case RUN_VERSION:      printf("%s\n", reeve_version); return 0;
+    case RUN_HELP:         return help();
+    case RUN_SERVER:       break;
+    }
+    return run_server(&o);
+}

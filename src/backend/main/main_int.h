@@ -1,0 +1,25 @@
+/* main_int.h - what the binary can be told to do */
+#ifndef REEVE_BACKEND_MAIN_INT_H
+#define REEVE_BACKEND_MAIN_INT_H
+
+#include "backend/ipc/child.h"
+
+struct options {
+    enum { RUN_SERVER, RUN_CHILD, RUN_INIT, RUN_CHECK_CONFIG, RUN_VERSION, RUN_HELP } what;
+    const char *dir;                    /* -D */
+    const char *child;                  /* --child= */
+    unsigned index;                     /* --index= */
+    const char *region, *superuser, *password_file;     /* --init */
+    const char *walltest;               /* --child=walltest KIND */
+};
+/* False after having said on stderr what is wrong. */
+bool options_parse(struct options *o, int argc, char **argv);
+
+int init_main(const struct options *o);
+/* A hidden kind: enters the sandbox of the kind named and tries what it must not be able to do. */
+int walltest_main(const struct options *o);
+
+/* The main function of a re-executed kind; NULL where it is none. */
+child_main_fn *child_main_of(enum proc_kind kind);
+
+#endif

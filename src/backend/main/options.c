@@ -1,0 +1,67 @@
+/* options.c - the command line. */
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "backend/main/main_int.h"
+
+enum { OPT_CHILD = 256, OPT_INDEX, OPT_INIT, OPT_REGION, OPT_SUPERUSER, OPT_PASSWORD_FILE, OPT_CHECK, OPT_VERSION, OPT_HELP };
+
+static const struct option longs[] = {
+    { "child", required_argument, NULL, OPT_CHILD },
+    { "index", required_argument, NULL, OPT_INDEX },
+    { "init", no_argument, NULL, OPT_INIT },
+    { "region", required_argument, NULL, OPT_REGION },
+    { "superuser", required_argument, NULL, OPT_SUPERUSER },
+    { "password-file", required_argument, NULL, OPT_PASSWORD_FILE },
+    { "check-config", no_argument, NULL, OPT_CHECK },
+    { "version", no_argument, NULL, OPT_VERSION },
+    { "help", no_argument, NULL, OPT_HELP },
+    { NULL, 0, NULL, 0 },
+};
+
+static bool take(struct options *o, int opt)
+{
+    switch (opt) {
+    case 'D':               o->dir = optarg; return true;
+    case OPT_CHILD:         o->what = RUN_CHILD; o->child = optarg; return true;
+    case OPT_INDEX:         o->index = (unsigned) strtoul(optarg, NULL, 10); return true;
+    case OPT_INIT:          o->what = RUN_INIT; return true;
+    case OPT_REGION:        o->region = optarg; return true;
+    case OPT_SUPERUSER:     o->superuser = optarg; return true;
+    case OPT_PASSWORD_FILE: o->password_file = optarg; return true;
+    case OPT_CHECK:         o->what = RUN_CHECK_CONFIG; return true;
+    case OPT_VERSION:       o->what = RUN_VERSION; return true;
+    case OPT_HELP:          o->what = RUN_HELP; return true;
+    default:                return false;
+    }
+}
+
+static bool takes_dir(const struct options *o)
+{
+    return o->what != RUN_VERSION && o->what != RUN_HELP;
+}
+
+bool options_parse(struct options *o, int argc, char **argv)
+{
+    int opt;
+    *o = (struct options){ .what = RUN_SERVER, .region = "local", .superuser = "reeve" };
+    while ((opt = getopt_long(argc, argv, "D:", longs, NULL)) != -1)
+        if (!take(o, opt)) {
+            fprintf(stderr, "Try \"reeved --help\".\n");
+            return false;
+        }
+    if (o->what == RUN_CHILD && strcmp(o->child, "walltest") == 0 && optind < argc)
+        o->walltest = argv[optind++];
+    if (optind < argc) {
+        fprintf(stderr, "reeved: unexpected argument \"%s\"\n", argv[optind]);
+        return false;
+    }
+    if (o->dir == NULL)
+        o->dir = getenv("REEVE_DATA");
+    if (takes_dir(o) && (o->dir == NULL || *o->dir == '\0')) {
+        fprintf(stderr, "reeved: no data directory: use -D DIR\n");
+        return false;
+    }
+    return true;
+}
