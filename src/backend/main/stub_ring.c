@@ -1,4 +1,4 @@
-/* stub_ring.c - until backend/ring is there */
+/* stub_ring.c - until engine/region is there, which the ring needs to link */
 #include "backend/main/stub_int.h"
 #include "backend/ring/ring.h"
 

@@ -142,17 +142,12 @@ static void answer(struct ipc_channel *ch, uint64_t id, enum reeve_err err, cons
         ipc_reply_err(ch, id, err, rep);
 }
 
-static void on_setting_write(struct pm *pm, struct ipc_channel *ch, struct ipc_msg *m)
+static void on_auto_settings(struct pm *pm, struct ipc_channel *ch, struct ipc_msg *m)
 {
-    struct rd r = rd_of(m->body);
     struct report rep = { 0 };
-    struct name name;
-    rd_name(&r, &name);
-    bool present = rd_u8(&r) != 0;
-    struct slice value = rd_str16(&r, SETTING_TEXT_MAX);
-    enum reeve_err err = REEVE_E_MALFORMED;
-    if (rd_done(&r))
-        err = settings_auto_set(pm->dir, slice_of(name.s, name.len), present ? &value : NULL, &rep);
+    enum reeve_err err = settings_auto_replace(pm->dir, m->body, &rep);
+    if (err != REEVE_OK)
+        log_error("settings of ALTER SYSTEM not written: %s", rep.message[0] ? rep.message : reeve_err_text(err));
     answer(ch, m->id, err, &rep);
 }
 
@@ -178,8 +173,8 @@ static void on_message(void *arg, struct ipc_channel *ch, struct ipc_msg *m)
     case MSG_SIGNAL_BACKEND:
         on_signal_backend(pm, ch, m);
         break;
-    case MSG_SETTING_WRITE:
-        on_setting_write(pm, ch, m);
+    case MSG_AUTO_SETTINGS:
+        on_auto_settings(pm, ch, m);
         break;
     case MSG_RELOAD_REQUEST:
         on_reload_request(pm, ch, m);

@@ -99,13 +99,28 @@ enum reeve_err datadir_write_version(const char *dir, struct report *rep)
 
 /* ---- the lock ---- */
 
+bool pid_alive(int32_t pid)
+{
+    char path[64], text[512];
+    size_t len = 0;
+    snprintf(path, sizeof path, "/proc/%d/stat", pid);
+    if (kill(pid, 0) < 0 && errno == ESRCH)
+        return false;
+    enum reeve_err err = file_read(path, text, sizeof text - 1, &len);
+    if (err != REEVE_OK && err != REEVE_E_TOO_BIG)
+        return err != REEVE_E_NOT_FOUND;
+    text[len] = '\0';
+    const char *after = strrchr(text, ')');         /* the name before it may hold anything */
+    return after == NULL || after[1] == '\0' || after[2] != 'Z';
+}
+
 /* A live postmaster holds the lock; without one its remains do, and those go by themselves. */
 static int32_t holder(const char *dir)
 {
     struct pidfile p;
     if (pidfile_read(&p, dir) != REEVE_OK || p.pid <= 1 || p.pid == getpid() || p.pid == getppid())
         return 0;
-    return kill(p.pid, 0) == 0 || errno == EPERM ? p.pid : 0;
+    return pid_alive(p.pid) ? p.pid : 0;
 }
 
 static enum reeve_err refuse_lock(const char *dir, int32_t pid, struct report *rep)

@@ -165,60 +165,18 @@ enum reeve_err settings_apply(struct settings *cur, const struct settings *fresh
 
 /* ---- ALTER SYSTEM ---- */
 
-#define AUTO_HEAD "# Written by ALTER SYSTEM; it wins over reeve.conf. Do not edit.\n"
-
-static enum reeve_err check_auto(enum setting_id *id, struct slice name, const struct slice *text, struct report *rep)
+enum reeve_err settings_auto_replace(const char *dir, struct slice text, struct report *rep)
 {
-    struct setting_value v = { 0 };
-    if (!setting_find(id, name))
-        return report_set(rep, REEVE_E_UNDEFINED_OBJECT, "unrecognized configuration parameter \"%.*s\"",
-                          (int) (name.len < 100 ? name.len : 100), (const char *) name.p);
-    if (setting_def(*id)->context == SETTING_INTERNAL)
-        return report_set(rep, REEVE_E_WRONG_STATE, "parameter \"%s\" cannot be changed", setting_def(*id)->name);
-    enum reeve_err err = text ? setting_parse(&v, *id, *text, rep) : REEVE_OK;
-    setting_free(&v);
-    if (err == REEVE_OK && text && (memchr(text->p, '\n', text->len) || memchr(text->p, '\r', text->len)))
-        return report_set(rep, REEVE_E_INVALID_VALUE, "a value in the configuration file must be one line");
-    return err;
-}
-
-/* The old file's lines without those of id. */
-static void copy_others(struct wr *w, struct slice old, enum setting_id id)
-{
-    struct conf_line l;
-    struct slice line;
-    enum setting_id other;
-    const char *why;
-    while (conf_next_line(&old, &line))
-        if (conf_line_parse(&l, line, &why) && l.name.len > 0 && setting_find(&other, l.name) && other != id)
-            conf_line_write(w, setting_def(other)->name, l.value);
-}
-
-enum reeve_err settings_auto_set(const char *dir, struct slice name, const struct slice *text, struct report *rep)
-{
-    char path[DATADIR_PATH_MAX], value[SETTING_TEXT_MAX + 1];
-    enum setting_id id;
-    size_t len = 0;
-    uint8_t *old = NULL;
-    struct wr w = wr_heap(SETTINGS_TEXT_MAX);
+    char path[DATADIR_PATH_MAX];
+    struct settings *trial = NULL;
     enum reeve_err err;
-    TRY(check_auto(&id, name, text, rep));
-    if (!datadir_path(path, sizeof path, dir, SETTINGS_AUTO_FILE) || (old = malloc(SETTINGS_TEXT_MAX)) == NULL)
-        TRY(report_set(rep, REEVE_E_NOMEM, "out of memory"));
-    err = file_read(path, old, SETTINGS_TEXT_MAX, &len);
-    if (err != REEVE_OK && err != REEVE_E_NOT_FOUND)
-        TRY(report_set(rep, err, "could not read \"%s\"", path));
-    wr_text(&w, AUTO_HEAD);
-    copy_others(&w, slice_of(old, len), id);
-    if (text != NULL && text->len <= SETTING_TEXT_MAX) {
-        memcpy(value, text->p, text->len);
-        value[text->len] = '\0';
-        conf_line_write(&w, setting_def(id)->name, value);
-    }
-    err = w.bad ? report_set(rep, REEVE_E_TOO_BIG, "\"%s\" is full", path) : file_replace(path, wr_slice(&w), 0600, rep);
+    if (text.len > SETTINGS_TEXT_MAX || !datadir_path(path, sizeof path, dir, SETTINGS_AUTO_FILE))
+        return report_set(rep, REEVE_E_TOO_BIG, "%s is too long", SETTINGS_AUTO_FILE);
+    TRY(settings_new(&trial));
+    TRY(take_text(trial, text, SETTINGS_AUTO_FILE, false, rep));
+    TRY(file_replace(path, text, 0600, rep));
 out:
-    free(old);
-    wr_free(&w);
+    settings_free(trial);
     return err;
 }
 

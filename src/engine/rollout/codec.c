@@ -10,7 +10,7 @@ void rd_opt_name(struct rd *r, struct name *out)
         rd_name(r, out);
 }
 
-bool rd_flag(struct rd *r)
+bool rollout_rd_flag(struct rd *r)
 {
     uint8_t v = rd_u8(r);
     if (v > 1)
@@ -50,7 +50,7 @@ static void term_decode(struct gate_term *t, struct rd *r)
     t->var = rd_u8(r);
     t->cmp = rd_u8(r);
     t->unit = rd_u8(r);
-    t->delta = rd_flag(r);
+    t->delta = rollout_rd_flag(r);
     t->value = rd_u32(r);
 }
 

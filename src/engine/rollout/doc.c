@@ -158,7 +158,7 @@ static void plan_decode(struct rollout_doc *d, struct rd *r)
     d->prepare_ms = rd_u32(r);
     d->deadline_s = rd_u32(r);
     d->overlap_s = rd_u32(r);
-    d->manual = rd_flag(r);
+    d->manual = rollout_rd_flag(r);
     d->approvals = rd_u8(r);
     rd_opt_name(r, &d->window);
     rd_opt_name(r, &d->strategy);
@@ -181,7 +181,7 @@ enum reeve_err rollout_doc_decode(struct rollout_doc *d, struct slice in)
     plan_decode(d, &r);
     d->state = rd_u8(&r);
     d->opened = rd_u8(&r);
-    d->promoted = rd_flag(&r);
+    d->promoted = rollout_rd_flag(&r);
     rollout_counts_decode(&d->counts, &r);
     d->fired_gate = rd_u8(&r);
     why_decode(d, &r);

@@ -13,7 +13,7 @@
 
 /* codec.c */
 void rd_opt_name(struct rd *r, struct name *out);
-bool rd_flag(struct rd *r);
+bool rollout_rd_flag(struct rd *r);
 void predicate_encode(const struct predicate *p, struct wr *out);
 void predicate_decode(struct predicate *p, struct rd *r);
 void gates_encode(const struct gate *g, uint8_t n, struct wr *out);

@@ -53,7 +53,7 @@ static void waves_decode(struct rollout_spec *s, struct rd *r)
         w->kind = rd_u8(r);
         w->amount = rd_u32(r);
         w->bake_ms = rd_u32(r);
-        w->bake_given = rd_flag(r);
+        w->bake_given = rollout_rd_flag(r);
         if (w->kind != SHARE_PPM && w->kind != SHARE_NODES)
             r->bad = true;
     }

@@ -19,7 +19,6 @@ MSG(RELOAD,          K_POSTMASTER, K_ANY, 0)                    /* empty: read t
 MSG(RELOAD_REQUEST,  K_BACKEND | K_RING, K_POSTMASTER, 0)          /* empty: RELOAD CONFIGURATION */
 MSG(CANCEL,          K_BACKEND, K_POSTMASTER, 0)                /* u32 pid, u32 key: a CancelRequest somebody sent */
 MSG(SIGNAL_BACKEND,  K_BACKEND, K_POSTMASTER, 0)                /* u32 pid, u8 1 cancel 2 terminate; already authorised */
-MSG(SETTING_WRITE,   K_BACKEND | K_RING, K_POSTMASTER, 0)      /* name setting, u8 present, str16 value: one line of reeve.auto.conf; takes effect at RELOAD_REQUEST -> empty */
 MSG(AUTO_SETTINGS,   K_RING, K_POSTMASTER, 0)                   /* the whole text of reeve.auto.conf, to be written by rename */
 /* -- ring: the proposer interface -- */
 MSG(PROPOSE,         K_BACKEND | K_GATEWAY, K_RING, 0)          /* a region command (engine/region.h) -> u64 index, region result */

@@ -47,6 +47,9 @@ enum reeve_err pidfile_write(const char *dir, const struct pidfile *p, struct re
 enum reeve_err pidfile_read(struct pidfile *out, const char *dir) REEVE_MUST_CHECK;
 void pidfile_remove(const char *dir);
 
+/* A zombie that nobody reaps counts as gone. */
+bool pid_alive(int32_t pid);
+
 /* Whole file; TOO_BIG over max, NOT_FOUND, IO. mem has max bytes. */
 enum reeve_err file_read(const char *path, void *mem, size_t max, size_t *len) REEVE_MUST_CHECK;
 /* Writes beside and renames; file and folder are synced. */

@@ -43,9 +43,8 @@ typedef void settings_changed_fn(void *arg, enum setting_id id, const char *from
 enum reeve_err settings_apply(struct settings *cur, const struct settings *fresh,
                               settings_changed_fn *changed, void *arg) REEVE_MUST_CHECK;
 
-/* Postmaster: sets (text) or removes (NULL) one line of reeve.auto.conf, checked and durable. */
-enum reeve_err settings_auto_set(const char *dir, struct slice name, const struct slice *text,
-                                 struct report *rep) REEVE_MUST_CHECK;
+/* Postmaster: reeve.auto.conf as the ring made it from ALTER SYSTEM, checked like a file, written durably. */
+enum reeve_err settings_auto_replace(const char *dir, struct slice text, struct report *rep) REEVE_MUST_CHECK;
 
 int64_t settings_int(const struct settings *s, enum setting_id id);     /* also the index of an ENUM's word */
 bool settings_bool(const struct settings *s, enum setting_id id);
