@@ -17,14 +17,16 @@
  *   'm' meta name                      -> value (applied index, next ordinal, next ids, region name)
  *   'n' ordinal u32                    -> node row          'i' node id 16      -> ordinal u32
  *   'c' config key                     -> config row        'v' key 00 u32 gen  -> value bytes
+ *   'y' key 00 u32 gen                 -> u8 type, u8 absent of that generation (8 are kept)
  *   'r' role name                      -> role row          'b' role 00 member  -> empty (membership)
  *   'g' grantee 00 u8 kind name        -> u32 privilege mask
  *   't' token id 8                     -> token row         's' strategy name   -> strategy row
  *   'w' window name                    -> window row        'a' setting name    -> value text
  *   'k' workload: u32 ordinal, 16 id   -> workload row
  *   'd' object 00 u32 ordinal          -> deployment row (what a node serves of an object)
- *   'x' rollout u64, region, u8 wave   -> wave counters
+ *   'x' rollout u64, region, 00, u8 wave -> wave counters
  *   'o' rollout u64, u32 ordinal       -> rollout-node row
+ *   'p' rollout u64, u32 ordinal       -> u64 told: counted nodes that were told and have not answered
  *   'h' revision u64, u16 n            -> history row       'e' rollout u64, u32 seq -> rollout event
  *   'f' revision u64, u16 n            -> feed row          'u' issue id u64    -> issue row
  *   'z' session 16                     -> last seq, result
@@ -147,8 +149,9 @@ ROW_DECL(history); ROW_DECL(event); ROW_DECL(feed);
 enum region_cmd {
     RC_TXN = 1,         /* an operator's transaction, below */
     RC_ENROLL = 2,      /* u16 n, n x { token id 8, secret hash 32, node row } : per item result */
-    RC_REGISTER = 3,    /* u16 n, n x { u32 ordinal, 16 workload id, u8 op (1 put 2 remove), workload row } */
-    RC_REPORT = 4,      /* u16 n, n x { u32 ordinal, name object, deploy row } */
+    RC_REGISTER = 3,    /* u16 n, n x { u32 ordinal, 16 workload id, u8 op (1 put 2 remove), workload row (put only) } */
+    RC_REPORT = 4,      /* u16 n, n x { u32 ordinal, name object, deploy row }. DEPLOY_TOLD comes from the gateway that
+                           pushed tried_gen (what it serves is kept); DEPLOY_NONE only says what is served */
     RC_LIVENESS = 5,    /* u64 now, u16 n, n x { u32 ordinal, u8 node_state } : transitions only */
     RC_ATTESTED = 6,    /* u64 height, u64 now: the blocks up to height are applied in this transaction by the host
                            first; region derives its rows (feed, rollout events, wave counters, rollout nodes, issues) */
@@ -159,10 +162,17 @@ enum region_cmd {
     RC_BUILTIN = 11     /* u64 now, name region, name superuser, str16 verifier: initial rows (roles, strategies) */
 };
 /*
+ * Rows inside commands stand as their encoders write them, without a length.
+ * Result, for every command: u16 n_results | n x { u16 reeve_err, str16 message, str16 data }. One item per
+ * operation of RC_TXN, per node of RC_ENROLL (data: u32 ordinal; again for a node that is there already), else
+ * one: RC_REGISTER, RC_REPORT, RC_LIVENESS u32 items applied (unknown nodes are passed over), RC_RESERVE u64 first
+ * id, RC_ATTESTED u64 height. A command that is refused as a whole has one item with its error.
+ *
  * RC_TXN body: 16 session | u64 seq | u64 now_ms | name actor | str16 client | str16 statement | str16 reason |
  *              u16 n_ops | n x { u8 op, body }
- * Result: u16 n_results | n x { u16 reeve_err, str16 message, str16 data } — on the first error nothing
- * is applied and the rest are missing. REGION_OP data is documented beside each.
+ * On the first error nothing is applied and the rest are missing. REGION_OP data is documented beside each.
+ * A role's name has at most 63 bytes. Dropping a role drops its memberships and grants; predefined roles and the
+ * last superuser stay. Strategies must pass rollout_spec_check.
  */
 enum region_op {
     RO_CONFIG_SET = 1,      /* name key, u8 value_type, str32 value, u64 expected_version (0: any) -> u64 version. Immediate, regional keys */
@@ -177,7 +187,8 @@ enum region_op {
     RO_TOKEN_DROP = 12,     /* 8 id */
     RO_STRATEGY_CREATE = 13,/* name, strategy row, u8 if_not_exists */
     RO_STRATEGY_DROP = 14,  /* name, u8 if_exists */
-    RO_WINDOW_CREATE = 15, RO_WINDOW_DROP = 16,
+    RO_WINDOW_CREATE = 15,  /* name, window row */
+    RO_WINDOW_DROP = 16,    /* name */
     RO_NODE_STATE = 17,     /* u32 ordinal, u8 node_state (drain, cordon, uncordon = live) */
     RO_NODE_LABEL = 18,     /* u32 ordinal, name key, u8 len + value (len 0: remove) */
     RO_NODE_DROP = 19,      /* u32 ordinal (the id itself is refused for good by an AT_NODE update) */
@@ -212,6 +223,8 @@ enum reeve_err region_node_find(struct region *r, const struct node_id *id, uint
 enum reeve_err region_config_get(struct region *r, const struct name *key, struct config_row *out) REEVE_MUST_CHECK;
 /* Value bytes of a generation; borrowed per K2. */
 enum reeve_err region_config_value(struct region *r, const struct name *key, uint32_t gen, struct slice *out) REEVE_MUST_CHECK;
+/* Type of a generation's value and whether the generation means absent. */
+enum reeve_err region_config_type(struct region *r, const struct name *key, uint32_t gen, uint8_t *type, bool *absent) REEVE_MUST_CHECK;
 enum reeve_err region_role_get(struct region *r, const struct name *role, struct role_row *out) REEVE_MUST_CHECK;
 bool region_role_is_member(struct region *r, const struct name *role, const struct name *member);   /* transitively */
 /* Privileges of a role on an object: own and inherited grants, SYSTEM, ALL. */
@@ -226,7 +239,9 @@ void region_iter_init(struct region *r, struct kv_iter *it, uint8_t table, struc
 enum reeve_err region_iter_next(struct kv_iter *it, struct slice *key, struct slice *val) REEVE_MUST_CHECK;
 /* A plan source over the node rows, for rollout_plan (engine/rollout.h). */
 enum reeve_err region_plan_each(void *region, void (*visit)(void *arg, const struct plan_node *n), void *arg);
-/* Counts of a running rollout for rollout_step: fills the opened/newest counts and still_new from the wave rows.
+/* Counts of a rollout for rollout_step: fills the opened/newest counts and still_new from the wave rows. The
+ * caller has filled the times, report_timeout_ms and window_open of *out before. Counted nodes that were not told
+ * within report_timeout_ms of the newest wave's opening leave counts.nodes: they are not there.
  * live[ordinal] tells whether the node was heard of lately (may be NULL: all live). */
 struct liveness_view { bool (*is_live)(void *h, uint32_t ordinal); void *h; };
 enum reeve_err region_rollout_view(struct region *r, const struct rollout_doc *d, const struct liveness_view *live,
