@@ -56,7 +56,7 @@ enum reeve_err config_type_get(struct kv *kv, const struct name *key, uint32_t g
         return err;
     struct rd r = rd_of(v);
     *type = rd_u8(&r);
-    *absent = rd_flag(&r);
+    *absent = rd_row_flag(&r);
     return rd_done(&r) ? REEVE_OK : REEVE_E_CORRUPT;
 }
 
@@ -190,7 +190,7 @@ enum reeve_err op_config_stage(struct apply *a, struct rd *r, struct wr *out)
     enum reeve_err err;
     rd_name(r, &key);
     uint8_t type = rd_u8(r);
-    bool absent = rd_flag(r);
+    bool absent = rd_row_flag(r);
     struct slice value = rd_str32(r, REGION_VALUE_MAX);
     if (r->bad || !value_ok(type, value))
         return refuse(a, REEVE_E_MALFORMED, "malformed value of a config key");

@@ -105,7 +105,7 @@ enum reeve_err op_node_label(struct apply *a, struct rd *r, struct wr *out)
     enum reeve_err err;
     uint32_t ordinal = rd_u32(r);
     rd_name(r, &key);
-    rd_opt_name(r, &value);
+    rd_row_name(r, &value);
     if (r->bad || a->dry)
         return REEVE_OK;
     TRY(node_load(a, ordinal, &row));

@@ -47,7 +47,7 @@ enum reeve_err op_role_create(struct apply *a, struct rd *r, struct wr *out)
     if (!read_role_name(a, r, &name))
         return a->rep.code;
     role_row_read(&row, r);
-    bool lenient = rd_flag(r);
+    bool lenient = rd_row_flag(r);
     if (r->bad || a->dry)
         return REEVE_OK;
     rkey_name(&k, 'r', &name);
@@ -71,11 +71,11 @@ static void role_change_read(struct role_change *c, struct rd *r)
 {
     c->mask = rd_u32(r);
     c->bits = rd_u32(r);
-    c->set_verifier = rd_flag(r);
+    c->set_verifier = rd_row_flag(r);
     c->verifier = rd_text16(r, sizeof ((struct role_row *) NULL)->verifier - 1);
-    c->set_valid = rd_flag(r);
+    c->set_valid = rd_row_flag(r);
     c->valid = rd_time(r);
-    c->set_limit = rd_flag(r);
+    c->set_limit = rd_row_flag(r);
     c->limit = rd_u32(r);
 }
 
@@ -177,7 +177,7 @@ enum reeve_err op_role_drop(struct apply *a, struct rd *r, struct wr *out)
     enum reeve_err err;
     if (!read_role_name(a, r, &name))
         return a->rep.code;
-    bool lenient = rd_flag(r);
+    bool lenient = rd_row_flag(r);
     if (r->bad || a->dry)
         return REEVE_OK;
     err = role_load(a, &name, &row);

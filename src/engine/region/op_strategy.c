@@ -37,7 +37,7 @@ enum reeve_err op_strategy_create(struct apply *a, struct rd *r, struct wr *out)
     enum reeve_err err;
     rd_name(r, &name);
     strategy_row_read(&row, r);
-    bool lenient = rd_flag(r);
+    bool lenient = rd_row_flag(r);
     if (r->bad || a->dry)
         return REEVE_OK;
     TRY(spec_ok(a, row.spec));
@@ -64,7 +64,7 @@ enum reeve_err op_strategy_drop(struct apply *a, struct rd *r, struct wr *out)
     struct strategy_row row;
     struct rkey k;
     rd_name(r, &name);
-    bool lenient = rd_flag(r);
+    bool lenient = rd_row_flag(r);
     if (r->bad || a->dry)
         return REEVE_OK;
     rkey_name(&k, 's', &name);
@@ -150,7 +150,7 @@ enum reeve_err op_setting(struct apply *a, struct rd *r, struct wr *out)
     struct slice old;
     struct rkey k;
     rd_name(r, &name);
-    bool present = rd_flag(r);
+    bool present = rd_row_flag(r);
     struct slice value = rd_text16(r, TEXT16_MAX);
     if (r->bad || a->dry)
         return REEVE_OK;

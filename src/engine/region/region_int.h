@@ -44,8 +44,8 @@ enum reeve_err meta_last_rollout(struct kv *kv, uint8_t type, const struct name 
 enum reeve_err meta_set_last_rollout(struct kv *kv, uint8_t type, const struct name *object, uint64_t id) REEVE_MUST_CHECK;
 
 /* ---- reading and writing parts of rows (row_parts.c) ---- */
-void rd_opt_name(struct rd *r, struct name *out);
-bool rd_flag(struct rd *r);
+void rd_row_name(struct rd *r, struct name *out);
+bool rd_row_flag(struct rd *r);
 struct wall_ms rd_time(struct rd *r);
 void wr_time(struct wr *w, struct wall_ms t);
 /* u8 length + UTF-8 without NUL into a terminated array of cap bytes. */

@@ -27,12 +27,12 @@ static void config_row_read(struct config_row *c, struct rd *r)
     memset(c, 0, sizeof *c);
     c->value_type = rd_u8(r);
     c->value_type_new = rd_u8(r);
-    c->absent = rd_flag(r);
+    c->absent = rd_row_flag(r);
     c->gen = rd_u32(r);
     c->gen_new = rd_u32(r);
     c->version = rd_u64(r);
     c->rollout_id = rd_u64(r);
-    rd_opt_name(r, &c->updated_by);
+    rd_row_name(r, &c->updated_by);
     c->updated = rd_time(r);
     if (c->value_type > VT_NULL || c->value_type_new > VT_NULL)
         r->bad = true;
@@ -73,11 +73,11 @@ void strategy_row_read(struct strategy_row *s, struct rd *r)
     memset(s, 0, sizeof *s);
     s->spec = rd_str16(r, TEXT16_MAX);
     s->definition = rd_text16(r, TEXT16_MAX);
-    rd_opt_name(r, &s->created_by);
+    rd_row_name(r, &s->created_by);
     s->created = rd_time(r);
     s->last_used = rd_time(r);
     s->uses = rd_u32(r);
-    s->builtin = rd_flag(r);
+    s->builtin = rd_row_flag(r);
 }
 
 void window_row_encode(const struct window_row *w, struct wr *out)

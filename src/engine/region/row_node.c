@@ -39,7 +39,7 @@ void node_row_read(struct node_row *n, struct rd *r)
     rd_copy(r, n->id.b, sizeof n->id.b);
     rd_copy(r, n->key.b, sizeof n->key.b);
     rd_copy(r, n->seal_key.b, sizeof n->seal_key.b);
-    rd_opt_name(r, &n->region);
+    rd_row_name(r, &n->region);
     rd_labels(r, &n->labels);
     rd_chars(r, n->agent_version, sizeof n->agent_version);
     rd_chars(r, n->addr, sizeof n->addr);
@@ -69,8 +69,8 @@ void token_row_read(struct token_row *t, struct rd *r)
     t->uses_left = rd_u32(r);
     t->expires = rd_time(r);
     t->created = rd_time(r);
-    rd_opt_name(r, &t->region);
-    rd_opt_name(r, &t->created_by);
+    rd_row_name(r, &t->region);
+    rd_row_name(r, &t->created_by);
     rd_labels(r, &t->labels);
 }
 

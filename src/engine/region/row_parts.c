@@ -1,7 +1,7 @@
 /* row_parts.c - what rows are made of. One byte string per value: flags are 0 or 1, text is UTF-8 without NUL. */
 #include "engine/region/region_int.h"
 
-void rd_opt_name(struct rd *r, struct name *out)
+void rd_row_name(struct rd *r, struct name *out)
 {
     memset(out, 0, sizeof *out);
     if (rd_left(r) > 0 && *r->p == 0)
@@ -10,7 +10,7 @@ void rd_opt_name(struct rd *r, struct name *out)
         rd_name(r, out);
 }
 
-bool rd_flag(struct rd *r)
+bool rd_row_flag(struct rd *r)
 {
     uint8_t v = rd_u8(r);
     if (v > 1)
@@ -72,7 +72,7 @@ void rd_labels(struct rd *r, struct labels *l)
         r->bad = true;
     for (unsigned i = 0; i < n && !r->bad; i++) {
         rd_name(r, &l->l[i].key);
-        rd_opt_name(r, &l->l[i].value);
+        rd_row_name(r, &l->l[i].value);
         for (unsigned k = 0; k < i; k++)
             if (name_eq(&l->l[k].key, &l->l[i].key))
                 r->bad = true;

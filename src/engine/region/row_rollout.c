@@ -64,7 +64,7 @@ static void rollout_node_row_read(struct rollout_node_row *n, struct rd *r)
 {
     memset(n, 0, sizeof *n);
     n->wave = rd_u8(r);
-    n->counted = rd_flag(r);
+    n->counted = rd_row_flag(r);
     n->state = rd_u8(r);
     n->told = rd_time(r);
     n->acked = rd_time(r);
@@ -100,7 +100,7 @@ void issue_row_read(struct issue_row *i, struct rd *r)
     memset(i, 0, sizeof *i);
     i->severity = rd_u8(r);
     rd_name(r, &i->kind);
-    rd_opt_name(r, &i->object);
+    rd_row_name(r, &i->object);
     i->since = rd_time(r);
     rd_chars(r, i->message, sizeof i->message);
     rd_chars(r, i->hint, sizeof i->hint);
@@ -127,9 +127,9 @@ static void history_row_read(struct history_row *h, struct rd *r)
 {
     memset(h, 0, sizeof *h);
     h->at = rd_time(r);
-    rd_opt_name(r, &h->actor);
+    rd_row_name(r, &h->actor);
     rd_name(r, &h->object_kind);
-    rd_opt_name(r, &h->object);
+    rd_row_name(r, &h->object);
     rd_name(r, &h->action);
     rd_chars(r, h->client, sizeof h->client);
     h->statement = rd_text16(r, TEXT16_MAX);
@@ -152,7 +152,7 @@ static void event_row_read(struct event_row *e, struct rd *r)
 {
     memset(e, 0, sizeof *e);
     e->at = rd_time(r);
-    rd_opt_name(r, &e->actor);
+    rd_row_name(r, &e->actor);
     rd_name(r, &e->event);
     rd_chars(r, e->detail, sizeof e->detail);
     e->leaf_index = rd_u64(r);
