@@ -242,25 +242,41 @@ void submits_applied(struct ring *r, uint64_t height, uint64_t first_leaf, const
 
 /* ---- taking in ---- */
 
-/* Decodes the caller's bytes, names this region, encodes again with room for the signature. */
-static enum reeve_err leaf_make(struct ring *r, struct submit_leaf *l, struct slice unsigned_bytes)
+/* Length of an update's bytes before the region's name (format: engine/attest.h); 0 when they end too early. */
+static size_t region_offset(struct slice bytes)
 {
-    static uint8_t whole[ATTEST_LEAF_MAX], out[ATTEST_LEAF_MAX];
-    struct wr in = wr_fixed(whole, sizeof whole), w = wr_fixed(out, sizeof out);
+    struct rd r = rd_of(bytes);
+    rd_bytes(&r, 3);                        /* version, type, op */
+    rd_bytes(&r, rd_u8(&r));                /* object */
+    rd_bytes(&r, 8 + 32);                   /* object version, previous leaf */
+    rd_str32(&r, ATTEST_PAYLOAD_MAX);
+    return r.bad ? 0 : (size_t) (r.p - bytes.p);
+}
+
+/* Puts this region's name in place of whatever the caller had there, and room for the signature at the end. */
+static enum reeve_err leaf_make(struct ring *r, struct submit_leaf *l, struct slice bytes)
+{
+    static uint8_t whole[ATTEST_LEAF_MAX];
     static const uint8_t zero[64];
+    struct wr w = wr_fixed(whole, sizeof whole);
     struct update u;
-    wr_bytes(&in, unsigned_bytes.p, unsigned_bytes.len);
-    wr_bytes(&in, zero, sizeof zero);
-    if (in.bad)
+    size_t at = region_offset(bytes);
+    struct rd rest = rd_of(slice_of(bytes.p + at, bytes.len - at));
+    rd_bytes(&rest, rd_u8(&rest));
+    if (at == 0 || rest.bad)
+        return REEVE_E_MALFORMED;
+    wr_bytes(&w, bytes.p, at);
+    wr_name(&w, &r->region_name);
+    wr_bytes(&w, rest.p, rd_left(&rest));
+    wr_bytes(&w, zero, sizeof zero);
+    if (w.bad)
         return REEVE_E_TOO_BIG;
-    enum reeve_err err = update_decode(&u, wr_slice(&in));
+    enum reeve_err err = update_decode(&u, wr_slice(&w));
     if (err != REEVE_OK)
         return err;
-    u.region = r->region_name;
-    update_encode(&u, true, &w);
-    l->p = w.bad ? NULL : malloc(w.len);
+    l->p = malloc(w.len);
     if (l->p == NULL)
-        return w.bad ? REEVE_E_TOO_BIG : REEVE_E_NOMEM;
+        return REEVE_E_NOMEM;
     memcpy(l->p, w.p, w.len);
     l->len = w.len;
     return REEVE_OK;

@@ -83,12 +83,14 @@ enum reeve_err trust_prove(struct signer *s, struct slice bundle, struct report 
     static struct trust t;
     size_t n = 0;
     t = s->trust;
-    t.log_size = 0;
+    t.view = t.height = t.log_size = 0;
     enum reeve_err err = bundle_open(&crypto_ops_real, &t, bundle, false, objects, 8, &n);
     if (err != REEVE_OK)
         return prove_error(err, rep);
     if (t.height < s->trust.height)
         return prove_error(REEVE_E_V_HEIGHT, rep);
+    if (t.height == s->trust.height && (t.log_size != s->trust.log_size || !hash32_eq(&t.log_root, &s->trust.log_root)))
+        return prove_error(REEVE_E_V_CONSISTENCY, rep);
     if (t.height > s->trust.height) {
         err = trust_pin(s->dirfd, &s->region, &t);
         if (err != REEVE_OK)

@@ -1,0 +1,551 @@
+/*
+ * The signer's requests against a real chain of one, built with the signer's
+ * own signatures: votes, updates, authorities, per-node and shared certificates.
+ */
+#include "../unit.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "backend/signer/signer_int.h"
+#include "crypto/hash.h"
+#include "crypto/ops.h"
+#include "engine/wire.h"
+#include "sim/sim_kv.h"
+
+#define DAY_MS INT64_C(86400000)
+
+static char dir[] = "/tmp/reeve-signer-XXXXXX";
+static struct signer s;
+static struct sim_kv *store;
+static struct attest a;
+static int64_t now_ms = INT64_C(1800000000000);
+static struct report rep;
+static uint8_t reply_mem[256u << 10];
+static struct wr reply;
+
+static int64_t test_now(void) { return now_ms; }
+
+/* One request; its result lies in reply. */
+static enum reeve_err ask(signer_request *fn, const struct wr *body)
+{
+    struct rd in = rd_of(wr_slice(body));
+    report_clear(&rep);
+    reply = wr_fixed(reply_mem, sizeof reply_mem);
+    return fn(&s, &in, &reply, &rep);
+}
+
+/* ---- a chain ---- */
+
+static struct name name_of(const char *text)
+{
+    struct name n;
+    assert_true(name_set_str(&n, text));
+    return n;
+}
+
+static enum reeve_err vote_for(const struct block_header *h, enum vote_type type)
+{
+    struct vote v;
+    struct wr body = wr_heap(4096);
+    vote_of_header(&crypto_ops_real, &v, type, h);
+    signer_vote_encode(&v, &body);
+    enum reeve_err err = ask(signer_sign_vote, &body);
+    wr_free(&body);
+    return err;
+}
+
+static struct slice signed_leaf(struct update *u, struct wr *mem)
+{
+    struct wr body = wr_heap(1 << 20), bare = wr_heap(1 << 20);
+    u->region = name_of("home");
+    u->actor = name_of("anna");
+    update_encode(u, false, &bare);
+    wr_str32(&body, wr_slice(&bare));
+    assert_ok(ask(signer_sign_update, &body));
+    memcpy(u->region_sig.b, reply.p, 64);
+    update_encode(u, true, mem);
+    wr_free(&body);
+    wr_free(&bare);
+    return wr_slice(mem);
+}
+
+static void put(enum attest_type type, const char *object, struct slice payload)
+{
+    struct attest_head head;
+    struct update u;
+    struct name n = name_of(object);
+    struct wr mem = wr_heap(ATTEST_LEAF_MAX);
+    assert_ok(attest_head(&a, &head));
+    assert_ok(update_prepare(&a, type, &n, payload, &u));
+    struct slice leaf = signed_leaf(&u, &mem);
+    now_ms += 1000;
+    struct block_header h = { .view = head.header.view + 1, .time = { now_ms } };
+    assert_ok(attest_check(&a, &leaf, 1, h.time, &rep));
+    sim_kv_begin(store);
+    assert_ok(attest_propose(&a, &leaf, 1, &h));
+    assert_ok(vote_for(&h, VOTE_PROPOSE));
+    assert_ok(vote_for(&h, VOTE_NOTARIZE));
+    assert_ok(vote_for(&h, VOTE_FINALIZE));
+    struct finalization f = { .header = h, .view = h.view, .n_bits = 1, .bitmap = { 1 }, .n_sigs = 1 };
+    memcpy(f.sig[0].b, reply.p, 64);
+    assert_ok(attest_finalize(&a, &f, &leaf, 1));
+    sim_kv_commit(store);
+    wr_free(&mem);
+}
+
+static void bundle_of(const char *cert, const char *authority, struct wr *out)
+{
+    struct object_key keys[2] = { { AT_CERT, name_of(cert) }, { AT_AUTHORITY, name_of(authority) } };
+    assert_ok(attest_bundle(&a, 0, keys, 2, out));
+}
+
+static struct hash32 leaf_hash_of(const char *cert)
+{
+    struct attest_object o;
+    struct name n = name_of(cert);
+    assert_ok(attest_get(&a, AT_CERT, &n, &o));
+    return o.leaf_hash;
+}
+
+/* ---- the world: authority "ca" and two certificates ---- */
+
+static void make_authority(const char *name, uint8_t key_type)
+{
+    static struct authority_doc d;
+    struct authority_gen g = { .state = AUTH_PREPARED, .key_type = key_type, .created = { now_ms } };
+    struct wr body = wr_heap(4096), payload = wr_heap(1 << 20);
+    struct name n = name_of(name);
+    struct x509_info info;
+    wr_name(&body, &n);
+    wr_u32(&body, 1);
+    wr_u8(&body, key_type);
+    wr_u8(&body, 0);
+    wr_u32(&body, 2 * 365 * 86400);
+    wr_str16(&body, slice_str("CN=Edge CA"));
+    assert_ok(ask(signer_authority_key, &body));
+    struct rd r = rd_of(wr_slice(&reply));
+    struct slice spki = rd_str16(&r, 32), der = rd_str32(&r, X509_DER_MAX);
+    assert_true(rd_done(&r));
+    assert_ok(x509_parse(&info, der));
+    assert_true(info.is_ca);
+    assert_memory_equal(info.spki_hash.b, spki.p, 32);
+    memset(&d, 0, sizeof d);
+    d.region = name_of("home");
+    strcpy(d.subject, "CN=Edge CA");
+    d.ttl_s = 2 * 365 * 86400;
+    memcpy(g.spki_hash.b, spki.p, 32);
+    g.not_before = info.not_before;
+    g.not_after = info.not_after;
+    g.chain_len = (uint16_t) der.len;
+    memcpy(g.chain, der.p, der.len);
+    assert_ok(authority_gen_append(&d, 0, &g, &rep));
+    assert_ok(authority_gen_set_state(&d, 1, AUTH_ACTIVE, &rep));
+    authority_doc_encode(&d, &payload);
+    put(AT_AUTHORITY, name, wr_slice(&payload));
+    wr_free(&body);
+    wr_free(&payload);
+}
+
+static struct hash32 shared_key(const char *cert)
+{
+    struct wr body = wr_heap(4096);
+    struct name n = name_of(cert);
+    struct hash32 h;
+    wr_name(&body, &n);
+    wr_u32(&body, 1);
+    wr_u8(&body, KEY_ECDSA_P256);
+    assert_ok(ask(signer_shared_key, &body));
+    assert_int_equal(reply.len, 32);
+    memcpy(h.b, reply.p, 32);
+    wr_free(&body);
+    return h;
+}
+
+static void make_cert(const char *name, uint8_t mode)
+{
+    static struct cert_doc d;
+    struct cert_gen g = { .authority_gen = 1, .created = { now_ms } };
+    struct wr payload = wr_heap(1 << 20);
+    memset(&d, 0, sizeof d);
+    d.mode = mode;
+    d.authority = name_of("ca");
+    strcpy(d.subject, "CN=edge.example");
+    d.n_sans = 1;
+    d.san[0] = name_of("edge.example");
+    d.key_type = KEY_ECDSA_P256;
+    d.validity_s = 30 * 86400;
+    d.renew_before_s = 86400;
+    g.not_before.ms = now_ms;
+    g.not_after.ms = now_ms + 30 * DAY_MS;
+    if (mode != CERT_PER_NODE)
+        g.spki_hash = shared_key(name);
+    assert_ok(cert_gen_append(&d, 0, &g, &rep));
+    assert_ok(cert_gen_activate_first(&d, &rep));
+    cert_doc_encode(&d, &payload);
+    put(AT_CERT, name, wr_slice(&payload));
+    wr_free(&payload);
+}
+
+static void revoke_gen(const char *cert)
+{
+    static struct cert_doc d;
+    struct wr payload = wr_heap(1 << 20);
+    struct name n = name_of(cert);
+    assert_ok(attest_get_cert(&a, &n, &d, NULL));
+    assert_ok(cert_gen_revoke(&d, 1, 0, &rep));
+    cert_doc_encode(&d, &payload);
+    put(AT_CERT, cert, wr_slice(&payload));
+    wr_free(&payload);
+}
+
+static int set_up(void **state)
+{
+    struct name home = name_of("home");
+    struct wr genesis = wr_heap(1 << 16);
+    struct region_doc region = { .state = REGION_OK };
+    struct wr payload = wr_heap(4096);
+    if (crypto_init() != REEVE_OK || mkdtemp(dir) == NULL)
+        return -1;
+    assert_ok(signer_init(dir, &home, (struct wall_ms){ now_ms }, &genesis, &rep));
+    s.now_ms = test_now;
+    assert_ok(signer_open(&s, dir, &rep));
+    store = sim_kv_new();
+    a = (struct attest){ sim_kv_handle(store), &crypto_ops_real, malloc(attest_scratch_size()), attest_scratch_size() };
+    assert_ok(attest_init(&a, wr_slice(&genesis)));
+    region.key = s.region_pub;
+    region_doc_encode(&region, &payload);
+    put(AT_REGION, "home", wr_slice(&payload));
+    make_authority("ca", KEY_ECDSA_P256);
+    make_cert("node-tls", CERT_PER_NODE);
+    make_cert("shared-tls", CERT_SHARED_REGION);
+    wr_free(&genesis);
+    wr_free(&payload);
+    return 0;
+}
+
+static void reopen(void)
+{
+    signer_close(&s);
+    assert_ok(signer_open(&s, dir, &rep));
+}
+
+/* ---- requests for certificates ---- */
+
+static void template_part(struct wr *body, bool proof, const char *cert)
+{
+    struct wr bundle = wr_heap(1 << 20);
+    struct hash32 h = leaf_hash_of(cert);
+    wr_u8(body, proof);
+    if (proof) {
+        bundle_of(cert, "ca", &bundle);
+        wr_str32(body, wr_slice(&bundle));
+    }
+    wr_bytes(body, h.b, 32);
+    wr_u32(body, 1);
+    wr_free(&bundle);
+}
+
+static struct xkey *node_key(enum key_type type, struct wr *spki)
+{
+    struct xkey *k;
+    assert_ok(xkey_generate(&k, type));
+    assert_ok(xkey_spki(k, spki));
+    return k;
+}
+
+static enum reeve_err issue(bool proof, const char *cert, struct slice spki)
+{
+    static const uint8_t node[16];
+    struct wr body = wr_heap(1 << 20);
+    template_part(&body, proof, cert);
+    wr_bytes(&body, node, 16);
+    wr_str16(&body, spki);
+    enum reeve_err err = ask(signer_issue_leaf, &body);
+    wr_free(&body);
+    return err;
+}
+
+static void a_proof_is_needed_once_and_then_remembered(void **state)
+{
+    struct wr spki = wr_heap(512);
+    struct xkey *k = node_key(KEY_ECDSA_P256, &spki);
+    struct x509_info info;
+    reopen();
+    assert_err(issue(false, "node-tls", wr_slice(&spki)), REEVE_E_AGAIN);
+    assert_ok(issue(true, "node-tls", wr_slice(&spki)));
+    assert_ok(issue(false, "node-tls", wr_slice(&spki)));
+    struct rd r = rd_of(wr_slice(&reply));
+    struct slice leaf = rd_str32(&r, X509_DER_MAX), chain = rd_str32(&r, X509_DER_MAX);
+    assert_true(rd_done(&r));
+    assert_ok(x509_parse(&info, leaf));
+    assert_int_equal(info.serial_len, 16);
+    assert_false(info.is_ca);
+    assert_ok(x509_verify_chain(leaf, NULL, 0, &chain, 1, (struct wall_ms){ now_ms + 1000 }));
+    assert_ok(x509_key_matches(leaf, k));
+    xkey_free(k);
+    wr_free(&spki);
+}
+
+static void another_kind_of_key_is_refused(void **state)
+{
+    struct wr spki = wr_heap(512);
+    struct xkey *k = node_key(KEY_ED25519, &spki);
+    assert_err(issue(true, "node-tls", wr_slice(&spki)), REEVE_E_V_KEY);
+    assert_err(issue(true, "node-tls", slice_str("no key at all")), REEVE_E_V_KEY);
+    assert_err(issue(true, "shared-tls", wr_slice(&spki)), REEVE_E_WRONG_STATE);
+    xkey_free(k);
+    wr_free(&spki);
+}
+
+static void an_altered_bundle_is_refused(void **state)
+{
+    struct wr bundle = wr_heap(1 << 20), spki = wr_heap(512);
+    struct hash32 h = leaf_hash_of("node-tls");
+    struct xkey *k = node_key(KEY_ECDSA_P256, &spki);
+    struct rng rng = rng_seeded("altered bundle");
+    bundle_of("node-tls", "ca", &bundle);
+    for (int i = 0; i < 300; i++) {
+        struct wr body = wr_heap(1 << 20);
+        size_t at = rng_below(&rng, (uint32_t) bundle.len);
+        uint8_t bit = (uint8_t) (1u << rng_below(&rng, 8));
+        bundle.p[at] ^= bit;
+        reopen();
+        wr_u8(&body, 1);
+        wr_str32(&body, wr_slice(&bundle));
+        wr_bytes(&body, h.b, 32);
+        wr_u32(&body, 1);
+        wr_bytes(&body, h.b, 16);
+        wr_str16(&body, wr_slice(&spki));
+        if (ask(signer_issue_leaf, &body) == REEVE_OK)
+            fail_msg("a bundle with bit %u of byte %zu turned was believed", bit, at);
+        bundle.p[at] ^= bit;
+        wr_free(&body);
+    }
+    xkey_free(k);
+    wr_free(&bundle);
+    wr_free(&spki);
+}
+
+struct node { struct sign_key key; struct pubkey pub, seal_pub; struct seal_key seal; };
+
+static enum reeve_err reseal(const struct node *n, bool honest)
+{
+    struct wr body = wr_heap(1 << 20);
+    uint8_t msg[WIRE_MESSAGE_MAX];
+    struct sig64 sig;
+    template_part(&body, true, "shared-tls");
+    size_t len = wire_seal_message(msg, &s.trust.chain_id, &n->seal_pub);
+    sign_detached(&sig, slice_of(msg, len), &n->key);
+    sig.b[5] ^= honest ? 0 : 1;
+    wr_bytes(&body, n->pub.b, 32);
+    wr_bytes(&body, n->seal_pub.b, 32);
+    wr_bytes(&body, sig.b, 64);
+    enum reeve_err err = ask(signer_reseal_key, &body);
+    wr_free(&body);
+    return err;
+}
+
+static void every_node_gets_the_same_shared_certificate_with_its_key(void **state)
+{
+    struct hash32 first = { { 0 } }, fp;
+    for (int i = 0; i < 3; i++) {
+        struct node n;
+        uint8_t plain[512];
+        struct xkey *k;
+        sign_keygen(&n.key, &n.pub);
+        seal_keygen(&n.seal, &n.seal_pub);
+        assert_err(reseal(&n, false), REEVE_E_V_SIGNATURE);
+        assert_ok(reseal(&n, true));
+        struct rd r = rd_of(wr_slice(&reply));
+        struct slice sealed = rd_str16(&r, 1024), leaf = rd_str32(&r, X509_DER_MAX), chain = rd_str32(&r, X509_DER_MAX);
+        assert_true(rd_done(&r));
+        assert_ok(seal_open(plain, sealed, &n.seal));
+        assert_ok(xkey_from_der(&k, slice_of(plain, sealed.len - SEAL_OVERHEAD)));
+        assert_ok(x509_key_matches(leaf, k));
+        assert_ok(x509_verify_chain(leaf, NULL, 0, &chain, 1, (struct wall_ms){ now_ms + 1000 }));
+        sha256(&fp, leaf);
+        if (i > 0)
+            assert_true(hash32_eq(&fp, &first));
+        first = fp;
+        xkey_free(k);
+        reopen();       /* also over restarts */
+    }
+}
+
+/* ---- votes and updates ---- */
+
+static void a_vote_of_another_set_or_epoch_is_refused(void **state)
+{
+    struct attest_head head;
+    assert_ok(attest_head(&a, &head));
+    struct block_header h = head.header;
+    h.view += 100;
+    h.epoch++;
+    assert_err(vote_for(&h, VOTE_NULLIFY), REEVE_E_V_SET);
+    h = head.header;
+    h.view += 100;
+    h.valset_hash.b[0] ^= 1;
+    assert_err(vote_for(&h, VOTE_NULLIFY), REEVE_E_V_SET);
+}
+
+static void votes_are_remembered_over_a_restart(void **state)
+{
+    struct attest_head head;
+    uint8_t sig[64];
+    assert_ok(attest_head(&a, &head));
+    struct block_header h = head.header, other;
+    assert_ok(vote_for(&h, VOTE_FINALIZE));
+    memcpy(sig, reply.p, 64);
+    reopen();
+    assert_ok(vote_for(&h, VOTE_FINALIZE));
+    assert_memory_equal(sig, reply.p, 64);
+    other = h;
+    other.time.ms++;
+    assert_err(vote_for(&other, VOTE_NOTARIZE), REEVE_E_CONFLICT);
+    assert_err(vote_for(&h, VOTE_NULLIFY), REEVE_E_CONFLICT);
+    reopen();
+    assert_err(vote_for(&other, VOTE_PROPOSE), REEVE_E_CONFLICT);
+}
+
+static void an_update_of_another_region_is_not_signed(void **state)
+{
+    struct update u = { .type = AT_NODE, .op = 1, .version = 1, .payload = slice_str("\1\1"), .region = name_of("away") };
+    struct wr body = wr_heap(4096), bare = wr_heap(4096);
+    u.actor = name_of("anna");
+    u.object = name_of("n-00112233445566778899aabbccddeeff");
+    update_encode(&u, false, &bare);
+    wr_str32(&body, wr_slice(&bare));
+    assert_err(ask(signer_sign_update, &body), REEVE_E_DENIED);
+    wr_free(&body);
+    wr_free(&bare);
+}
+
+static void no_truncated_request_is_answered(void **state)
+{
+    static signer_request *const all[] = { signer_sign_vote, signer_sign_update, signer_authority_key, signer_shared_key,
+                                           signer_gateway_delegate, signer_issue_leaf, signer_reseal_key };
+    struct rng r = rng_seeded("truncated");
+    uint8_t junk[512];
+    for (int i = 0; i < 20000; i++) {
+        size_t len = rng_below(&r, sizeof junk);
+        for (size_t k = 0; k < len; k++)
+            junk[k] = (uint8_t) rng_next(&r) & (rng_below(&r, 2) ? 0xff : 3);
+        struct wr body = { .p = junk, .len = len, .cap = len, .max = len };
+        unsigned which = rng_below(&r, 7);
+        if (which == 4 && len == 32)
+            continue;
+        enum reeve_err err = ask(all[which], &body);
+        if (err == REEVE_OK)
+            fail_msg("junk of %zu bytes was answered by request %u", len, which);
+    }
+}
+
+static void a_delegation_verifies_under_the_region_key(void **state)
+{
+    struct wr body = wr_heap(64);
+    struct sign_key key;
+    struct pubkey pub;
+    struct wire_delegation d;
+    sign_keygen(&key, &pub);
+    wr_bytes(&body, pub.b, 32);
+    assert_ok(ask(signer_gateway_delegate, &body));
+    assert_ok(wire_delegation_decode(&d, wr_slice(&reply)));
+    assert_ok(wire_delegation_verify(&crypto_ops_real, &d, &s.trust.chain_id, &s.region, &s.region_pub,
+                                     (struct wall_ms){ now_ms }, 0));
+    wr_free(&body);
+}
+
+/* ---- revocation comes last: it ends the certificate ---- */
+
+static void an_older_proof_does_not_bring_a_revoked_generation_back(void **state)
+{
+    struct wr spki = wr_heap(512), old = wr_heap(1 << 20), body = wr_heap(1 << 20);
+    struct xkey *k = node_key(KEY_ECDSA_P256, &spki);
+    struct hash32 h = leaf_hash_of("node-tls");
+    bundle_of("node-tls", "ca", &old);
+    assert_ok(issue(true, "node-tls", wr_slice(&spki)));
+    revoke_gen("node-tls");
+    assert_err(issue(true, "node-tls", wr_slice(&spki)), REEVE_E_V_REVOKED);
+    wr_u8(&body, 1);
+    wr_str32(&body, wr_slice(&old));
+    wr_bytes(&body, h.b, 32);
+    wr_u32(&body, 1);
+    wr_bytes(&body, h.b, 16);
+    wr_str16(&body, wr_slice(&spki));
+    for (int i = 0; i < 2; i++) {
+        assert_err(ask(signer_issue_leaf, &body), REEVE_E_AGAIN);
+        reopen();       /* the height seen is durable */
+    }
+    xkey_free(k);
+    wr_free(&spki);
+    wr_free(&old);
+    wr_free(&body);
+}
+
+/* ---- secrets at rest ---- */
+
+static void the_key_folder_is_closed_to_others_and_holds_no_plain_key(void **state)
+{
+    static const char *const sub[] = { "keys", "keys/auth", "keys/shared" };
+    static const uint8_t pkcs8_p256[] = { 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01 };
+    for (int i = 0; i < 3; i++) {
+        char path[256];
+        struct stat st;
+        snprintf(path, sizeof path, "%s/%s", dir, sub[i]);
+        assert_int_equal(stat(path, &st), 0);
+        assert_int_equal(st.st_mode & 07777, 0700);
+        DIR *d = opendir(path);
+        for (struct dirent *e; (e = readdir(d)) != NULL;) {
+            uint8_t mem[65536];
+            size_t len = 0;
+            if (fstatat(dirfd(d), e->d_name, &st, 0) != 0 || !S_ISREG(st.st_mode))
+                continue;
+            assert_int_equal(st.st_mode & 07777, 0600);
+            assert_ok(keydir_read(dirfd(d), e->d_name, mem, sizeof mem, &len));
+            if (i > 0 && strstr(e->d_name, ".crt") == NULL)
+                assert_null(memmem(mem, len, pkcs8_p256, sizeof pkcs8_p256));
+        }
+        closedir(d);
+    }
+}
+
+static void init_refuses_a_folder_that_has_keys(void **state)
+{
+    struct name home = name_of("home");
+    struct wr genesis = wr_heap(1 << 16);
+    report_clear(&rep);
+    assert_err(signer_init(dir, &home, (struct wall_ms){ now_ms }, &genesis, &rep), REEVE_E_LOCKED);
+    wr_free(&genesis);
+}
+
+static int tear_down(void **state)
+{
+    char cmd[128];
+    signer_close(&s);
+    sim_kv_free(store);
+    free(a.scratch);
+    snprintf(cmd, sizeof cmd, "rm -rf %s", dir);
+    return system(cmd);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_proof_is_needed_once_and_then_remembered),
+        cmocka_unit_test(another_kind_of_key_is_refused),
+        cmocka_unit_test(an_altered_bundle_is_refused),
+        cmocka_unit_test(every_node_gets_the_same_shared_certificate_with_its_key),
+        cmocka_unit_test(a_vote_of_another_set_or_epoch_is_refused),
+        cmocka_unit_test(votes_are_remembered_over_a_restart),
+        cmocka_unit_test(an_update_of_another_region_is_not_signed),
+        cmocka_unit_test(no_truncated_request_is_answered),
+        cmocka_unit_test(a_delegation_verifies_under_the_region_key),
+        cmocka_unit_test(an_older_proof_does_not_bring_a_revoked_generation_back),
+        cmocka_unit_test(the_key_folder_is_closed_to_others_and_holds_no_plain_key),
+        cmocka_unit_test(init_refuses_a_folder_that_has_keys),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
