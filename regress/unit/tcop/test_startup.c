@@ -77,7 +77,7 @@ static void who_may_not_come_in_hears_why(void **state)
           "R0 E(42704 unrecognized configuration parameter \"nosuch\") EOF" },
         { "user\0ann\0database\0reeve\0port\0" "1", 31,
           "R0 E(55P02 parameter \"port\" cannot be changed without restarting the server) EOF" },
-        { "user\0ann\0database\0reeve\0replication\0true", 42, "E(0A000 replication connections are not supported) EOF" },
+        { "user\0ann\0database\0reeve\0replication\0true", 41, "E(0A000 replication connections are not supported) EOF" },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         talk_open(&t, NULL);
