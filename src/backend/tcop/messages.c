@@ -149,6 +149,15 @@ static void dispatch(struct tcop *t, uint8_t type, struct slice body)
     }
 }
 
+static void reload(struct tcop *t)
+{
+    if (t->signals == NULL || !t->signals->reload)
+        return;
+    t->signals->reload = 0;
+    if (t->start->hooks->reload != NULL)
+        t->start->hooks->reload(t->start->arg, &t->s);
+}
+
 static void one_message(struct tcop *t)
 {
     uint8_t type;
@@ -170,6 +179,7 @@ static void one_message(struct tcop *t)
         }
         if (shut_down(t))
             return;
+        reload(t);
         if (deadline.ms != 0 && session_mono_now().ms >= deadline.ms) {
             idle_too_long(t);
             return;
@@ -184,6 +194,7 @@ void tcop_loop(struct tcop *t)
         /* A cancel that comes while nothing runs has come too late. */
         if (t->signals != NULL && pq_have(&t->c).len == 0)
             t->signals->cancel = 0;
+        reload(t);
         one_message(t);
         if (t->c.dead)
             t->ended = true;

@@ -176,8 +176,24 @@ enum reeve_err session_set_startup(struct session *s, struct slice name, struct 
     TRY(may_set(s, id, rep));
     TRY(parse_checked(&s->settings[id].cur, id, text, rep));
     TRY(setting_copy(&s->settings[id].reset, &s->settings[id].cur));
+    s->settings[id].from_client = true;
 out:
     return err;
+}
+
+void session_settings_reload(struct session *s, const struct setting_value *base)
+{
+    for (int i = 0; i < SET__COUNT; i++) {
+        struct session_setting *e = &s->settings[i];
+        if (e->from_client || setting_def((enum setting_id) i)->context == SETTING_INTERNAL)
+            continue;
+        bool own = e->touched || !setting_eq((enum setting_id) i, &e->cur, &e->reset);
+        /* Out of memory here leaves the former value, which is as good. */
+        (void) !setting_copy(&e->reset, &base[i]);
+        if (!own)
+            (void) !setting_copy(&e->cur, &base[i]);
+    }
+    s->settings_changed = true;
 }
 
 enum reeve_err session_set_internal(struct session *s, enum setting_id id, const char *text)

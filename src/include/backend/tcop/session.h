@@ -52,6 +52,7 @@ struct session_setting {
     struct setting_value prior;         /* before this transaction */
     struct setting_value masked;        /* under a SET LOCAL */
     bool touched, local;
+    bool from_client;                   /* reset came with the start-up packet */
 };
 
 /* Flags that signal handlers set; nothing else is shared with them. */
@@ -129,6 +130,8 @@ enum reeve_err session_reset_all(struct session *s) REEVE_MUST_CHECK;
 /* Sets a value and what RESET returns to, past the context rules but for INTERNAL (start-up packet). */
 enum reeve_err session_set_startup(struct session *s, struct slice name, struct slice text,
                                    struct report *rep) REEVE_MUST_CHECK;
+/* The server's settings have changed: where the session has not set its own, it takes the new one. */
+void session_settings_reload(struct session *s, const struct setting_value *base);
 /* For the server's own facts (is_superuser ...). */
 enum reeve_err session_set_internal(struct session *s, enum setting_id id, const char *text) REEVE_MUST_CHECK;
 
