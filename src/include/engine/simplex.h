@@ -7,12 +7,50 @@
  * block's content is opaque here; validity is the host's answer to CHECK.
  * With n = 1 the same path runs: propose, notarize, finalize, each signed.
  *
- * Rules (research: bft 1.3; R1 frontier ... R8 standstill) and these invariants
+ * Words: a view is one attempt at one block; Notar(v, h), Null(v), Final(v, h)
+ * are q votes of one kind from distinct validators, q = floor(2n/3) + 1.
+ *
+ * Rules (TON's Simplex.md, adapted to a low rate)
+ *  R1 frontier: the current view is the smallest one not covered by Notar(v, .),
+ *     Null(v) or a Final of that view or a later one.
+ *  R2 notarize once per view: a proposal by its right leader, justified (Notar of
+ *     its parent held, Null of every view between), found valid by CHECK.
+ *  R3 Notar(v, h): enter v + 1; finalize(v, h) if we notarized h and never asked to nullify v.
+ *  R4 the timer runs only while there is work (updates waiting, a proposal under
+ *     way, a tick overdue, a leader not heard); when it ends: nullify(v), unless
+ *     we asked to finalize v. It doubles with each view that failed, up to a cap,
+ *     and halves with each that became final.
+ *  R5 Null(v): enter v + 1. R6 Final(v, h): commit the block and all its ancestors.
+ *  R7 what is missing is asked for: effect BEHIND, answered by COMMITTED.
+ *  R8 standstill: while there is work and nothing moves, the highest Final, the
+ *     certificates above it and all own votes above it are sent again.
+ *
+ * A block is built on a final parent; on a merely notarized one only when that
+ * does not become final within half a timeout.
+ *
+ * Leader: leader(v) = leader(parent) + number of nullified views between, mod n;
+ * so a leader stays until a view of his is nullified, and everybody who holds
+ * the parent can compute it. Genesis counts as led by validator 0.
+ *
+ * Invariants
  *  S1 at most one notarize per view; never finalize and nullify in one view.
  *  S2 a finalize vote follows a notarization of the same block that we notarized ourselves.
- *  S3 the view never decreases; memory for votes is bounded to SIMPLEX_VIEWS_AHEAD views.
+ *  S3 the view never decreases; memory for votes is bounded to SIMPLEX_VIEWS_AHEAD views
+ *     ahead and as many behind.
  *  S4 nothing is sent that was not signed by the signer after its own durable check.
- * Not here: sockets, disks, clocks (backend/validator), simulation (sim).
+ *
+ * Duties of the driver
+ *  D1 a PROPOSAL event only for content it holds, whose hash and consensus fields are those of
+ *     the block, signer = the header's proposer. Content is durable before NOTARIZE is signed.
+ *  D2 what the signer signed is durable (vote and signature) before it is sent. After a restart, before
+ *     START and in order of views: certificates that were kept (CERT; none need be), then every own
+ *     vote above the committed block (RESTORE). Effects of these steps are obeyed like any other.
+ *  D3 a SIGN is answered by SIGNED or REFUSED, a BUILD by BUILT or NOT_BUILT, a CHECK by CHECKED;
+ *     late answers are harmless.
+ *  D4 CLOCK at or soon after simplex_wake().
+ *
+ * Not here: sockets, disks, clocks (backend/validator), simulation (sim),
+ * the bytes that are signed (engine/attest; they come in through verify()).
  */
 #ifndef REEVE_ENGINE_SIMPLEX_H
 #define REEVE_ENGINE_SIMPLEX_H
@@ -22,5 +60,102 @@
 
 #define SIMPLEX_VALIDATORS_MAX 64
 #define SIMPLEX_VIEWS_AHEAD    16
+#define SIMPLEX_EFFECTS_MAX    128
+
+/* Numbers as in the signed bytes (attest.h). */
+enum simplex_type { SX_PROPOSE = 1, SX_NOTARIZE, SX_NULLIFY, SX_FINALIZE, SX_HEARTBEAT };
+
+/* A block as votes name it; all of it is signed. Nullify and heartbeat: view alone, the rest zero. */
+struct simplex_block {
+    uint64_t view, height, parent_view;
+    struct hash32 hash, parent_hash;
+};
+struct simplex_vote { uint8_t type; struct simplex_block b; };
+
+/* q or more votes alike; signatures in order of the bits. */
+struct simplex_cert {
+    uint8_t type;
+    struct simplex_block b;
+    uint8_t bitmap[SIMPLEX_VALIDATORS_MAX / 8];
+    uint16_t n_sigs;
+    struct sig64 sig[SIMPLEX_VALIDATORS_MAX];
+};
+
+struct simplex_config {
+    uint16_t n, me;                     /* validators, and which one we are */
+    uint32_t timeout_ms, timeout_ms_max;/* R4 */
+    uint32_t tick_ms;                   /* an idle set makes an empty block this often; 0: never */
+    uint32_t heartbeat_ms;              /* the leader's, n > 1; he counts as lost after three */
+    uint32_t standstill_ms;             /* R8 */
+    /* Is sig validator signer's signature of v? Pure; the host knows the bytes and the keys. */
+    bool (*verify)(void *arg, const struct simplex_vote *v, uint16_t signer, const struct sig64 *sig);
+    void *arg;
+};
+
+enum simplex_event_type {
+    SXE_RESTORE = 1,    /* before START: an own vote from before the restart: vote, sig */
+    SXE_START,          /* the first event after restoring */
+    SXE_CLOCK,
+    SXE_WORK,           /* flag: are there updates waiting? NOT_BUILT means no as well */
+    SXE_BUILT,          /* vote.b: the block asked for by BUILD (its hash, height as its parent's + 1) */
+    SXE_NOT_BUILT,      /* vote.b.view: nothing could be built */
+    SXE_SIGNED,         /* vote, sig */
+    SXE_REFUSED,        /* vote: the signer's own durable state forbids it (a signer that is away just has not answered) */
+    SXE_CHECKED,        /* vote.b, flag: valid? */
+    SXE_PROPOSAL,       /* from a peer: vote.b, sig, signer */
+    SXE_VOTE,           /* from a peer: vote, sig, signer */
+    SXE_CERT,           /* from a peer: cert */
+    SXE_COMMITTED       /* the host has caught up by itself: vote.b is its newest final block, signer its proposer */
+};
+struct simplex_event {
+    uint8_t type;
+    struct mono_ms now;
+    bool flag;
+    uint16_t signer;
+    struct simplex_vote vote;
+    struct sig64 sig;
+    const struct simplex_cert *cert;    /* borrowed during the step */
+};
+
+enum simplex_effect_type {
+    SXF_BUILD = 1,      /* make a block: vote.b has view, height and parent; its hash is zero */
+    SXF_CHECK,          /* is the content of vote.b valid on top of its parent? */
+    SXF_SIGN,           /* ask the signer: vote */
+    SXF_SEND_PROPOSAL,  /* to all: vote.b, sig, and the content the host holds */
+    SXF_SEND_VOTE,      /* to all: vote, sig */
+    SXF_SEND_CERT,      /* to all: simplex_cert_get(vote.type, vote.b.view) */
+    SXF_COMMIT,         /* vote.b is final; flag: with a certificate of its own (simplex_cert_get), else by its
+                           descendant's, whose COMMIT follows in the same step */
+    SXF_BEHIND,         /* vote.b is final, but its ancestors are not known: fetch blocks, answer COMMITTED */
+    SXF_EVIDENCE        /* validator signer contradicted himself in view vote.b.view; for the log */
+};
+struct simplex_effect { uint8_t type; bool flag; uint16_t signer; struct simplex_vote vote; struct sig64 sig; };
+struct simplex_effects { size_t n; struct simplex_effect e[SIMPLEX_EFFECTS_MAX]; };
+
+struct simplex;
+/* Bytes of memory an engine needs (about 2 MB), aligned for any type, the host's. */
+size_t simplex_size(void);
+/*
+ * committed: the newest final block (genesis: view 0, height 0, hash the chain
+ * id), proposer: who proposed it (genesis: 0). INVALID_VALUE for a bad config.
+ */
+enum reeve_err simplex_init(struct simplex **out, void *mem, size_t len, const struct simplex_config *c,
+                            const struct simplex_block *committed, uint16_t proposer) REEVE_MUST_CHECK;
+/* Never fails: what peers send wrongly is dropped (and counted). */
+void simplex_step(struct simplex *s, const struct simplex_event *e, struct simplex_effects *out);
+/* When the next CLOCK is due; INT64_MAX: not before another event. */
+struct mono_ms simplex_wake(const struct simplex *s);
+/* A certificate held of that kind (SX_NOTARIZE, SX_NULLIFY, SX_FINALIZE) and view. NOT_FOUND. Valid right after the step. */
+enum reeve_err simplex_cert_get(const struct simplex *s, enum simplex_type type, uint64_t view,
+                                struct simplex_cert *out) REEVE_MUST_CHECK;
+/* q distinct known signers and every signature good: V_SIGNER, V_QUORUM, V_SIGNATURE. */
+enum reeve_err simplex_cert_verify(const struct simplex_config *c, const struct simplex_cert *cert) REEVE_MUST_CHECK;
+
+struct simplex_status { uint64_t view; struct simplex_block committed; uint16_t leader; bool leader_known, working; uint32_t failed; uint64_t dropped; };
+void simplex_status(const struct simplex *s, struct simplex_status *out);
+
+/* One line each, without line end, as traces and expected outputs have them. */
+void simplex_event_describe(const struct simplex_event *e, struct wr *out);
+void simplex_effect_describe(const struct simplex_effect *e, struct wr *out);
 
 #endif
