@@ -229,16 +229,27 @@ static void ask_key(struct renew *n)
         finish(n, err, NULL);
 }
 
+/* The region's result: one item without error, its data the first id. */
+static bool read_reserved(struct slice result, uint64_t *id)
+{
+    struct rd in = rd_of(result);
+    bool ok = rd_u16(&in) == 1 && rd_u16(&in) == REEVE_OK;
+    rd_str16(&in, 512);
+    struct rd data = rd_of(rd_str16(&in, 64));
+    *id = rd_u64(&data);
+    return ok && rd_done(&in) && rd_done(&data);
+}
+
 static void reserved(void *arg, enum reeve_err err, const struct report *rep, uint64_t index, struct slice result)
 {
     struct renew *n = arg;
-    struct rd in = rd_of(result);
-    if (err != REEVE_OK || result.len < 8) {
+    if (err == REEVE_OK && !read_reserved(result, &n->rollout_id))
+        err = REEVE_E_BUG;
+    if (err != REEVE_OK) {
         if (err != REEVE_E_SHUTDOWN)
-            finish(n, err == REEVE_OK ? REEVE_E_BUG : err, rep);
+            finish(n, err, rep);
         return;
     }
-    n->rollout_id = rd_u64(&in);
     if (n->doc.mode == CERT_PER_NODE)
         plan_and_submit(n);
     else

@@ -118,12 +118,30 @@ static enum reeve_err submit_step(struct ring *r, struct rollouts *s, struct rol
     return err;
 }
 
+/* When it was planned: the header time while no wave is open, then the first event of its history. */
+static struct wall_ms created_at(struct ring_view *v, const struct rollout_doc *d, const struct attest_object *o)
+{
+    uint8_t mem[8];
+    struct wr id = wr_fixed(mem, sizeof mem);
+    struct kv_iter it;
+    struct slice key, val;
+    static struct event_row row;
+    if (d->opened == 0)
+        return o->aux_time;
+    wr_u64(&id, d->id);
+    region_iter_init(&v->region, &it, 'e', wr_slice(&id));
+    if (region_iter_next(&it, &key, &val) == REEVE_OK && event_row_decode(&row, val) == REEVE_OK)
+        return row.at;
+    return o->aux_time;
+}
+
 static enum reeve_err make_view(struct ring *r, struct ring_view *v, const struct rollout_doc *d,
                                 const struct attest_object *o, struct rollout_view *view)
 {
     struct liveness_view live = { livewatch_is_live, r };
     memset(view, 0, sizeof *view);
     view->now = clock_wall();
+    view->created = created_at(v, d, o);
     view->state_since = o->time;
     view->wave_since = o->aux_time;
     view->max_skew_ms = (uint32_t) settings_int(r->child->settings, SET_attest_max_skew);
