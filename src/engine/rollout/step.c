@@ -132,7 +132,7 @@ int64_t rollout_bake_until_ms(const struct rollout_doc *d, struct wall_ms wave_s
 
 static void bake(const struct rollout_doc *d, struct rollout_decision *out, const char *why)
 {
-    if (d->state != RS_BAKING)
+    if (d->state == RS_RUNNING || d->state == RS_PROMOTING)
         become(out, RS_BAKING, why);
 }
 
