@@ -3,19 +3,10 @@
 
 #include <strings.h>
 
-#include "common/text.h"
-
 static const struct { uint32_t priv; const char *name; } privileges[] = {
     { PRIV_SELECT, "SELECT" }, { PRIV_ROTATE, "ROTATE" }, { PRIV_CONFIGURE, "CONFIGURE" },
     { PRIV_ROLLBACK, "ROLLBACK" }, { PRIV_APPROVE, "APPROVE" }, { PRIV_OPERATE, "OPERATE" },
     { PRIV_ENROLL, "ENROLL" }, { PRIV_AUDIT, "AUDIT" }, { PRIV_ADMIN, "ADMIN" },
-};
-
-static const struct { const char *role; uint32_t mask; } predefined[] = {
-    { "sys_read_all", PRIV_SELECT },
-    { "sys_operator", PRIV_SELECT | PRIV_ROTATE | PRIV_CONFIGURE | PRIV_ROLLBACK | PRIV_OPERATE },
-    { "sys_auditor", PRIV_SELECT | PRIV_AUDIT },
-    { "sys_approver", PRIV_SELECT | PRIV_APPROVE },
 };
 
 const char *access_privilege_name(uint32_t priv)
@@ -48,17 +39,6 @@ const char *access_kind_name(enum grant_kind kind)
     return i < sizeof names / sizeof *names && names[i] ? names[i] : "object";
 }
 
-static uint32_t predefined_mask(struct region *r, const struct name *role)
-{
-    uint32_t mask = 0;
-    for (size_t i = 0; i < sizeof predefined / sizeof *predefined; i++) {
-        struct name n;
-        if (name_set_str(&n, predefined[i].role) && (name_eq(&n, role) || region_role_is_member(r, &n, role)))
-            mask |= predefined[i].mask;
-    }
-    return mask;
-}
-
 enum reeve_err access_mask(struct region *r, const struct name *role, enum grant_kind kind, const struct name *object,
                            uint32_t *mask)
 {
@@ -69,7 +49,6 @@ enum reeve_err access_mask(struct region *r, const struct name *role, enum grant
         return err;
     if (*mask & PRIV_ADMIN)
         *mask = PRIV_ALL;
-    *mask |= predefined_mask(r, role);
     return REEVE_OK;
 }
 

@@ -242,6 +242,12 @@ static const struct hba_rule *find_rule(struct attempt *at)
     return at->b->hba ? hba_match(at->b->hba, &client) : NULL;
 }
 
+uint32_t auth_attributes(const struct role_row *row)
+{
+    return (row->attrs & ROLE_ATTR_SUPERUSER ? ROLE_SUPERUSER : 0) | (row->attrs & ROLE_ATTR_LOGIN ? ROLE_LOGIN : 0) |
+           (row->attrs & ROLE_ATTR_CREATEROLE ? ROLE_CREATEROLE : 0);
+}
+
 enum reeve_err auth_check(struct pq_conn *c, const struct serve_start *b, struct mono_ms deadline,
                           const struct pq_startup *su, struct session *s, struct role_row *row, struct report *rep)
 {
@@ -257,8 +263,7 @@ enum reeve_err auth_check(struct pq_conn *c, const struct serve_start *b, struct
     TRY(run_method(&at, rule->method));
     snprintf(s->auth_method, sizeof s->auth_method, "%s", hba_method_name(rule->method));
     s->role = s->login_role = at.user;
-    s->role_attributes = (row->attrs & ROLE_ATTR_SUPERUSER ? ROLE_SUPERUSER : 0) | ROLE_LOGIN |
-                         (row->attrs & ROLE_ATTR_CREATEROLE ? ROLE_CREATEROLE : 0);
+    s->role_attributes = auth_attributes(row);
     err = reply_auth(c, 0, slice_of(NULL, 0));
 out:
     return err;

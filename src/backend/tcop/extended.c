@@ -14,7 +14,7 @@ static enum reeve_err parse_into(struct tcop *t, struct prepared *p, const struc
         return report_set(rep, REEVE_E_SYNTAX, "cannot insert multiple commands into a prepared statement");
     if (p->list.n == 0)
         return REEVE_OK;
-    err = txn_ensure(t);
+    err = txn_ensure(t, rep);
     return err == REEVE_OK ? tcop_shape(t, &p->arena, p->list.v[0], p->text, m->types, m->ntypes, &p->shape, rep) : err;
 }
 
@@ -123,7 +123,7 @@ static enum reeve_err do_bind(struct tcop *t, struct slice body, struct report *
     TRY(check_formats(m.nformats, m.formats, rep));
     TRY(check_formats(m.nresult, m.result, rep));
     if (t->s.txn != TXN_FAILED)
-        TRY(txn_ensure(t));
+        TRY(txn_ensure(t, rep));
     TRY(portal_new(t, m.portal, &portal));
     p->refs++;
     portal->prepared = p;

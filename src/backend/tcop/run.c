@@ -45,7 +45,7 @@ enum reeve_err tcop_run(struct tcop *t, struct run *r, struct dest *dest, struct
     r->tag[0] = '\0';
     TRY(check_failed(t, r->stmt->kind, rep));
     if (t->s.txn != TXN_FAILED)
-        TRY(txn_ensure(t));
+        TRY(txn_ensure(t, rep));
     TRY(check_read_only(t, r->stmt->kind, rep));
     TRY(session_check_interrupts(&t->s, rep));
     TRY(run_it(t, r, dest, rep));

@@ -173,7 +173,7 @@ enum reeve_err setting_find_words(enum setting_id *out, const char *name, struct
 
 /* txn.c */
 /* Begins the implicit transaction where none is under way. */
-enum reeve_err txn_ensure(struct tcop *t) REEVE_MUST_CHECK;
+enum reeve_err txn_ensure(struct tcop *t, struct report *rep) REEVE_MUST_CHECK;
 /* Commits the implicit transaction, if that is what is under way. */
 enum reeve_err txn_finish_implicit(struct tcop *t, struct report *rep) REEVE_MUST_CHECK;
 enum reeve_err txn_begin(struct tcop *t, const struct ast_txn *x, struct report *rep) REEVE_MUST_CHECK;

@@ -4,6 +4,7 @@
  * Idle, in a block, in a failed block; and the implicit transaction that holds
  * the statements of one query string, or those between two Syncs.
  */
+#include "backend/libpq/auth.h"
 #include "backend/tcop/tcop_int.h"
 
 static const char *const iso_words[] = {
@@ -27,13 +28,31 @@ static enum reeve_err take_defaults(struct tcop *t)
     return err;
 }
 
-enum reeve_err txn_ensure(struct tcop *t)
+/* A role that was changed or dropped meanwhile counts from here on. */
+static enum reeve_err take_role(struct tcop *t, struct report *rep)
+{
+    struct role_row row;
+    enum reeve_err err = t->start->hooks->role(t->start->arg, &t->s, &t->s.role, &row, rep);
+    if (err == REEVE_E_NOT_FOUND)
+        return report_set(rep, REEVE_E_AUTH, "role \"%s\" does not exist any more", t->s.role.s);
+    if (err != REEVE_OK)
+        return err;
+    uint32_t now = auth_attributes(&row);
+    if (now == t->s.role_attributes)
+        return REEVE_OK;
+    t->s.role_attributes = now;
+    t->s.settings_changed = true;
+    return session_set_internal(&t->s, SET_is_superuser, session_is_superuser(&t->s) ? "on" : "off");
+}
+
+enum reeve_err txn_ensure(struct tcop *t, struct report *rep)
 {
     if (t->s.txn != TXN_IDLE || t->s.implicit)
         return REEVE_OK;
     t->s.implicit = true;
     t->s.txn_started = session_wall_now();
-    return take_defaults(t);
+    enum reeve_err err = take_role(t, rep);
+    return err == REEVE_OK ? take_defaults(t) : err;
 }
 
 enum reeve_err txn_finish_implicit(struct tcop *t, struct report *rep)
@@ -94,7 +113,7 @@ enum reeve_err txn_begin(struct tcop *t, const struct ast_txn *x, struct report 
         session_notice(&t->s, NOTICE_WARNING, "25001", "there is already a transaction in progress");
         return REEVE_OK;
     }
-    enum reeve_err err = txn_ensure(t);
+    enum reeve_err err = txn_ensure(t, rep);
     if (err == REEVE_OK)
         err = txn_modes(t, x, true, rep);
     if (err == REEVE_OK) {

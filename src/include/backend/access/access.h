@@ -7,11 +7,10 @@
  *   1 a superuser may do everything;
  *   2 a grant to the role, to a role it is in, to the object, to all of its
  *     kind, or on the system; ADMIN includes all others;
- *   3 membership in a predefined role:
- *       sys_read_all  SELECT on everything
- *       sys_operator  SELECT, ROTATE, CONFIGURE, ROLLBACK, OPERATE on everything
- *       sys_auditor   SELECT, AUDIT on everything
- *       sys_approver  SELECT, APPROVE on everything
+ * The predefined roles (sys_read_all, sys_operator, sys_auditor, sys_approver)
+ * are roles with grants on the system from the start; they need no rule here.
+ * A session's attributes are read again at the start of each transaction
+ * (tcop), so a dropped role or a lost SUPERUSER counts from the next one.
  */
 #ifndef REEVE_BACKEND_ACCESS_ACCESS_H
 #define REEVE_BACKEND_ACCESS_ACCESS_H
@@ -34,7 +33,7 @@ enum reeve_err access_check(struct session *s, uint32_t priv, enum grant_kind ki
                             struct report *rep) REEVE_MUST_CHECK;
 enum reeve_err access_check_region(struct region *r, const struct session *s, uint32_t priv, enum grant_kind kind,
                                    const struct name *object, struct report *rep) REEVE_MUST_CHECK;
-/* All privileges a role has there, rules 2 and 3. */
+/* All privileges a role has there, rule 2 (a superuser's row: all). */
 enum reeve_err access_mask(struct region *r, const struct name *role, enum grant_kind kind, const struct name *object,
                            uint32_t *mask) REEVE_MUST_CHECK;
 /* May the session create, alter and drop roles? Superusers and CREATEROLE; only superusers touch superusers. */

@@ -25,6 +25,9 @@ enum reeve_err auth_check(struct pq_conn *c, const struct serve_start *b, struct
                           const struct pq_startup *su, struct session *s, struct role_row *row,
                           struct report *rep) REEVE_MUST_CHECK;
 
+/* ROLE_... of session.h from a role's row. */
+uint32_t auth_attributes(const struct role_row *row);
+
 /* "127.0.0.1" or "[local]", and the port. */
 void auth_peer_text(const struct sockaddr_storage *peer, char text[64], uint16_t *port);
 
