@@ -23,7 +23,8 @@ static int env_open_once(MDB_env **env, const char *path, enum storage_mode mode
     int rc = mdb_env_create(env);
     if (rc != MDB_SUCCESS)
         return rc;
-    rc = mdb_env_set_maxreaders(*env, readers_max);
+    if (readers_max > 0)
+        rc = mdb_env_set_maxreaders(*env, readers_max);
     if (rc == MDB_SUCCESS && map_size > 0)
         rc = mdb_env_set_mapsize(*env, map_size);
     if (rc == MDB_SUCCESS)
