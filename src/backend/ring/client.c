@@ -173,26 +173,24 @@ static void on_barrier(struct client *c, struct ipc_channel *ch, struct ipc_msg 
     ipc_reply(ch, m->id, wr_slice(&w));
 }
 
-/* ---- CREATE_AUTHORITY_KEY, CREATE_SHARED_KEY: the signer's work, passed on ---- */
+/* ---- CREATE_AUTHORITY_KEY, CREATE_SHARED_KEY ---- */
 
-#define KEY_TIMEOUT_MS 10000
-
-static void key_made(void *arg, struct ipc_answer *a)
+static void key_made(void *arg, enum reeve_err err, const struct report *rep, struct slice result)
 {
     struct pending_reply *p = arg;
-    if (a->err == REEVE_OK)
-        ipc_reply(p->ch, p->id, a->result);
+    if (err == REEVE_OK)
+        ipc_reply(p->ch, p->id, result);
     else
-        ipc_reply_err(p->ch, p->id, a->err, &a->rep);
+        ipc_reply_err(p->ch, p->id, err, rep);
     reply_done(p);
 }
 
 static void on_create_key(struct client *c, struct ipc_channel *ch, struct ipc_msg *m, enum msg_type forward)
 {
     struct pending_reply *p = reply_later(c, ch, m->id);
-    enum reeve_err err = p ? ipc_link_request(c->ring->signer, forward, m->body, KEY_TIMEOUT_MS, key_made, p) : REEVE_E_BUSY;
+    enum reeve_err err = p ? key_call(c->ring, forward, m->body, key_made, p) : REEVE_E_BUSY;
     if (err != REEVE_OK) {
-        refuse(ch, m->id, err, err == REEVE_E_UNAVAILABLE ? "the signer is not available" : NULL);
+        refuse(ch, m->id, err, NULL);
         if (p)
             reply_done(p);
     }

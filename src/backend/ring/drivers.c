@@ -102,6 +102,10 @@ void drivers_stop(struct ring *r)
 {
     loop_timer_cancel(r->loop, &r->driver_timer);
     loop_timer_cancel(r->loop, &r->slow_timer);
+}
+
+void drivers_free(struct ring *r)
+{
     if (r->driver)
         renew_free(r->driver->renew);
     free(r->driver);

@@ -113,10 +113,14 @@ static void close_all(struct ring *r)
 {
     drivers_stop(r);
     submits_close(r);
-    ipc_link_close(r->signer);
+    struct ipc_link *signer = r->signer;
+    r->signer = NULL;
+    ipc_link_close(signer);
+    key_calls_close(r);
     ipc_link_close(r->validator);
     proposer_flush(&r->prop);
     proposer_free(&r->prop);
+    drivers_free(r);
     wake_close(r);
     clients_close(r);
     follow_close(r);

@@ -19,7 +19,6 @@
 #define BACKOFF_MS 60000
 #define BACKOFFS_MAX 64
 #define BACKDATE_MS 300000
-#define KEY_TIMEOUT_MS 10000
 #define SET_MEM (2 * (ATTEST_PAYLOAD_MAX + 64))
 
 struct renew {
@@ -206,14 +205,15 @@ static void plan_and_submit(struct renew *n)
 
 /* ---- the steps before ---- */
 
-static void key_made(void *arg, struct ipc_answer *a)
+static void key_made(void *arg, enum reeve_err err, const struct report *rep, struct slice result)
 {
     struct renew *n = arg;
-    if (a->err != REEVE_OK || a->result.len != 32) {
-        finish(n, a->err == REEVE_OK ? REEVE_E_MALFORMED : a->err, &a->rep);
+    if (err != REEVE_OK || result.len != 32) {
+        if (err != REEVE_E_SHUTDOWN)
+            finish(n, err == REEVE_OK ? REEVE_E_MALFORMED : err, rep);
         return;
     }
-    memcpy(n->spki_hash.b, a->result.p, 32);
+    memcpy(n->spki_hash.b, result.p, 32);
     plan_and_submit(n);
 }
 
@@ -224,7 +224,7 @@ static void ask_key(struct renew *n)
     wr_name(&w, &n->cert);
     wr_u32(&w, n->gen);
     wr_u8(&w, n->doc.key_type);
-    enum reeve_err err = ipc_link_request(n->ring->signer, MSG_SHARED_KEY, wr_slice(&w), KEY_TIMEOUT_MS, key_made, n);
+    enum reeve_err err = key_call(n->ring, MSG_SHARED_KEY, wr_slice(&w), key_made, n);
     if (err != REEVE_OK)
         finish(n, err, NULL);
 }

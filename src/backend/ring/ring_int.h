@@ -51,6 +51,7 @@ struct ring {
     unsigned n_submits;
 
     struct client *clients;
+    struct key_call *key_calls;         /* keycall.c */
 
     struct loop_timer wake_timer;       /* wake.c */
     bool wake_dirty;
@@ -105,6 +106,12 @@ void submits_applied(struct ring *r, uint64_t height, uint64_t first_leaf, const
 void submits_poke(struct ring *r);
 void submits_close(struct ring *r);
 
+/* ---- keycall.c ---- */
+typedef void key_done(void *arg, enum reeve_err err, const struct report *rep, struct slice result);
+/* AUTHORITY_KEY or SHARED_KEY to the signer; done runs exactly once, later. */
+enum reeve_err key_call(struct ring *r, enum msg_type type, struct slice body, key_done *done, void *arg) REEVE_MUST_CHECK;
+void key_calls_close(struct ring *r);
+
 /* ---- follow.c ---- */
 void follow_start(struct ring *r);
 void follow_up(struct ring *r);                                     /* the validator's link */
@@ -117,6 +124,8 @@ void follow_close(struct ring *r);
 /* ---- drivers.c: what the region does by itself, on timers ---- */
 enum reeve_err drivers_start(struct ring *r) REEVE_MUST_CHECK;
 void drivers_stop(struct ring *r);
+/* After everything they asked for has ended. */
+void drivers_free(struct ring *r);
 /* A block was applied. */
 void drivers_block(struct ring *r, const struct slice *leaves, size_t n);
 

@@ -164,13 +164,34 @@ static void sign_all(struct submit *s)
 
 /* ---- handing over ---- */
 
+/*
+ * Final, says the validator: the block answers when it is applied here. One
+ * that was applied before this was submitted (the very same leaf, from
+ * somebody else or from before a restart) is looked up.
+ */
+static void on_final(struct submit *s, struct slice result)
+{
+    struct rd in = rd_of(result);
+    struct ring_view v;
+    struct update u;
+    struct attest_object o;
+    uint64_t height = rd_u64(&in);
+    if (!rd_done(&in) || height > s->r->follow.applied || ring_view_open(s->r, &v) != REEVE_OK)
+        return;
+    bool found = update_decode(&u, slice_of(s->leaf[0].p, s->leaf[0].len)) == REEVE_OK &&
+                 attest_get(&v.attest, u.type, &u.object, &o) == REEVE_OK && hash32_eq(&o.leaf_hash, &s->first);
+    ring_view_close(&v);
+    if (found)
+        finish(s, REEVE_OK, NULL, o.height, o.leaf_index);
+}
+
 static void on_decided(void *arg, struct ipc_answer *a)
 {
     struct submit *s = arg;
     if (!s->live)
         ;
     else if (a->err == REEVE_OK)
-        ;   /* final: the block comes, and answers */
+        on_final(s, a->result);
     else if (passing(a->err)) {
         s->state = READY;
         retry_later(s);
