@@ -1,0 +1,277 @@
+/* test_codec.c - every format: what encodes decodes, and nothing else decodes to it. */
+#include "world.h"
+
+static struct world w;
+static struct rng rng;
+
+static int setup(void **state)
+{
+    world_new(&w, 4);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    world_free(&w);
+    return 0;
+}
+
+/* Decodes in into memory of its own and encodes the result again. */
+typedef enum reeve_err again(struct slice in, struct wr *out);
+
+static union {
+    struct valset set; struct genesis genesis; struct update update; struct region_doc region; struct authority_doc authority;
+    struct cert_doc cert; struct config_doc config; struct class_doc class; struct node_doc node; struct trust trust;
+    struct finalization fin; struct block_header header;
+} u;
+
+#define AGAIN(name, decode, encode) \
+    static enum reeve_err name(struct slice in, struct wr *out) \
+    { \
+        enum reeve_err err = decode; \
+        if (err == REEVE_OK) \
+            encode; \
+        return err; \
+    }
+AGAIN(again_set, valset_decode(&u.set, in), valset_encode(&u.set, out))
+AGAIN(again_genesis, genesis_decode(&u.genesis, in), genesis_encode(&u.genesis, out))
+AGAIN(again_update, update_decode(&u.update, in), update_encode(&u.update, true, out))
+AGAIN(again_region, region_doc_decode(&u.region, in), region_doc_encode(&u.region, out))
+AGAIN(again_authority, authority_doc_decode(&u.authority, in), authority_doc_encode(&u.authority, out))
+AGAIN(again_cert, cert_doc_decode(&u.cert, in), cert_doc_encode(&u.cert, out))
+AGAIN(again_config, config_doc_decode(&u.config, in), config_doc_encode(&u.config, out))
+AGAIN(again_class, class_doc_decode(&u.class, in), class_doc_encode(&u.class, out))
+AGAIN(again_node, node_doc_decode(&u.node, in), node_doc_encode(&u.node, out))
+AGAIN(again_trust, trust_decode(&u.trust, in), trust_encode(&u.trust, out))
+
+static enum reeve_err again_fin(struct slice in, struct wr *out)
+{
+    struct rd r = rd_of(in);
+    enum reeve_err err = finalization_decode(&u.fin, &r);
+    if (err == REEVE_OK && !rd_done(&r))
+        err = REEVE_E_MALFORMED;
+    if (err == REEVE_OK)
+        finalization_encode(&u.fin, out);
+    return err;
+}
+
+static enum reeve_err again_header(struct slice in, struct wr *out)
+{
+    uint8_t bytes[ATTEST_HEADER_LEN];
+    enum reeve_err err = header_decode(&u.header, in);
+    if (err == REEVE_OK) {
+        header_encode(&u.header, bytes);
+        wr_bytes(out, bytes, sizeof bytes);
+    }
+    return err;
+}
+
+static void same_or_refused(again *f, struct slice in)
+{
+    struct wr out = wr_heap(1 << 20);
+    if (f(in, &out) == REEVE_OK)
+        assert_true(slice_eq(in, wr_slice(&out)));
+    wr_free(&out);
+}
+
+/* The form itself, all its prefixes, one byte more, and thousands of damaged copies. */
+static void canonical(again *f, struct slice good)
+{
+    struct wr out = wr_heap(1 << 20);
+    uint8_t *copy = malloc(good.len + 1);
+    assert_ok(f(good, &out));
+    assert_true(slice_eq(good, wr_slice(&out)));
+    memcpy(copy, good.p, good.len);
+    copy[good.len] = 0;
+    assert_int_not_equal(f(slice_of(copy, good.len + 1), &out), REEVE_OK);
+    for (size_t n = 0; n < good.len; n += 1 + n / 200)
+        assert_int_not_equal(f(slice_of(copy, n), &out), REEVE_OK);
+    for (int i = 0; i < 4000; i++) {
+        size_t at = rng_below(&rng, (uint32_t) good.len);
+        uint8_t was = copy[at];
+        copy[at] = (uint8_t) rng_next(&rng);
+        same_or_refused(f, slice_of(copy, good.len));
+        if (rng_below(&rng, 4) != 0)
+            copy[at] = was;
+    }
+    free(copy);
+    wr_free(&out);
+}
+
+static struct slice bytes_of(struct wr *mem)
+{
+    assert_false(mem->bad);
+    return wr_slice(mem);
+}
+
+static void genesis_sets_and_trust_are_canonical(void **state)
+{
+    struct wr m = wr_heap(1 << 20);
+    struct trust t = { .view = 1, .height = 2, .log_size = 3, .time = { 4 }, .verified = 5 };
+    valset_encode(&w.genesis.set, &m);
+    canonical(again_set, bytes_of(&m));
+    w.genesis.recovery_m = 1, w.genesis.recovery_n = 2, w.genesis.recovery[1].b[0] = 1;
+    wr_reset(&m);
+    genesis_encode(&w.genesis, &m);
+    canonical(again_genesis, bytes_of(&m));
+    t.set = w.genesis.set;
+    wr_reset(&m);
+    trust_encode(&t, &m);
+    canonical(again_trust, bytes_of(&m));
+    wr_free(&m);
+}
+
+static void updates_headers_and_finalizations_are_canonical(void **state)
+{
+    struct region_doc d = { w.genesis.region[0].key, REGION_OK };
+    struct wr m = wr_heap(1 << 20);
+    struct slice block;
+    canonical(again_update, leaf_for(&w, AT_REGION, "home", PAYLOAD(&w, region, &d)));
+    world_furnish(&w);
+    assert_ok(attest_block(&w.a, 3, &block));
+    canonical(again_header, slice_of(block.p, ATTEST_HEADER_LEN));
+    canonical(again_fin, slice_of(block.p, ATTEST_HEADER_LEN + 11 + 4 * 64));
+    wr_free(&m);
+}
+
+static void documents_are_canonical(void **state)
+{
+    static struct authority_doc authority;
+    static struct cert_doc cert;
+    struct region_doc region = { .state = REGION_FROZEN };
+    struct config_doc config = { .n = 2, .active_gen = 3, .g = { { 3, GEN_ACTIVE, true, { { 0 } } }, { 9, GEN_PREPARED, false, { { 7 } } } } };
+    canonical(again_region, PAYLOAD(&w, region, &region));
+    canonical(again_class, PAYLOAD(&w, class, (&(struct class_doc){ 1 })));
+    canonical(again_node, PAYLOAD(&w, node, (&(struct node_doc){ 1 })));
+    canonical(again_config, PAYLOAD(&w, config, &config));
+    authority_doc_sample(&authority, w.now);
+    canonical(again_authority, PAYLOAD(&w, authority, &authority));
+    cert_doc_sample(&cert, "ca");
+    struct cert_gen g = cert_gen_sample(w.now);
+    assert_ok(cert_gen_append(&cert, 0, &g, NULL));
+    assert_ok(cert_gen_append(&cert, 0, &g, NULL));
+    cert.rule[cert.n_rules++].gen = 2;
+    cert.g[1].state = GEN_ACTIVE;
+    canonical(again_cert, PAYLOAD(&w, cert, &cert));
+}
+
+static void refused(again *f, struct slice in)
+{
+    struct wr out = wr_heap(1 << 20);
+    assert_err(f(in, &out), REEVE_E_MALFORMED);
+    wr_free(&out);
+}
+
+static void sets_must_be_sorted_and_each_key_and_name_once(void **state)
+{
+    struct valset s = w.genesis.set;
+    struct validator t = s.v[0];
+    struct wr m = wr_heap(1 << 20);
+#define SET_REFUSED() wr_reset(&m); valset_encode(&s, &m); refused(again_set, wr_slice(&m)); s = w.genesis.set
+    s.v[0] = s.v[1], s.v[1] = t;
+    SET_REFUSED();
+    s.v[1].key = s.v[0].key;
+    SET_REFUSED();
+    s.v[1].name = s.v[0].name;
+    SET_REFUSED();
+    s.v[2].weight = 2;
+    SET_REFUSED();
+    s.v[2].weight = 0;
+    SET_REFUSED();
+    s.n = 0;
+    SET_REFUSED();
+    wr_free(&m);
+}
+
+static void documents_that_contradict_themselves_are_refused(void **state)
+{
+    static struct cert_doc good, d;
+    cert_doc_sample(&good, "ca");
+    struct cert_gen g = cert_gen_sample(w.now);
+    assert_ok(cert_gen_append(&good, 0, &g, NULL));
+    assert_ok(cert_gen_append(&good, 0, &g, NULL));
+    good.active_gen = 1;
+    good.g[0].state = GEN_ACTIVE;
+#define CERT_REFUSED(change) d = good; change; refused(again_cert, PAYLOAD(&w, cert, &d))
+    CERT_REFUSED(d.active_gen = 2);                         /* not ACTIVE */
+    CERT_REFUSED(d.active_gen = 7);                         /* not there */
+    CERT_REFUSED(d.g[1].state = GEN_ACTIVE);                /* active without being in use */
+    CERT_REFUSED(d.g[1].state = 9);
+    CERT_REFUSED(d.g[1].gen = 1);                           /* not ascending */
+    CERT_REFUSED(d.g[0].gen = 0; d.active_gen = 0);
+    CERT_REFUSED(d.san[1] = d.san[0]);
+    CERT_REFUSED(d.mode = 0);
+    CERT_REFUSED(d.mode = CERT_SHARED_REGION);              /* a shared key without its hash */
+    CERT_REFUSED(d.g[0].spki_hash.b[0] = 1);                /* a hash without a shared key */
+    CERT_REFUSED(d.g[0].not_after = d.g[0].not_before);
+    CERT_REFUSED(d.where.code[0] = 0x22; d.where.len = 1);  /* NOT of nothing */
+    CERT_REFUSED(d.n_rules = 1; d.rule[0].gen = 5);
+    d = good;
+    canonical(again_cert, PAYLOAD(&w, cert, &d));
+}
+
+static void authorities_that_contradict_themselves_are_refused(void **state)
+{
+    static struct authority_doc good, d;
+    authority_doc_sample(&good, w.now);
+#define AUTH_REFUSED(change) d = good; change; refused(again_authority, PAYLOAD(&w, authority, &d))
+    AUTH_REFUSED(d.g[1] = d.g[0]; d.g[1].gen = 2; d.n = 2);     /* two active */
+    AUTH_REFUSED(d.g[0].chain_len = 0);                         /* active without a chain */
+    AUTH_REFUSED(d.g[0].state = AUTH_PENDING);                  /* pending with one */
+    AUTH_REFUSED(memset(&d.g[0].spki_hash, 0, 32));
+    AUTH_REFUSED(d.g[0].key_type = 0);
+    d = good;
+    canonical(again_authority, PAYLOAD(&w, authority, &d));
+}
+
+static void object_names_have_one_form(void **state)
+{
+    static const struct { uint8_t type; const char *name; bool ok; } t[] = {
+        { AT_ROLLOUT, "1", true }, { AT_ROLLOUT, "18446744073709551615", true }, { AT_ROLLOUT, "18446744073709551616", false },
+        { AT_ROLLOUT, "01", false }, { AT_ROLLOUT, "0", false }, { AT_ROLLOUT, "x", false },
+        { AT_NODE, "n-0123456789abcdef0123456789abcdef", true }, { AT_NODE, "n-0123456789ABCDEF0123456789abcdef", false },
+        { AT_NODE, "web", false }, { AT_VALSET, "validators", true }, { AT_VALSET, "others", false }, { AT_CERT, "web", true },
+        { 9, "later", false }, { 0, "none", false },
+    };
+    for (size_t i = 0; i < sizeof t / sizeof *t; i++) {
+        struct update up = { .type = t[i].type, .op = 1, .object = name_of(t[i].name), .version = 1,
+                             .payload = slice_str("p"), .region = name_of("home"), .actor = name_of("a") };
+        struct wr m = wr_heap(1000);
+        update_encode(&up, true, &m);
+        if (update_decode(&u.update, wr_slice(&m)) != (t[i].ok ? REEVE_OK : REEVE_E_MALFORMED))
+            fail_msg("%s", t[i].name);
+        wr_free(&m);
+    }
+}
+
+static void signed_bytes_have_their_fixed_length_and_begin_with_zero(void **state)
+{
+    struct block_header h = { .view = 5, .height = 4, .parent_view = 3 };
+    struct vote v;
+    uint8_t bytes[ATTEST_VOTE_LEN];
+    static const uint8_t head[] = "\0reeve-bft-v1\0\4";
+    vote_of_header(w.a.c, &v, VOTE_FINALIZE, &h);
+    vote_bytes(&v, bytes);
+    assert_memory_equal(bytes, head, sizeof head - 1);
+    vote_of_header(w.a.c, &v, VOTE_NULLIFY, &h);
+    assert_int_equal(v.height + v.parent_view, 0);
+    assert_true(hash32_is_zero(&v.block_hash));
+    assert_int_equal(v.view, 5);
+}
+
+int main(void)
+{
+    rng = rng_seeded("attest_codec");
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        T(genesis_sets_and_trust_are_canonical),
+        T(updates_headers_and_finalizations_are_canonical),
+        T(documents_are_canonical),
+        T(sets_must_be_sorted_and_each_key_and_name_once),
+        T(documents_that_contradict_themselves_are_refused),
+        T(authorities_that_contradict_themselves_are_refused),
+        T(object_names_have_one_form),
+        T(signed_bytes_have_their_fixed_length_and_begin_with_zero),
+    };
+    return cmocka_run_group_tests_name("attest_codec", tests, NULL, NULL);
+}
