@@ -38,7 +38,7 @@ static bool out_int(struct wr *w, uint32_t oid, int64_t v)
 /* ndigits, weight, sign, dscale, base-10000 digits; made from the text form. */
 static bool out_numeric(struct wr *w, double f)
 {
-    char text[400];
+    char text[NUMERIC_TEXT_MAX];
     uint16_t digits[128];
     if (isnan(f) || isinf(f)) {
         wr_u32(w, 0);
@@ -46,13 +46,12 @@ static bool out_numeric(struct wr *w, double f)
         wr_u16(w, 0);
         return true;
     }
-    int len = snprintf(text, sizeof text, "%.15f", f < 0 ? -f : f);
-    if (len < 0 || len >= (int) sizeof text)
-        return false;
-    while (text[len - 1] == '0')
-        text[--len] = '\0';
+    numeric_text(text, sizeof text, f < 0 ? -f : f);
+    int len = (int) strlen(text);
     char *dot = strchr(text, '.');
-    int whole = (int) (dot - text), scale = len - whole - 1, groups = (whole + 3) / 4, n = 0;
+    if (dot == NULL)
+        dot = text + len;
+    int whole = (int) (dot - text), scale = *dot == '.' ? len - whole - 1 : 0, groups = (whole + 3) / 4, n = 0;
     for (int g = 0; g < groups + (scale + 3) / 4; g++) {
         int v = 0;
         for (int k = 0; k < 4; k++) {

@@ -31,6 +31,10 @@ static inline int64_t float_nearest(double f)
 void time_print(struct wr *w, uint32_t oid, int64_t us);
 void interval_print(struct wr *w, const struct interval *iv);
 
+/* datum_text.c: a finite number without exponent; cap NUMERIC_TEXT_MAX is enough. */
+#define NUMERIC_TEXT_MAX 400
+void numeric_text(char *buf, size_t cap, double f);
+
 /* Text arrays: {a,"b c",NULL} */
 bool texts_print(struct wr *w, const struct datum *d);
 enum reeve_err texts_parse(struct arena *a, struct slice in, struct datum *out, struct report *rep) REEVE_MUST_CHECK;

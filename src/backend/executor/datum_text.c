@@ -9,20 +9,40 @@
 #include "common/text.h"
 
 /* Shortest form that reads back as the same number. */
+static void shortest(char *buf, size_t cap, uint32_t oid, double f)
+{
+    for (int digits = oid == T_FLOAT4 ? 6 : 15; digits <= 17; digits++) {
+        snprintf(buf, cap, "%.*g", digits, f);
+        if (oid == T_FLOAT4 ? strtof(buf, NULL) == (float) f : strtod(buf, NULL) == f)
+            break;
+    }
+}
+
+void numeric_text(char *buf, size_t cap, double f)
+{
+    shortest(buf, cap, T_NUMERIC, f);
+    if (strchr(buf, 'e') == NULL)
+        return;
+    int n = snprintf(buf, cap, f < 1 && f > -1 ? "%.20f" : "%.0f", f);
+    if (strchr(buf, '.') == NULL || n >= (int) cap)
+        return;
+    while (n > 1 && buf[n - 1] == '0')
+        buf[--n] = '\0';
+    if (buf[n - 1] == '.')
+        buf[n - 1] = '\0';
+}
+
 static void float_print(struct wr *w, uint32_t oid, double f)
 {
-    char buf[40];
+    char buf[NUMERIC_TEXT_MAX];
     if (isnan(f) || isinf(f)) {
         wr_text(w, isnan(f) ? "NaN" : f > 0 ? "Infinity" : "-Infinity");
         return;
     }
-    for (int digits = oid == T_FLOAT4 ? 6 : 15; digits <= 17; digits++) {
-        snprintf(buf, sizeof buf, "%.*g", digits, f);
-        if (oid == T_FLOAT4 ? strtof(buf, NULL) == (float) f : strtod(buf, NULL) == f)
-            break;
-    }
-    if (oid == T_NUMERIC && strchr(buf, 'e') != NULL)
-        snprintf(buf, sizeof buf, "%.0f", f);
+    if (oid == T_NUMERIC)
+        numeric_text(buf, sizeof buf, f);
+    else
+        shortest(buf, sizeof buf, oid, f);
     wr_text(w, buf);
 }
 

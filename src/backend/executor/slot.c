@@ -159,7 +159,7 @@ enum reeve_err slot_time(const struct slot_ctx *c, const struct pvalue *v, const
     enum reeve_err err = slot_text(c, v, what, &s);
     if (err != REEVE_OK)
         return err;
-    if (!time_parse(s, 0, &d.us) || s.len == 3 || d.us == INT64_MAX || d.us == INT64_MIN)
+    if (s.len == 0 || s.p[0] < '0' || s.p[0] > '9' || !time_parse(s, 0, &d.us) || d.us == INT64_MAX || d.us == INT64_MIN)
         return slot_error(c, v, REEVE_E_INVALID_VALUE, "%s must be a point in time, not \"%.*s\"", what,
                           (int) (s.len > 64 ? 64 : s.len), (const char *) s.p);
     *out = datum_wall(&d);
