@@ -84,7 +84,10 @@ enum reeve_err storage_open(struct storage **out, const char *dir, enum storage_
         free(s);
         return open_failed(rc, path, rep);
     }
-    if ((rc = table_open(s)) != MDB_SUCCESS) {
+    rc = table_open(s);
+    if (rc == MDB_READERS_FULL && storage_reader_check(s) > 0)
+        rc = table_open(s);
+    if (rc != MDB_SUCCESS) {
         storage_close(s);
         return open_failed(rc, path, rep);
     }
