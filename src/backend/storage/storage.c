@@ -9,6 +9,7 @@
 
 #define OPEN_TRIES    50                /* opening may collide with another process's opening or closing */
 #define OPEN_PAUSE_US 2000
+#define READERS       10300u            /* every session the settings allow, and then some; unused places cost nothing */
 
 static struct storage *of(struct storage *s)
 {
@@ -23,8 +24,7 @@ static int env_open_once(MDB_env **env, const char *path, enum storage_mode mode
     int rc = mdb_env_create(env);
     if (rc != MDB_SUCCESS)
         return rc;
-    if (readers_max > 0)
-        rc = mdb_env_set_maxreaders(*env, readers_max);
+    rc = mdb_env_set_maxreaders(*env, readers_max ? readers_max : READERS);
     if (rc == MDB_SUCCESS && map_size > 0)
         rc = mdb_env_set_mapsize(*env, map_size);
     if (rc == MDB_SUCCESS)
@@ -39,7 +39,7 @@ static int env_open(MDB_env **env, const char *path, enum storage_mode mode, uin
     int rc = 0;
     for (int i = 0; i < OPEN_TRIES; i++) {
         rc = env_open_once(env, path, mode, map_size, readers_max);
-        if (rc == MDB_SUCCESS || (rc != EAGAIN && rc != EACCES && rc != MDB_INVALID))
+        if (rc == MDB_SUCCESS || (rc != EAGAIN && rc != EACCES && rc != EINVAL && rc != MDB_INVALID))
             return rc;
         usleep(OPEN_PAUSE_US);
     }

@@ -28,7 +28,8 @@ enum storage_mode { STORAGE_READ, STORAGE_WRITE };
 
 /*
  * map_size: bytes of address space, the largest the store may grow to (WRITE;
- * readers take the file's). readers_max: for the process that opens first (0: what the file has).
+ * readers take the file's). readers_max: of the process that opens first, 0 is
+ * enough for any number of sessions.
  * STORAGE_WRITE creates what is missing. CORRUPT, DISK_FULL, IO, NOT_FOUND
  * (READ before anything was written) with a report.
  */
