@@ -164,7 +164,7 @@ void facts_store_open(void *arg)
     struct gateway *g = arg;
     struct report rep = { .code = REEVE_OK };
     if (g->storage == NULL) {
-        enum reeve_err err = storage_open(&g->storage, g->child->dir, STORAGE_READ, 0, 0, &rep);
+        enum reeve_err err = storage_open(&g->storage, g->child->dir, STORAGE_READ, 0, 1024, &rep);
         if (err != REEVE_OK) {
             g->storage = NULL;
             if (err != REEVE_E_NOT_FOUND)
