@@ -233,7 +233,7 @@ bool config_catch_up(struct conn *c, struct view *v)
     bool ok;
     if (!config_behind(c))
         return true;
-    if (c->resync || had > now || (had != 0 && had < feed_retained(v)))
+    if (c->resync || had > now || (had != 0 && had + 1 < feed_retained(v)))
         ok = send_snapshot(c, v, c->resync ? 3 : 1);
     else if (had == 0)
         ok = send_snapshot(c, v, 0);

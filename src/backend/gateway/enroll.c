@@ -80,24 +80,21 @@ static void refuse(struct conn *c, enum reeve_err err)
         conn_fail(c, WE_TOKEN, 0, 0, "the join token was refused");
 }
 
-void enroll_answer(struct conn *c, enum reeve_err err, struct rd *results, const struct batch_item *i)
+void enroll_answer(struct conn *c, enum reeve_err err, enum reeve_err word, const struct batch_item *i)
 {
     struct view v;
-    enum reeve_err word = REEVE_OK;
-    if (err == REEVE_OK) {
-        word = (enum reeve_err) rd_u16(results);
-        (void) rd_str16(results, UINT16_MAX);
-        (void) rd_str16(results, UINT16_MAX);
-    }
+    (void) i;
     if (c == NULL || c->phase != CP_ENROLLING)
         return;
-    if (err != REEVE_OK || results->bad || view_open(c->g, &v) != REEVE_OK) {
+    if (err == REEVE_OK && word != REEVE_OK) {
+        refuse(c, word);
+        return;
+    }
+    if (err != REEVE_OK || view_open(c->g, &v) != REEVE_OK) {
         conn_retry_after(c, ENROLL_RETRY_MS, 2);
         return;
     }
-    if (word != REEVE_OK)
-        refuse(c, word);
-    else if (node_admit(c, &v) != NODE_REFUSED && c->enrolled) {
+    if (node_admit(c, &v) != NODE_REFUSED && c->enrolled) {
         conn_phase_set(c, CP_READY, 0);
         send_enrolled(c);
         conn_pause(c, false);

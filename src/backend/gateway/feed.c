@@ -35,7 +35,7 @@ bool feed_iter_next(struct feed_iter *it, struct feed_entry *out)
 
 uint64_t feed_retained(struct view *v)
 {
-    static const uint8_t key[] = { REGION_KV_PREFIX, 'm', 'p', 'r', 'u', 'n', 'e', 'd' };
+    static const uint8_t key[] = { REGION_KV_PREFIX, 'm', 'r', 'e', 't', 'a', 'i', 'n', 'e', 'd' };
     struct slice val;
     if (kv_get(v->region.kv, slice_of(key, sizeof key), &val) != REEVE_OK)
         return 0;

@@ -135,7 +135,7 @@ struct feed_entry { uint64_t revision; uint8_t kind; struct name name; };
 struct feed_iter { struct kv *kv; bool first; uint8_t key[16]; };
 void feed_iter_init(struct feed_iter *it, struct view *v, uint64_t after);
 bool feed_iter_next(struct feed_iter *it, struct feed_entry *out);
-/* From a revision below this one the feed is no longer whole. */
+/* Rows of revisions below this one are gone. */
 uint64_t feed_retained(struct view *v);
 /* Revisions are comparable within an epoch; it changes with a store that was set back. */
 #define GW_EPOCH 1
@@ -154,7 +154,7 @@ struct facts {
 
 /* ---- batches to the ring (batch.c) ---- */
 enum lane_kind { LANE_ENROLL, LANE_REPORT, LANE_REGISTER, LANE__COUNT };
-struct batch_item { struct conn_ref ref; uint64_t id; uint16_t n; };
+struct batch_item { struct conn_ref ref; uint64_t id; uint16_t n; uint32_t len; };
 struct batch;
 struct lane {
     struct gateway *g;
@@ -298,10 +298,13 @@ void lane_init(struct gateway *g, enum lane_kind kind);
 /* BUSY when the queue is full; items are n encoded items of the lane's command. */
 enum reeve_err lane_add(struct lane *l, struct slice items, const struct batch_item *item) REEVE_MUST_CHECK;
 void lane_kick(struct lane *l);
-/* One item's answer: the ring's word on it, and its n results. */
-void enroll_answer(struct conn *c, enum reeve_err err, struct rd *results, const struct batch_item *i);
-void report_answer(struct conn *c, enum reeve_err err, struct rd *results, const struct batch_item *i);
-void register_answer(struct conn *c, enum reeve_err err, struct rd *results, const struct batch_item *i);
+/*
+ * One item's answer; c is NULL when its connection is gone. err: the batch was
+ * not taken (its fate may be unknown). word: the region's own on this item.
+ */
+void enroll_answer(struct conn *c, enum reeve_err err, enum reeve_err word, const struct batch_item *i);
+void report_answer(struct conn *c, enum reeve_err err, enum reeve_err word, const struct batch_item *i);
+void register_answer(struct conn *c, enum reeve_err err, enum reeve_err word, const struct batch_item *i);
 
 /* identity.c */
 enum reeve_err identity_init(struct gateway *g, struct report *rep) REEVE_MUST_CHECK;

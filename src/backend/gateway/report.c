@@ -36,7 +36,7 @@ enum handled on_report(struct conn *c, const struct wire_frame *f)
     struct name object;
     uint8_t mem[2048];
     struct wr w = wr_fixed(mem, sizeof mem);
-    struct batch_item item = { c->ref, f->head.reqid, 1 };
+    struct batch_item item = { c->ref, f->head.reqid, 1, 0 };
     if (!fill_deploy(&f->u.report, &row) || !name_set(&object, f->u.report.object)) {
         conn_reply_error(c, f->head.reqid, WE_MALFORMED, 0, 0, "a failure needs an error code of 100 and above");
         return H_DONE;
@@ -54,17 +54,8 @@ enum handled on_report(struct conn *c, const struct wire_frame *f)
     return H_DONE;
 }
 
-static enum reeve_err next_result(struct rd *r)
+void report_answer(struct conn *c, enum reeve_err err, enum reeve_err word, const struct batch_item *i)
 {
-    enum reeve_err e = (enum reeve_err) rd_u16(r);
-    (void) rd_str16(r, UINT16_MAX);
-    (void) rd_str16(r, UINT16_MAX);
-    return r->bad ? REEVE_E_BUG : e;
-}
-
-void report_answer(struct conn *c, enum reeve_err err, struct rd *results, const struct batch_item *i)
-{
-    enum reeve_err word = err == REEVE_OK ? next_result(results) : err;
     struct wire_frame ack = wire_frame_of(WF_REPORT_ACK);
     if (c == NULL || c->phase != CP_READY)
         return;
@@ -100,12 +91,13 @@ static void put_item(struct conn *c, struct wr *w, const struct name *service, c
     wr_u32(w, c->ordinal);
     wr_bytes(w, i->id.b, 16);
     wr_u8(w, i->op);
-    workload_row_encode(&row, w);
+    if (i->op == 1)
+        workload_row_encode(&row, w);
 }
 
 static enum handled submit(struct conn *c, struct wr *w, uint64_t seq, uint32_t n)
 {
-    struct batch_item item = { c->ref, seq, (uint16_t) n };
+    struct batch_item item = { c->ref, seq, (uint16_t) n, 0 };
     enum handled h = H_DONE;
     if (w->bad)
         conn_fail(c, WE_INTERNAL, 1, BUSY_RETRY_MS, "the batch is too large for the ring");
@@ -149,15 +141,11 @@ enum handled on_register_batch(struct conn *c, const struct wire_frame *f)
     return submit(c, &w, f->u.register_batch.seq, total);
 }
 
-void register_answer(struct conn *c, enum reeve_err err, struct rd *results, const struct batch_item *i)
+/* The region takes a frame's workloads all or none of them. */
+void register_answer(struct conn *c, enum reeve_err err, enum reeve_err word, const struct batch_item *i)
 {
-    uint8_t refused[125] = { 0 };
-    size_t last = 0;
-    for (uint16_t k = 0; err == REEVE_OK && k < i->n; k++)
-        if (next_result(results) != REEVE_OK) {
-            refused[k / 8] |= (uint8_t) (1u << k % 8);
-            last = k / 8u + 1;
-        }
+    uint8_t refused[125];
+    struct wire_frame ack = wire_frame_of(WF_REGISTER_ACK);
     if (c == NULL || c->phase != CP_READY)
         return;
     c->registers--;
@@ -165,8 +153,10 @@ void register_answer(struct conn *c, enum reeve_err err, struct rd *results, con
         conn_retry_after(c, BUSY_RETRY_MS, 2);
         return;
     }
-    struct wire_frame ack = wire_frame_of(WF_REGISTER_ACK);
     ack.u.register_ack.seq = i->id;
-    ack.u.register_ack.refused = slice_of(refused, last);
+    if (word != REEVE_OK) {
+        memset(refused, 0xff, sizeof refused);
+        ack.u.register_ack.refused = slice_of(refused, (i->n + 7u) / 8);
+    }
     conn_send_frame(c, &ack);
 }
