@@ -1,0 +1,152 @@
+# lib.sh - what the story is told with: checks, statements, processes
+#
+# Every check is a condition that is waited for with a bound, never a sleep;
+# every process started is remembered by pid and stopped by pid.
+
+count=${REEVE_DEMO_AGENTS:-2000}
+base_port=${REEVE_DEMO_PORT:-7432}
+out=$top/demo-out
+data=$out/server
+failures=0 checks=0
+step=0
+started_at=$(date +%s)
+pids=()
+
+bold=$'\033[1m' red=$'\033[31m' green=$'\033[32m' dim=$'\033[2m' plain=$'\033[0m'
+if [ ! -t 1 ] || [ -n "${NO_COLOR:-}" ]; then bold= red= green= dim= plain=; fi
+
+say()  { printf '%s\n' "$*"; }
+note() { printf '    %s%s%s\n' "$dim" "$*" "$plain"; }
+head_() { step=$1; shift; printf '\n%s%d. %s%s  %s(%d s)%s\n' "$bold" "$step" "$*" "$plain" "$dim" $(( $(date +%s) - started_at )) "$plain"; }
+
+held() { checks=$((checks + 1)); printf '  %sok%s   %s\n' "$green" "$plain" "$*"; }
+missed() { checks=$((checks + 1)); failures=$((failures + 1)); printf '  %sFAIL%s %s\n' "$red" "$plain" "$*"; }
+
+# claim TEXT COMMAND...: the command says whether it held
+claim()
+{
+    local text=$1
+    shift
+    if "$@" >/dev/null 2>&1; then held "$text"; else missed "$text"; fi
+}
+
+# wait_for SECONDS COMMAND...
+wait_for()
+{
+    local limit=$(( $(date +%s%N) / 1000000 + $1 * 1000 ))
+    shift
+    until "$@" >/dev/null 2>&1; do
+        [ $(( $(date +%s%N) / 1000000 )) -lt $limit ] || return 1
+        sleep 0.1
+    done
+}
+
+# within TEXT SECONDS COMMAND...: a claim that may take a while
+within()
+{
+    local text=$1 seconds=$2
+    shift 2
+    if wait_for "$seconds" "$@"; then held "$text"; else missed "$text (not within $seconds s)"; fi
+}
+
+die() { printf '%sdemo: %s%s\n' "$red" "$*" "$plain" >&2; exit 1; }
+sabotaged() { [ "$break" = "$step" ]; }
+
+# ---- statements ----
+
+sql()   { PGPASSWORD=${role_password:-$password} reeve -q -p "$sql_port" -h 127.0.0.1 -U "${role:-admin}" "$@"; }
+# One value.
+ask()   { sql --text -t -c "$1" 2>/dev/null; }
+do_sql() { sql -c "$1" >>"$out/sql.log" 2>&1; }
+is()    { [ "$(ask "$1")" = "$2" ]; }
+# A statement that must be refused with this SQLSTATE.
+refused() { local text; text=$(sql -c "$2" 2>&1) && return 1; case $text in *"[$1]"*) return 0 ;; esac; return 1; }
+show()  { sql -c "$1" 2>&1 | sed 's/^/    /'; }
+
+# ---- processes ----
+
+# spawn NAME COMMAND...: in the background, log in demo-out/NAME.log; its pid is in pid_NAME
+spawn()
+{
+    local name=$1
+    shift
+    "$@" >>"$out/$name.log" 2>&1 </dev/null &
+    pids+=($!)
+    printf -v "pid_$name" %s $!
+}
+
+stop_pid()
+{
+    local p=$1
+    kill -TERM "$p" 2>/dev/null || return 0
+    for _ in $(seq 100); do kill -0 "$p" 2>/dev/null || return 0; sleep 0.1; done
+    kill -KILL "$p" 2>/dev/null
+}
+
+pid_of()        # pid_of validator: a child of this demo's postmaster, by its title
+{
+    local master
+    master=$(head -n 1 "$data/reeve.pid")
+    ps -o pid=,args= --ppid "$master" | awk -v k="$1" '$0 ~ "reeve[d]?: .*" k || $0 ~ "reeve[d]?: " k { print $1; exit }'
+}
+
+stop_everything()
+{
+    local p
+    for p in "${pids[@]:-}"; do [ -n "$p" ] && kill -CONT "$p" 2>/dev/null; done
+    for p in "${pids[@]:-}"; do [ -n "$p" ] && stop_pid "$p"; done
+    for i in 1 2 3; do [ -f "$out/nginx$i/nginx.pid" ] && stop_pid "$(cat "$out/nginx$i/nginx.pid")"; done
+    [ -f "$data/reeve.pid" ] && reeve-ctl stop -D "$data" -m fast >>"$out/ctl.log" 2>&1
+}
+
+port_is_free() { ! (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+
+pick_ports()
+{
+    local p
+    for p in "$base_port" 17432 27432 37432 47432; do
+        port_is_free "$p" && port_is_free $((p + 1)) && port_is_free $((p + 10)) && { sql_port=$p; break; }
+    done
+    [ -n "${sql_port:-}" ] || die "no free ports near $base_port"
+    agent_port=$((sql_port + 1))
+    peer_port=$((sql_port + 2))
+}
+
+# ---- what the three nginx serve ----
+
+serial_of()     # serial_of I: the serial a client of nginx I is shown, empty when it does not answer
+{
+    timeout 5 openssl s_client -connect "127.0.0.1:$((sql_port + 9 + $1))" -servername edge.example </dev/null 2>/dev/null |
+        openssl x509 -noout -serial 2>/dev/null | sed 's/serial=//'
+}
+serves_new()  { local s; s=$(serial_of "$1"); [ -n "$s" ] && [ "$s" != "$2" ]; }
+serves_old()  { [ "$(serial_of "$1")" = "$2" ]; }
+answers()     { [ -n "$(serial_of "$1")" ]; }
+
+nginx_start()
+{
+    local d=$out/nginx$1
+    mkdir -p "$d/logs" "$d/tmp"
+    cat >"$d/nginx.conf" <<EOC
+daemon on;
+master_process on;
+worker_processes 1;
+pid $d/nginx.pid;
+error_log $d/logs/error.log;
+events { worker_connections 64; }
+http {
+    access_log off;
+    client_body_temp_path $d/tmp/b; proxy_temp_path $d/tmp/p; fastcgi_temp_path $d/tmp/f;
+    uwsgi_temp_path $d/tmp/u; scgi_temp_path $d/tmp/s;
+    server {
+        listen 127.0.0.1:$((sql_port + 9 + $1)) ssl;
+        server_name edge.example;
+        ssl_certificate     $out/agent$1/edge-tls/current/cert.pem;
+        ssl_certificate_key $out/agent$1/edge-tls/current/key.pem;
+        ssl_session_cache off; ssl_session_tickets off;
+        location / { return 200 "node $1\n"; }
+    }
+}
+EOC
+    nginx -p "$d" -c "$d/nginx.conf" >>"$out/nginx.log" 2>&1
+}
