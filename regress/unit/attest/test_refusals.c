@@ -317,6 +317,24 @@ static void an_older_height_is_refused_and_the_same_only_where_allowed(void **st
     wr_free(&old);
 }
 
+static void view_and_time_go_on_with_height(void **state)
+{
+    struct block_header h = fin.header;
+    assert_ok(open_bundle());
+    bundle_make(3);
+    h.height++;
+    h.time.ms++;
+    finalize_by(&w, &fin, &h, 0xf);
+    assert_err(open_with(&fin), REEVE_E_V_HEIGHT);      /* the same view */
+    h.view++;
+    h.time.ms--;
+    finalize_by(&w, &fin, &h, 0xf);
+    assert_err(open_with(&fin), REEVE_E_V_TIME);        /* the same time */
+    h.time.ms++;
+    finalize_by(&w, &fin, &h, 0xf);
+    assert_ok(open_with(&fin));
+}
+
 static void a_log_that_was_rewritten_is_refused(void **state)
 {
     assert_ok(open_bundle());
@@ -423,6 +441,7 @@ int main(void)
         T(a_present_object_cannot_be_called_absent),
         T(an_old_leaf_under_a_new_header_is_refused),
         T(an_older_height_is_refused_and_the_same_only_where_allowed),
+        T(view_and_time_go_on_with_height),
         T(a_log_that_was_rewritten_is_refused),
         T(a_fork_at_the_same_height_is_refused),
         T(an_object_version_must_be_newer),

@@ -234,6 +234,25 @@ static void another_leaf_proves_absence_only_on_its_own_path(void **state)
     assert_int_equal(verify(&root, &asked, NULL, forged, 98), REEVE_E_V_MAP);
 }
 
+static void a_leaf_on_a_foreign_path_proves_nothing(void **state)
+{
+    /* A tree nobody honest builds: an entry whose key begins with 1 on the side of 0. */
+    struct hash32 zero_key = { { 0x01 } }, one_key = { { 0x81 } }, asked = { { 0x02 } }, value = { { 7 } };
+    struct hash32 wrong = tagged(2, &one_key, &value), right = tagged(2, &one_key, &zero_key);
+    struct hash32 root = tagged(3, &wrong, &right);
+    uint8_t mem[98] = { 1 };
+    memcpy(mem + 1, right.b, 32);
+    mem[33] = 2;
+    memcpy(mem + 34, one_key.b, 32);
+    memcpy(mem + 66, value.b, 32);
+    assert_int_equal(verify(&root, &asked, NULL, mem, 98), REEVE_E_V_MAP);
+    /* the same shape with an entry that belongs there */
+    wrong = tagged(2, &zero_key, &value);
+    root = tagged(3, &wrong, &right);
+    memcpy(mem + 34, zero_key.b, 32);
+    assert_int_equal(verify(&root, &asked, NULL, mem, 98), REEVE_OK);
+}
+
 static void keys_alike_in_all_but_the_last_bit_are_refused(void **state)
 {
     struct hash32 a = table[0].key, b = a, root;
@@ -272,6 +291,7 @@ int main(void)
         T(presence_and_absence_are_proved),
         T(any_altered_byte_of_a_proof_is_noticed),
         T(another_leaf_proves_absence_only_on_its_own_path),
+        T(a_leaf_on_a_foreign_path_proves_nothing),
         T(keys_alike_in_all_but_the_last_bit_are_refused),
         T(a_failed_write_is_reported),
     };

@@ -1,0 +1,331 @@
+/* test_rules.c - one validator (number 3 of 4) and what it lets others do. */
+#include "../unit.h"
+#include "engine/simplex.h"
+
+static struct simplex *s;
+static void *mem;
+static struct simplex_effects out;
+static int64_t now = 1000;
+static const struct simplex_block genesis = { .hash = { { 9 } } };
+
+static bool verify(void *arg, const struct simplex_vote *v, uint16_t signer, const struct sig64 *sig)
+{
+    return sig->b[0] == signer + 1 && sig->b[1] == v->type;
+}
+
+static const struct simplex_config config = { .n = 4, .me = 3, .timeout_ms = 400, .timeout_ms_max = 5000, .tick_ms = 60000,
+                                              .heartbeat_ms = 500, .standstill_ms = 700, .verify = verify };
+
+static void feed(struct simplex_event e)
+{
+    e.now.ms = now;
+    simplex_step(s, &e, &out);
+}
+
+static int setup(void **state)
+{
+    mem = malloc(simplex_size());
+    now = 1000;
+    assert_ok(simplex_init(&s, mem, simplex_size(), &config, &genesis, 0));
+    feed((struct simplex_event){ .type = SXE_START });
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    free(mem);
+    return 0;
+}
+
+static struct simplex_block block_at(uint64_t view, uint64_t height, const struct simplex_block *parent, uint8_t tag)
+{
+    return (struct simplex_block){ view, height, parent->view, { { (uint8_t) view, tag } }, parent->hash };
+}
+
+static struct sig64 sig_of(unsigned who, uint8_t type)
+{
+    return (struct sig64){ { (uint8_t) (who + 1), type } };
+}
+
+static void vote(unsigned who, uint8_t type, const struct simplex_block *b)
+{
+    struct simplex_event e = { .type = type == SX_PROPOSE ? SXE_PROPOSAL : SXE_VOTE, .signer = (uint16_t) who,
+                               .vote = { type, *b }, .sig = sig_of(who, type) };
+    if (type == SX_NULLIFY || type == SX_HEARTBEAT)
+        e.vote.b = (struct simplex_block){ .view = b->view };
+    feed(e);
+}
+
+static bool has(uint8_t effect, uint8_t type)
+{
+    for (size_t i = 0; i < out.n; i++)
+        if (out.e[i].type == effect && out.e[i].vote.type == type)
+            return true;
+    return false;
+}
+
+static void signed_ok(uint8_t type, const struct simplex_block *b)
+{
+    feed((struct simplex_event){ .type = SXE_SIGNED, .vote = { type, *b }, .sig = sig_of(3, type) });
+}
+
+static void checked(const struct simplex_block *b, bool ok)
+{
+    feed((struct simplex_event){ .type = SXE_CHECKED, .vote = { SX_PROPOSE, *b }, .flag = ok });
+}
+
+static uint64_t view(void)
+{
+    struct simplex_status st;
+    simplex_status(s, &st);
+    return st.view;
+}
+
+static uint64_t dropped(void)
+{
+    struct simplex_status st;
+    simplex_status(s, &st);
+    return st.dropped;
+}
+
+static void only_the_right_leader_is_listened_to(void **state)
+{
+    struct simplex_block b = block_at(1, 1, &genesis, 0);
+    vote(1, SX_PROPOSE, &b);
+    assert_false(has(SXF_CHECK, SX_PROPOSE));
+    vote(0, SX_PROPOSE, &b);
+    assert_true(has(SXF_CHECK, SX_PROPOSE));
+    checked(&b, true);
+    assert_true(has(SXF_SIGN, SX_NOTARIZE));
+}
+
+static void a_proposal_that_skips_a_view_needs_its_nullification(void **state)
+{
+    struct simplex_block one = block_at(1, 1, &genesis, 0), skip = block_at(2, 1, &genesis, 1);
+    for (unsigned i = 0; i < 3; i++)
+        vote(i, SX_NOTARIZE, &one);
+    assert_int_equal(view(), 2);
+    vote(1, SX_PROPOSE, &skip);
+    assert_false(has(SXF_CHECK, SX_PROPOSE));
+    for (unsigned i = 0; i < 3; i++)
+        vote(i, SX_NULLIFY, &one);
+    assert_true(has(SXF_CHECK, SX_PROPOSE));
+}
+
+static void a_proposal_on_an_unnotarized_parent_waits(void **state)
+{
+    struct simplex_block one = block_at(1, 1, &genesis, 0), two = block_at(2, 2, &one, 0);
+    vote(0, SX_PROPOSE, &two);
+    for (unsigned i = 0; i < 2; i++)
+        vote(i, SX_NOTARIZE, &one);
+    assert_int_equal(view(), 1);
+    vote(2, SX_NOTARIZE, &one);
+    assert_int_equal(view(), 2);
+    assert_true(has(SXF_CHECK, SX_PROPOSE));
+}
+
+static void finalize_follows_only_an_own_notarization_of_the_same_block(void **state)
+{
+    struct simplex_block a = block_at(1, 1, &genesis, 0), b = block_at(1, 1, &genesis, 1);
+    vote(0, SX_PROPOSE, &a);
+    checked(&a, true);
+    signed_ok(SX_NOTARIZE, &a);
+    for (unsigned i = 0; i < 3; i++)
+        vote(i, SX_NOTARIZE, &b);
+    assert_int_equal(view(), 2);
+    assert_false(has(SXF_SIGN, SX_FINALIZE));
+}
+
+static void after_nullifying_a_late_notarization_moves_on_but_finalizes_nothing(void **state)
+{
+    struct simplex_block a = block_at(1, 1, &genesis, 0);
+    feed((struct simplex_event){ .type = SXE_WORK, .flag = true });
+    now += 400;
+    feed((struct simplex_event){ .type = SXE_CLOCK });
+    assert_true(has(SXF_SIGN, SX_NULLIFY));
+    signed_ok(SX_NULLIFY, &(struct simplex_block){ .view = 1 });
+    vote(0, SX_PROPOSE, &a);
+    checked(&a, true);
+    assert_true(has(SXF_SIGN, SX_NOTARIZE));
+    signed_ok(SX_NOTARIZE, &a);
+    for (unsigned i = 0; i < 2; i++)
+        vote(i, SX_NOTARIZE, &a);
+    assert_int_equal(view(), 2);
+    assert_false(has(SXF_SIGN, SX_FINALIZE));
+}
+
+static void who_asked_to_finalize_never_nullifies(void **state)
+{
+    struct simplex_block a = block_at(1, 1, &genesis, 0);
+    vote(0, SX_PROPOSE, &a);
+    checked(&a, true);
+    signed_ok(SX_NOTARIZE, &a);
+    vote(0, SX_NOTARIZE, &a);
+    vote(1, SX_NOTARIZE, &a);
+    assert_true(has(SXF_SIGN, SX_FINALIZE));
+    feed((struct simplex_event){ .type = SXE_REFUSED, .vote = { SX_NOTARIZE, a } });
+    assert_false(has(SXF_SIGN, SX_NULLIFY));
+}
+
+static void an_invalid_proposal_is_nullified_at_once(void **state)
+{
+    struct simplex_block a = block_at(1, 1, &genesis, 0);
+    vote(0, SX_PROPOSE, &a);
+    checked(&a, false);
+    assert_true(has(SXF_SIGN, SX_NULLIFY));
+    assert_false(has(SXF_SIGN, SX_NOTARIZE));
+}
+
+static void idle_views_have_no_timer(void **state)
+{
+    for (int i = 0; i < 40; i++) {
+        now += 400;
+        vote(0, SX_HEARTBEAT, &(struct simplex_block){ .view = 1 });
+        assert_false(has(SXF_SIGN, SX_NULLIFY));
+    }
+    /* a leader not heard for three heartbeats, and then the timeout */
+    now += 1500;
+    feed((struct simplex_event){ .type = SXE_CLOCK });
+    assert_false(has(SXF_SIGN, SX_NULLIFY));
+    now += 400;
+    feed((struct simplex_event){ .type = SXE_CLOCK });
+    assert_true(has(SXF_SIGN, SX_NULLIFY));
+}
+
+static void the_timeout_grows_with_each_failed_view(void **state)
+{
+    feed((struct simplex_event){ .type = SXE_WORK, .flag = true });
+    int64_t last = 0;
+    for (uint64_t v = 1; v <= 3; v++) {
+        int64_t begun = now;
+        while (!has(SXF_SIGN, SX_NULLIFY)) {
+            now += 50;
+            feed((struct simplex_event){ .type = SXE_CLOCK });
+        }
+        assert_true(now - begun > last);
+        last = now - begun;
+        signed_ok(SX_NULLIFY, &(struct simplex_block){ .view = v });
+        for (unsigned i = 0; i < 3; i++)
+            vote(i, SX_NULLIFY, &(struct simplex_block){ .view = v });
+        assert_int_equal(view(), v + 1);
+    }
+}
+
+static void forged_foreign_and_malformed_votes_are_dropped(void **state)
+{
+    struct simplex_block a = block_at(1, 1, &genesis, 0), far = block_at(1 + SIMPLEX_VIEWS_AHEAD + 1, 9, &genesis, 0);
+    struct simplex_event e = { .type = SXE_VOTE, .signer = 0, .vote = { SX_NOTARIZE, a }, .sig = sig_of(1, SX_NOTARIZE) };
+    uint64_t before = dropped();
+    feed(e);                                            /* another's signature */
+    e.sig = sig_of(0, SX_NOTARIZE);
+    e.signer = 4;
+    feed(e);                                            /* no such validator */
+    e.signer = 3;
+    e.sig = sig_of(3, SX_NOTARIZE);
+    feed(e);                                            /* ourselves, from outside */
+    vote(0, SX_NOTARIZE, &far);                         /* too far ahead to keep */
+    a.parent_view = 1;
+    vote(0, SX_NOTARIZE, &a);                           /* its own parent */
+    assert_int_equal(dropped(), before + 5);
+    assert_int_equal(out.n, 0);
+}
+
+static void contradictory_votes_are_evidence(void **state)
+{
+    struct simplex_block a = block_at(1, 1, &genesis, 0), b = block_at(1, 1, &genesis, 1);
+    vote(1, SX_NOTARIZE, &a);
+    assert_int_equal(out.n, 0);
+    vote(1, SX_NOTARIZE, &b);
+    assert_true(has(SXF_EVIDENCE, SX_NOTARIZE));
+    assert_int_equal(out.e[0].signer, 1);
+    vote(2, SX_FINALIZE, &a);
+    vote(2, SX_NULLIFY, &a);
+    assert_true(has(SXF_EVIDENCE, SX_NULLIFY));
+    vote(0, SX_NOTARIZE, &a);
+    vote(0, SX_NULLIFY, &a);
+    assert_false(has(SXF_EVIDENCE, SX_NULLIFY));        /* notarize and nullify is lawful */
+}
+
+static struct simplex_cert cert_by(uint8_t type, const struct simplex_block *b, uint8_t bits)
+{
+    struct simplex_cert c = { .type = type, .b = *b, .bitmap = { bits } };
+    for (unsigned i = 0; i < 8; i++)
+        if (bits >> i & 1)
+            c.sig[c.n_sigs++] = sig_of(i, type);
+    return c;
+}
+
+static void certificates_need_a_quorum_of_known_signers(void **state)
+{
+    struct simplex_block a = block_at(1, 1, &genesis, 0);
+    struct simplex_cert c = cert_by(SX_FINALIZE, &a, 0x3);
+    assert_err(simplex_cert_verify(&config, &c), REEVE_E_V_QUORUM);
+    c = cert_by(SX_FINALIZE, &a, 0x17);
+    assert_err(simplex_cert_verify(&config, &c), REEVE_E_V_SIGNER);
+    c = cert_by(SX_FINALIZE, &a, 0x7);
+    c.n_sigs = 4;
+    assert_err(simplex_cert_verify(&config, &c), REEVE_E_V_SIGNER);
+    c.n_sigs = 3;
+    c.sig[1] = c.sig[0];
+    assert_err(simplex_cert_verify(&config, &c), REEVE_E_V_SIGNATURE);
+    feed((struct simplex_event){ .type = SXE_CERT, .cert = &c });
+    assert_false(has(SXF_COMMIT, SX_FINALIZE));
+    c = cert_by(SX_FINALIZE, &a, 0x7);
+    feed((struct simplex_event){ .type = SXE_CERT, .cert = &c });
+    assert_true(has(SXF_COMMIT, SX_FINALIZE));
+    assert_int_equal(view(), 2);
+}
+
+static void an_ancestor_commits_with_its_descendant(void **state)
+{
+    struct simplex_block one = block_at(1, 1, &genesis, 0), two = block_at(2, 2, &one, 0);
+    for (unsigned i = 0; i < 3; i++)
+        vote(i, SX_NOTARIZE, &one);
+    struct simplex_cert c = cert_by(SX_FINALIZE, &two, 0x7);
+    feed((struct simplex_event){ .type = SXE_CERT, .cert = &c });
+    assert_int_equal(out.e[0].type, SXF_COMMIT);
+    assert_int_equal(out.e[0].vote.b.height, 1);
+    assert_false(out.e[0].flag);
+    assert_int_equal(out.e[1].type, SXF_COMMIT);
+    assert_int_equal(out.e[1].vote.b.height, 2);
+    assert_true(out.e[1].flag);
+}
+
+static void a_final_block_with_unknown_ancestors_asks_for_them(void **state)
+{
+    struct simplex_block one = block_at(1, 1, &genesis, 0), two = block_at(2, 2, &one, 0), far = block_at(500, 90, &two, 0);
+    struct simplex_cert c = cert_by(SX_FINALIZE, &two, 0x7);
+    feed((struct simplex_event){ .type = SXE_CERT, .cert = &c });
+    assert_true(has(SXF_BEHIND, SX_FINALIZE));
+    assert_false(has(SXF_COMMIT, SX_FINALIZE));
+    c = cert_by(SX_FINALIZE, &far, 0x7);
+    feed((struct simplex_event){ .type = SXE_CERT, .cert = &c });
+    assert_true(has(SXF_BEHIND, SX_FINALIZE));
+    feed((struct simplex_event){ .type = SXE_COMMITTED, .signer = 2, .vote = { SX_FINALIZE, far } });
+    assert_int_equal(view(), 501);
+    struct simplex_status st;
+    simplex_status(s, &st);
+    assert_int_equal(st.leader, 2);
+}
+
+int main(void)
+{
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        T(only_the_right_leader_is_listened_to),
+        T(a_proposal_that_skips_a_view_needs_its_nullification),
+        T(a_proposal_on_an_unnotarized_parent_waits),
+        T(finalize_follows_only_an_own_notarization_of_the_same_block),
+        T(after_nullifying_a_late_notarization_moves_on_but_finalizes_nothing),
+        T(who_asked_to_finalize_never_nullifies),
+        T(an_invalid_proposal_is_nullified_at_once),
+        T(idle_views_have_no_timer),
+        T(the_timeout_grows_with_each_failed_view),
+        T(forged_foreign_and_malformed_votes_are_dropped),
+        T(contradictory_votes_are_evidence),
+        T(certificates_need_a_quorum_of_known_signers),
+        T(an_ancestor_commits_with_its_descendant),
+        T(a_final_block_with_unknown_ancestors_asks_for_them),
+    };
+    return cmocka_run_group_tests_name("simplex_rules", tests, NULL, NULL);
+}
