@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
+#include "backend/signer/signer.h"
 #include "crypto/ops.h"
 
 #define CHAIN_MAP_SIZE (UINT64_C(16) << 30)
@@ -217,6 +218,87 @@ enum reeve_err chain_draft_load(struct chain *c, struct block_draft *d)
     return err;
 }
 
+/* ---- own votes ---- */
+
+void chain_vote_of(const struct chain *c, const struct simplex_vote *v, struct vote *out)
+{
+    *out = (struct vote){ .type = v->type, .chain_id = c->head.chain_id, .epoch = c->set.epoch,
+                          .valset_hash = c->head.set_hash, .view = v->b.view, .height = v->b.height,
+                          .block_hash = v->b.hash, .parent_view = v->b.parent_view, .parent_hash = v->b.parent_hash };
+}
+
+enum reeve_err chain_vote_save(struct chain *c, const struct simplex_vote *v, const struct sig64 *sig)
+{
+    struct storage_txn *t;
+    struct vote vote;
+    uint8_t kmem[16], vmem[SIGNER_VOTE_LEN + 64];
+    struct wr k = wr_fixed(kmem, sizeof kmem), w = wr_fixed(vmem, sizeof vmem);
+    chain_vote_of(c, v, &vote);
+    wr_text(&k, "Vs");
+    wr_u64(&k, v->b.view);
+    wr_u8(&k, v->type);
+    signer_vote_encode(&vote, &w);
+    wr_bytes(&w, sig->b, 64);
+    reeve_assert(!k.bad && !w.bad);
+    enum reeve_err err = storage_begin(c->store, STORAGE_WRITE, &t);
+    if (err != REEVE_OK)
+        return err;
+    err = kv_put(storage_kv(t), wr_slice(&k), wr_slice(&w));
+    if (err == REEVE_OK)
+        return storage_commit(t);
+    storage_abort(t);
+    return err;
+}
+
+static bool vote_read(struct slice val, struct simplex_vote *v, struct sig64 *sig)
+{
+    struct rd r = rd_of(val);
+    struct vote vote;
+    signer_vote_decode(&vote, &r);
+    rd_copy(&r, sig->b, 64);
+    *v = (struct simplex_vote){ vote.type, { vote.view, vote.height, vote.parent_view, vote.block_hash, vote.parent_hash } };
+    return rd_done(&r);
+}
+
+enum reeve_err chain_votes(struct chain *c, enum reeve_err (*fn)(void *arg, const struct simplex_vote *v, const struct sig64 *sig),
+                           void *arg)
+{
+    struct storage_txn *t;
+    struct kv_iter it;
+    struct slice key, val;
+    enum reeve_err err = storage_begin(c->store, STORAGE_READ, &t);
+    if (err != REEVE_OK)
+        return err;
+    kv_iter_init(&it, storage_kv(t), slice_of("Vs", 2));
+    while ((err = kv_iter_next(&it, &key, &val)) == REEVE_OK) {
+        struct simplex_vote v;
+        struct sig64 sig;
+        err = vote_read(val, &v, &sig) ? fn(arg, &v, &sig) : REEVE_E_CORRUPT;
+        if (err != REEVE_OK)
+            break;
+    }
+    storage_abort(t);
+    return err == REEVE_E_NOT_FOUND ? REEVE_OK : err;
+}
+
+static enum reeve_err votes_drop(struct kv *kv, uint64_t up_to)
+{
+    struct kv_iter it;
+    struct slice key, val;
+    enum reeve_err err;
+    kv_iter_init(&it, kv, slice_of("Vs", 2));
+    while ((err = kv_iter_next(&it, &key, &val)) == REEVE_OK) {
+        uint8_t copy[16];
+        struct rd r = rd_of(slice_of(key.p + 2, key.len - 2));
+        if (key.len > sizeof copy || rd_u64(&r) > up_to)
+            break;
+        memcpy(copy, key.p, key.len);
+        TRY(kv_del(kv, slice_of(copy, key.len)));
+    }
+out:
+    return err == REEVE_E_NOT_FOUND ? REEVE_OK : err;
+}
+
 /* ---- final ---- */
 
 static enum reeve_err apply_final(struct attest *a, const struct block_draft *d, const struct finalization *f,
@@ -225,7 +307,8 @@ static enum reeve_err apply_final(struct attest *a, const struct block_draft *d,
     enum reeve_err err;
     TRY(attest_extend(a, &d->header, d->leaf, d->n, rep));
     TRY(attest_finalize(a, f, d->leaf, d->n));
-    err = kv_del(a->kv, draft_key);
+    TRY(kv_del(a->kv, draft_key));
+    err = votes_drop(a->kv, d->header.view);
 out:
     return err;
 }

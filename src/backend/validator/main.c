@@ -35,7 +35,7 @@ static void on_submit(struct voter *v, struct ipc_channel *ch, struct ipc_msg *m
     if (err != REEVE_OK)
         ipc_reply_err(ch, m->id, err, &rep);
     else
-        drive(v);
+        drive_work(v);
 }
 
 static void on_fetch(struct voter *v, struct ipc_channel *ch, struct ipc_msg *m)
@@ -94,12 +94,7 @@ static void on_peer(struct child *c, struct ipc_channel *ch)
 
 static void signer_up(void *arg)
 {
-    drive(arg);
-}
-
-static void on_reload(struct child *c)
-{
-    drive(c->user);     /* the tick interval may have changed */
+    sign_next(arg);
 }
 
 static enum reeve_err open_all(struct voter *v, struct report *rep)
@@ -130,12 +125,13 @@ static void close_all(struct voter *v)
     }
     chain_close(&v->chain);
     free(v->draft.mem);
+    free(v->engine_mem);
 }
 
 int validator_main(struct child *c)
 {
     static struct voter v;
-    static const struct child_ops ops = { .peer = on_peer, .reload = on_reload };
+    static const struct child_ops ops = { .peer = on_peer };
     struct report rep = { .code = REEVE_OK };
     v.child = c;
     c->user = &v;
@@ -147,7 +143,10 @@ int validator_main(struct child *c)
         return 1;
     }
     log_info("chain at height %llu", (unsigned long long) v.chain.head.height);
-    drive_start(&v);
+    if (drive_start(&v, &rep) != REEVE_OK) {
+        log_report(LOG_SEV_FATAL, &rep);
+        return 1;
+    }
     child_ready(c);
     int code = child_run(c);
     close_all(&v);

@@ -2,14 +2,17 @@
  * validator_int.h - the validator's state and its parts
  *
  * Store DIR/validator (backend/storage): engine/attest's tables under 'A', and
- *   'V' 'p'   the block under way: 275 header | u16 n | n x str32 leaf
+ *   'V' 'p'                   the block under way: 275 header | u16 n | n x str32 leaf
+ *   'V' 's' view u64, type u8 an own vote above the last final block: vote (backend/signer/signer.h) | 64 signature
  *
  * What is durable when
  *  D1 A block's content is synced here before its first vote is asked for, so
  *     that after a crash at any point the same block is voted for again; the
  *     signer answers a vote it gave before with the same signature.
- *  D2 A finalized block is synced with its finalization before anybody is told.
- *  D3 The block under way goes away in the transaction that finalizes it.
+ *  D2 A vote with its signature is synced before the engine hears of it, and so
+ *     before anybody could; all of them go back into the engine at a restart.
+ *  D3 A finalized block is synced with its finalization before anybody is told;
+ *     the block under way and its votes go away in the same transaction.
  */
 #ifndef REEVE_BACKEND_VALIDATOR_INT_H
 #define REEVE_BACKEND_VALIDATOR_INT_H
@@ -19,6 +22,7 @@
 #include "backend/storage/storage.h"
 #include "backend/validator/validator.h"
 #include "engine/attest.h"
+#include "engine/simplex.h"
 
 /* ---- chain.c: the store ---- */
 struct block_draft {
@@ -47,9 +51,16 @@ enum reeve_err chain_draft_add(struct chain *c, struct block_draft *d, const str
 enum reeve_err chain_draft_save(struct chain *c, struct block_draft *d) REEVE_MUST_CHECK;
 /* NOT_FOUND when no block is under way. */
 enum reeve_err chain_draft_load(struct chain *c, struct block_draft *d) REEVE_MUST_CHECK;
-/* D2 and D3; block gets the stored form. */
+/* D3; block gets the stored form. */
 enum reeve_err chain_commit(struct chain *c, const struct block_draft *d, const struct finalization *f,
                             struct wr *block, struct report *rep) REEVE_MUST_CHECK;
+/* D2. */
+enum reeve_err chain_vote_save(struct chain *c, const struct simplex_vote *v, const struct sig64 *sig) REEVE_MUST_CHECK;
+/* Every own vote kept, by view; stops and answers what fn answers when that is not OK. */
+enum reeve_err chain_votes(struct chain *c, enum reeve_err (*fn)(void *arg, const struct simplex_vote *v, const struct sig64 *sig),
+                           void *arg) REEVE_MUST_CHECK;
+/* The vote as the signer is asked for it, in this chain and set. */
+void chain_vote_of(const struct chain *c, const struct simplex_vote *v, struct vote *out);
 /* Appends u64 head height, u16 n and as many blocks from a height as fit in max bytes (at least one). */
 enum reeve_err chain_fetch(struct chain *c, uint64_t from, size_t max, struct wr *out) REEVE_MUST_CHECK;
 
@@ -67,8 +78,10 @@ struct submission {
     uint8_t mem[];
 };
 
-/* Where the block under way stands; the order of votes is the protocol's. */
-enum phase { PHASE_IDLE, PHASE_PROPOSE, PHASE_NOTARIZE, PHASE_FINALIZE, PHASE_COMMIT };
+/* Votes that the engine asked for and the signer has not answered; one is with him at a time, in order. */
+#define SIGNS_MAX 64
+/* Events that effects led to, not yet stepped. */
+#define EVENTS_MAX 256
 
 struct peer;
 struct voter {
@@ -80,18 +93,36 @@ struct voter {
     struct submission *queue, **queue_tail;
     unsigned n_queue;
     size_t queue_bytes;
-    struct block_draft draft;
-    enum phase phase;
-    bool signing;                                   /* a vote is with the signer */
-    struct finalization fin;
-    struct loop_timer tick, retry;
+    struct block_draft draft;                       /* header.view 0: none */
+    void *engine_mem;
+    struct simplex *engine;
+    struct simplex_config config;
+    struct simplex_event event[EVENTS_MAX];
+    unsigned event_head, n_events;
+    bool stepping;
+    struct simplex_vote sign[SIGNS_MAX];
+    unsigned n_signs;
+    bool signing;                                   /* sign[0] is with the signer */
+    struct simplex_effects effects;                 /* of the step under way */
+    struct loop_timer clock, retry, work_retry;
 };
 
-/* drive.c */
-void drive_start(struct voter *v);
-/* Something to decide, a signer that is back, or time that passed. */
-void drive(struct voter *v);
+/* drive.c: the engine's events and effects */
+enum reeve_err drive_start(struct voter *v, struct report *rep) REEVE_MUST_CHECK;
+/* There are submissions. */
+void drive_work(struct voter *v);
+void drive_event(struct voter *v, const struct simplex_event *e);
 void drive_stop(struct voter *v);
+/* Nothing can go on: the process ends. */
+void drive_die(struct voter *v, enum reeve_err err, const char *what);
+
+/* effect.c: what each effect does */
+void effect_obey(struct voter *v, const struct simplex_effect *e);
+
+/* sign.c: votes on their way to the signer */
+void sign_ask(struct voter *v, const struct simplex_vote *vote);
+/* The signer is there. */
+void sign_next(struct voter *v);
 
 /* queue.c: submissions that wait */
 enum reeve_err queue_add(struct voter *v, struct ipc_channel *ch, struct ipc_msg *m, struct report *rep) REEVE_MUST_CHECK;
