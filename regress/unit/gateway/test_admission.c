@@ -69,7 +69,7 @@ static void a_mass_that_obeys_is_in_soon(void **state)
     print_message("# %u in after %d ms (ideal %d), %.1f attempts each\n", in, ms, N * 1000 / ADMISSION_RATE_START,
                   (double) attempts / N);
     assert_int_equal(in, N);
-    assert_in_range(ms, 0, N * 1000 / ADMISSION_RATE_START * 2);
+    assert_in_range(ms, 0, N * 1200 / ADMISSION_RATE_START);
     assert_true(attempts < 4 * N);
 }
 

@@ -4,6 +4,8 @@
 #define RETRY_MIN_MS 50
 #define RETRY_MAX_MS 60000
 #define CUT_EVERY_MS 100
+#define JITTER_MS    200
+#define EARLY        0.88               /* agents add up to a quarter */
 
 void admission_init(struct admission *a, struct mono_ms now)
 {
@@ -59,7 +61,7 @@ uint32_t admission_shed(struct admission *a, struct mono_ms now, uint32_t random
 {
     refill(a, now.ms);
     a->debt += 1;
-    double span = a->debt / a->rate * 1000.0 * 1.2;
-    double ms = RETRY_MIN_MS + span * ((double) random / 4294967296.0);
+    double turn = a->debt / a->rate * 1000.0 * EARLY;
+    double ms = RETRY_MIN_MS + turn + JITTER_MS * ((double) random / 4294967296.0);
     return ms > RETRY_MAX_MS ? RETRY_MAX_MS : (uint32_t) ms;
 }

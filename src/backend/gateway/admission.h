@@ -3,10 +3,10 @@
  * others are told
  *
  * A token bucket whose rate follows the handshakes' own latency, additive up
- * and multiplicative down (AIMD). Whoever is shed is counted as debt that
- * drains at the rate; the delay told is uniform over the time the debt takes
- * to drain, so that those who were shed come back in the order of chance and
- * not together. No clock and no socket here: times are parameters.
+ * and multiplicative down (AIMD). Whoever is shed joins a virtual queue that
+ * drains at the rate and is told when its turn is; agents add a random quarter
+ * to that, so the queue need not be remembered and nobody comes together. No
+ * clock and no socket here: times are parameters.
  */
 #ifndef REEVE_GATEWAY_ADMISSION_H
 #define REEVE_GATEWAY_ADMISSION_H
