@@ -172,10 +172,17 @@ static bool print_operator(struct wr *w, const struct ast_expr *x)
     }
     case X_CAST: {
         bool ok = print_expr(w, x->args[0]);
-        wr_printf(w, "::%s%s", x->name, x->array ? "[]" : "");
+        wr_text(w, "::");
+        print_name(w, x->name);
+        wr_text(w, x->array ? "[]" : "");
         return ok;
     }
-    case X_COLLATE: return print_expr(w, x->args[0]);
+    case X_COLLATE: {
+        bool ok = print_expr(w, x->args[0]);
+        wr_text(w, " COLLATE ");
+        print_name(w, x->name);
+        return ok;
+    }
     case X_SUBSCRIPT: {
         bool ok = print_expr(w, x->args[0]);
         wr_u8(w, '[');
