@@ -5,6 +5,7 @@
  */
 #include <arpa/inet.h>
 #include <libpq-fe.h>
+#include <poll.h>
 #include <stdint.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -150,15 +151,26 @@ static void notices(void)
     ok(PQtransactionStatus(c) == PQTRANS_IDLE, "ROLLBACK ends the block");
 }
 
-static void cancel(void)
+/* A cancel that comes before the statement began is too late for nothing and too early for it: ask until it answers. */
+static bool cancel_until_ready(void)
 {
     char err[256];
+    bool sent = true;
     PGcancel *k = PQgetCancel(c);
-    PQsendQuery(c, LONG);
-    bool sent = PQcancel(k, err, sizeof err) == 1;
+    while (sent && PQconsumeInput(c) && PQisBusy(c)) {
+        sent = PQcancel(k, err, sizeof err) == 1;
+        struct pollfd p = { .fd = PQsocket(c), .events = POLLIN };
+        poll(&p, 1, 200);
+    }
     PQfreeCancel(k);
+    return sent;
+}
+
+static void cancel(void)
+{
+    PQsendQuery(c, LONG);
+    bool sent = cancel_until_ready();
     PGresult *r = PQgetResult(c);
-    /* It may have come before the statement began; then a second one finds it. */
     ok(sent && r != NULL && field_is(r, PG_DIAG_SQLSTATE, "57014"), "PQcancel");
     PQclear(r);
     while ((r = PQgetResult(c)) != NULL)

@@ -104,7 +104,7 @@ static void nobody(struct serve_start *b) { b->hba = NULL; }
 
 static void a_full_or_unready_server_says_so(void **state)
 {
-    static const char ann[] = "user\0ann\0database\0reeve", bob[] = "user\0bob\0database\0reeve";
+    static const char bob[] = "user\0bob\0database\0reeve";
     static const struct { void (*change)(struct serve_start *); const char *want; } cases[] = {
         { full, "E(53300 sorry, too many clients already) EOF" },
         { starting, "E(57P03 the database system is starting up) EOF" },
@@ -120,7 +120,6 @@ static void a_full_or_unready_server_says_so(void **state)
     }
     talk_login(&t, reserved);
     talk_close(&t);
-    (void) ann;
 }
 
 static void spoiled_packets_close_the_connection(void **state)
