@@ -41,7 +41,7 @@ static const struct { uint32_t oid; const char *in, *out, *binary; } values[] = 
     { T_TIMESTAMPTZ, "infinity", "infinity", "7fffffffffffffff" },
     { T_DATE, "1999-12-31", "1999-12-31", "ffffffff" },
     { T_DATE, "2024-02-29", "2024-02-29", "00002279" },
-    { T_INTERVAL, "1 day 02:03:04.5", "1 day 02:03:04.5", "00000001b8447920 00000001 00000000" },
+    { T_INTERVAL, "1 day 02:03:04.5", "1 day 02:03:04.5", "00000001b8268720 00000001 00000000" },
     { T_INTERVAL, "1 year 2 mons", "1 year 2 mons", "0000000000000000000000000000000e" },
     { T_INTERVAL, "P1DT2H", "1 day 02:00:00", NULL },
     { T_INTERVAL, "10 min", "00:10:00", NULL },
