@@ -332,6 +332,21 @@ static void show(struct probe *p, const struct wire_frame *f)
         printf("REGISTER_ACK seq=%llu refused=%zu\n", (unsigned long long) f->u.register_ack.seq,
                f->u.register_ack.refused.len);
         break;
+    case WF_CERT_REPLY:
+        printf("CERT_REPLY reqid=%llu leaf=%zu chain=%zu\n", (unsigned long long) f->head.reqid,
+               f->u.cert_reply.leaf.len, f->u.cert_reply.chain.len);
+        break;
+    case WF_KEY_REPLY: {
+        uint8_t plain[4096];
+        struct xkey *k;
+        struct slice box = f->u.key_reply.sealed;
+        bool ok = box.len > SEAL_OVERHEAD && seal_open(plain, box, &p->seal) == REEVE_OK &&
+                  xkey_from_der(&k, slice_of(plain, box.len - SEAL_OVERHEAD)) == REEVE_OK;
+        if (ok)
+            ok = x509_key_matches(f->u.key_reply.leaf, k) == REEVE_OK;
+        printf("KEY_REPLY reqid=%llu %s\n", (unsigned long long) f->head.reqid, ok ? "opens and fits" : "IS WRONG");
+        break;
+    }
     default: printf("%s reqid=%llu\n", name, (unsigned long long) f->head.reqid);
     }
     fflush(stdout);
@@ -482,6 +497,45 @@ static void do_mtls(struct probe *p, const uint8_t seed[32])
     p->mtls = true;
 }
 
+/* cert=OBJECT:GEN */
+static void do_cert(struct probe *p, const char *arg)
+{
+    struct wire_frame f = wire_frame_of(WF_CERT_REQUEST);
+    struct wr csr = wr_heap(X509_DER_MAX);
+    struct xkey *k;
+    const char *colon = strchr(arg, ':');
+    if (colon == NULL || xkey_generate(&k, KEY_ECDSA_P256) != REEVE_OK ||
+        csr_create(&csr, k, slice_str("CN=me")) != REEVE_OK)
+        die("csr");
+    f.head.flags = WIRE_REQID | WIRE_DEADLINE;
+    f.head.reqid = ++p->reqid;
+    f.head.deadline_ms = 5000;
+    f.u.cert_request.object = slice_of(arg, (size_t) (colon - arg));
+    f.u.cert_request.gen = (uint64_t) atoi(colon + 1);
+    f.u.cert_request.csr = wr_slice(&csr);
+    send_frame(p, &f);
+    xkey_free(k);
+    wr_free(&csr);
+}
+
+/* key=OBJECT:GEN */
+static void do_key(struct probe *p, const char *arg)
+{
+    struct wire_frame f = wire_frame_of(WF_KEY_REQUEST);
+    uint8_t msg[WIRE_MESSAGE_MAX];
+    const char *colon = strchr(arg, ':');
+    if (colon == NULL)
+        die("key");
+    f.head.flags = WIRE_REQID;
+    f.head.reqid = ++p->reqid;
+    f.u.key_request.object = slice_of(arg, (size_t) (colon - arg));
+    f.u.key_request.gen = (uint64_t) atoi(colon + 1);
+    f.u.key_request.seal_key = p->seal_pub;
+    size_t n = wire_seal_message(msg, &p->token.chain_id, &p->seal_pub);
+    sign_detached(&f.u.key_request.signature, slice_of(msg, n), &p->key);
+    send_frame(p, &f);
+}
+
 static void act(struct probe *p, const char *a, const uint8_t seed[32])
 {
     if (strcmp(a, "connect") == 0 || strcmp(a, "reconnect") == 0) {
@@ -518,6 +572,10 @@ static void act(struct probe *p, const char *a, const uint8_t seed[32])
         read_until(p, NULL, atoi(a + 6));
     else if (strncmp(a, "report=", 7) == 0)
         do_report(p, a + 7);
+    else if (strncmp(a, "cert=", 5) == 0)
+        do_cert(p, a + 5);
+    else if (strncmp(a, "key=", 4) == 0)
+        do_key(p, a + 4);
     else if (strncmp(a, "register=", 9) == 0)
         do_register(p, (unsigned) atoi(a + 9));
     else if (strncmp(a, "raw=", 4) == 0) {

@@ -75,7 +75,7 @@ static void send_enrolled(struct conn *c)
 static void refuse(struct conn *c, enum reeve_err err)
 {
     if (err == REEVE_E_V_REVOKED)
-        conn_fail(c, WE_REVOKED, 0, 0, "this node was revoked or dropped");
+        conn_fail(c, WE_REVOKED, 0, 0, "this node was revoked");
     else
         conn_fail(c, WE_TOKEN, 0, 0, "the join token was refused");
 }

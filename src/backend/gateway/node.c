@@ -1,7 +1,7 @@
 /* node.c - what the region knows of a node decides whether and with which labels it is let in */
 #include "backend/gateway/gateway_int.h"
 
-/* revoked or dropped for good, by the attested table or by the region's row. */
+/* revoked for good, by the attested table. */
 static bool is_revoked(struct conn *c, struct view *v)
 {
     struct attest_object o;
@@ -34,7 +34,7 @@ static enum node_verdict take_row(struct conn *c, struct view *v, const struct n
 
 static void refuse_revoked(struct conn *c)
 {
-    conn_fail(c, WE_REVOKED, 0, 0, "this node was revoked or dropped");
+    conn_fail(c, WE_REVOKED, 0, 0, "this node was revoked");
 }
 
 enum node_verdict node_admit(struct conn *c, struct view *v)
@@ -50,8 +50,12 @@ enum node_verdict node_admit(struct conn *c, struct view *v)
         return NODE_SAME;               /* unknown: ENROLL must follow */
     if (err == REEVE_OK)
         err = region_node_get(&v->region, ordinal, &g->node);
-    if (err == REEVE_E_NOT_FOUND || (err == REEVE_OK && g->node.state == NODE_REVOKED)) {
+    if (err == REEVE_OK && g->node.state == NODE_REVOKED) {
         refuse_revoked(c);
+        return NODE_REFUSED;
+    }
+    if (err == REEVE_E_NOT_FOUND) {
+        conn_fail(c, WE_NOT_ENROLLED, 1, 0, "this node was dropped; it may enrol again");
         return NODE_REFUSED;
     }
     if (err != REEVE_OK) {

@@ -334,7 +334,7 @@ W_ERR(SLOW,            6, "the peer read too slowly")
 W_ERR(IDLE,            7, "too long without a sign of life")
 /* of identity */
 W_ERR(AUTH,           10, "the proof of identity does not hold")
-W_ERR(REVOKED,        11, "this node id was revoked or dropped, for good")
+W_ERR(REVOKED,        11, "this node id was revoked, for good")
 W_ERR(TOKEN,          12, "the join token is unknown, used up, expired or of another region")
 W_ERR(NOT_ENROLLED,   13, "this node is not enrolled here")
 /* of requests */
