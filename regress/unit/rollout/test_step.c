@@ -293,7 +293,7 @@ static void rolling_back_watches_the_nodes_return(void **state)
     view.still_new = 1;
     view.now.ms = T0 + TIMEOUT;
     assert_moves(RS_ROLLBACK_FAILED, 2);
-    assert_string_equal(dec.why, "1 live nodes still serve it");
+    assert_string_equal(dec.why, "live nodes that still serve it: 1");
 }
 
 static void ends_are_ends(void **state)

@@ -162,7 +162,7 @@ static void step_back(const struct rollout_view *v, struct rollout_decision *out
         wake_at(out, patience);
     } else {
         struct why y = why_begin(out->why);
-        wr_printf(&y.w, "%u live nodes still serve it", v->still_new);
+        wr_printf(&y.w, "live nodes that still serve it: %u", v->still_new);
         why_end(&y);
         out->act = RA_UPDATE;
         out->state = RS_ROLLBACK_FAILED;
