@@ -16,7 +16,8 @@ static void payload_root(const struct crypto_ops *c, const struct slice *leaves,
 }
 
 /* One checked leaf: into the log, the map and the tables. */
-static enum reeve_err leaf_apply(struct attest *a, struct slice leaf, uint64_t index, uint64_t height, struct wall_ms time,
+static enum reeve_err leaf_apply(struct attest *a, struct slice leaf, uint64_t index, uint64_t height,
+                                 struct wall_ms time,
                                  struct hash32 *state_root)
 {
     enum reeve_err err;

@@ -51,7 +51,8 @@ out:
     return err;
 }
 
-enum reeve_err attest_bundle(struct attest *a, uint64_t from_size, const struct object_key *keys, size_t n, struct wr *out)
+enum reeve_err attest_bundle(struct attest *a, uint64_t from_size, const struct object_key *keys, size_t n,
+                             struct wr *out)
 {
     enum reeve_err err;
     struct attest_head head;

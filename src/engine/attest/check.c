@@ -162,7 +162,8 @@ static enum reeve_err check_size(struct check *k)
     return REEVE_OK;
 }
 
-enum reeve_err attest_check(struct attest *a, const struct slice *leaves, size_t n, struct wall_ms time, struct report *rep)
+enum reeve_err attest_check(struct attest *a, const struct slice *leaves, size_t n, struct wall_ms time,
+                            struct report *rep)
 {
     enum reeve_err err;
     struct attest_head head;

@@ -32,9 +32,11 @@ struct check {
 };
 
 /* An object as the updates before k->at leave it. NOT_FOUND. */
-enum reeve_err check_lookup(struct check *k, enum attest_type type, const struct name *name, struct attest_object *o) REEVE_MUST_CHECK;
+enum reeve_err check_lookup(struct check *k, enum attest_type type, const struct name *name,
+                            struct attest_object *o) REEVE_MUST_CHECK;
 /* The same for a live object's generation of an authority; decodes into s->authority[0]. */
-enum reeve_err check_authority_gen(struct check *k, const struct name *authority, uint32_t gen, struct authority_gen **g) REEVE_MUST_CHECK;
+enum reeve_err check_authority_gen(struct check *k, const struct name *authority, uint32_t gen,
+                                   struct authority_gen **g) REEVE_MUST_CHECK;
 enum reeve_err check_region_doc(struct check *k, const struct name *region, struct region_doc *d) REEVE_MUST_CHECK;
 enum reeve_err check_key_class(struct check *k, const struct name *key, bool *attested) REEVE_MUST_CHECK;
 

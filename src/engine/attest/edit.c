@@ -64,25 +64,29 @@ enum reeve_err config_rebase(struct config_doc *d, uint32_t gen_max, uint32_t nu
     return err;
 }
 
-enum reeve_err cert_rollout_begin(struct cert_doc *d, const struct name *object, const struct rollout_doc *r, struct report *rep)
+enum reeve_err cert_rollout_begin(struct cert_doc *d, const struct name *object, const struct rollout_doc *r,
+                                  struct report *rep)
 {
     struct gens v = cert_gens(d);
     return gens_begin(&v, object, r, rep);
 }
 
-enum reeve_err cert_rollout_end(struct cert_doc *d, const struct name *object, const struct rollout_doc *r, struct report *rep)
+enum reeve_err cert_rollout_end(struct cert_doc *d, const struct name *object, const struct rollout_doc *r,
+                                struct report *rep)
 {
     struct gens v = cert_gens(d);
     return gens_end(&v, object, r, rep);
 }
 
-enum reeve_err config_rollout_begin(struct config_doc *d, const struct name *object, const struct rollout_doc *r, struct report *rep)
+enum reeve_err config_rollout_begin(struct config_doc *d, const struct name *object, const struct rollout_doc *r,
+                                    struct report *rep)
 {
     struct gens v = config_gens(d);
     return gens_begin(&v, object, r, rep);
 }
 
-enum reeve_err config_rollout_end(struct config_doc *d, const struct name *object, const struct rollout_doc *r, struct report *rep)
+enum reeve_err config_rollout_end(struct config_doc *d, const struct name *object, const struct rollout_doc *r,
+                                  struct report *rep)
 {
     struct gens v = config_gens(d);
     return gens_end(&v, object, r, rep);

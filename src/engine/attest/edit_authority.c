@@ -33,7 +33,8 @@ static bool make_room(struct authority_doc *d)
     return false;
 }
 
-enum reeve_err authority_gen_append(struct authority_doc *d, uint32_t gen_max, struct authority_gen *g, struct report *rep)
+enum reeve_err authority_gen_append(struct authority_doc *d, uint32_t gen_max, struct authority_gen *g,
+                                    struct report *rep)
 {
     uint32_t last = d->n > 0 ? d->g[d->n - 1].gen : 0;
     if (last < gen_max)
@@ -61,7 +62,8 @@ enum reeve_err authority_gen_set_state(struct authority_doc *d, uint32_t gen, en
     return REEVE_OK;
 }
 
-enum reeve_err authority_chain_set(struct authority_doc *d, uint32_t gen, struct wall_ms not_before, struct wall_ms not_after,
+enum reeve_err authority_chain_set(struct authority_doc *d, uint32_t gen, struct wall_ms not_before,
+                                   struct wall_ms not_after,
                                    struct slice chain, struct report *rep)
 {
     struct authority_gen *g = authority_gen_find(d, gen);

@@ -90,7 +90,8 @@ uint32_t gens_for(const struct gens *v, const struct rollout_doc *r, const struc
     return *v->active_gen;
 }
 
-uint32_t cert_gen_for(const struct cert_doc *d, const struct rollout_doc *r, const struct name *object, const struct node_view *n)
+uint32_t cert_gen_for(const struct cert_doc *d, const struct rollout_doc *r, const struct name *object,
+                      const struct node_view *n)
 {
     if (!predicate_holds(&d->where, &n->region, n->labels, slice_str(n->id_text)))
         return 0;
@@ -98,7 +99,8 @@ uint32_t cert_gen_for(const struct cert_doc *d, const struct rollout_doc *r, con
     return gens_for(&v, r, object, n);
 }
 
-uint32_t config_gen_for(const struct config_doc *d, const struct rollout_doc *r, const struct name *object, const struct node_view *n)
+uint32_t config_gen_for(const struct config_doc *d, const struct rollout_doc *r, const struct name *object,
+                        const struct node_view *n)
 {
     struct gens v = config_gens((struct config_doc *) d);
     return gens_for(&v, r, object, n);

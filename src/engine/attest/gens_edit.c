@@ -139,7 +139,8 @@ enum reeve_err gens_begin(struct gens *v, const struct name *object, const struc
 }
 
 /* Succeeded: for everybody, or for those the predicate selects (a later rule wins over an earlier one). */
-static enum reeve_err succeed(struct gens *v, const struct rollout_target *t, const struct rollout_doc *r, struct report *rep)
+static enum reeve_err succeed(struct gens *v, const struct rollout_target *t, const struct rollout_doc *r,
+                              struct report *rep)
 {
     int i = gens_find(v, t->to_gen);
     if (i < 0 || gens_state(v, (uint8_t) i) == GEN_REVOKED)

@@ -134,9 +134,7 @@ enum reeve_err bundle_open(const struct crypto_ops *c, struct trust *t, struct s
     struct finalization f;
     *n = 0;
     at_version(&r);
-    if (r.bad)
-        return REEVE_E_MALFORMED;
-    TRY(finalization_decode(&f, &r));
+    TRY(r.bad ? REEVE_E_MALFORMED : finalization_decode(&f, &r));
     TRY(finalization_verify(c, &f, &t->chain_id, &t->set, &t->set_hash));
     TRY(order_check(t, &f.header, want_newer));
     TRY(consistency_read(c, t, &f.header, &r));

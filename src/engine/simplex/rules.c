@@ -8,7 +8,8 @@ void emit(struct simplex_effects *out, enum simplex_effect_type type, const stru
     out->e[out->n++] = (struct simplex_effect){ .type = (uint8_t) type, .vote = *v };
 }
 
-void emit_signed(struct simplex_effects *out, enum simplex_effect_type type, const struct simplex_vote *v, const struct sig64 *sig)
+void emit_signed(struct simplex_effects *out, enum simplex_effect_type type, const struct simplex_vote *v,
+                 const struct sig64 *sig)
 {
     if (out->n == SIMPLEX_EFFECTS_MAX)
         return;

@@ -94,7 +94,8 @@ void timers_run(struct simplex *s, struct simplex_effects *out);
 
 /* ---- effects ---- */
 void emit(struct simplex_effects *out, enum simplex_effect_type type, const struct simplex_vote *v);
-void emit_signed(struct simplex_effects *out, enum simplex_effect_type type, const struct simplex_vote *v, const struct sig64 *sig);
+void emit_signed(struct simplex_effects *out, enum simplex_effect_type type, const struct simplex_vote *v,
+                 const struct sig64 *sig);
 struct simplex_vote vote_view(enum simplex_type type, uint64_t view);
 struct simplex_vote vote_block(enum simplex_type type, const struct simplex_block *b);
 

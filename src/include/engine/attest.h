@@ -222,8 +222,10 @@ struct cert_gen *cert_gen_find(struct cert_doc *d, uint32_t gen);
  * the running rollout. rollout NULL when rollout_id is 0. 0: none.
  */
 struct node_view { struct name region; const struct labels *labels; char id_text[NODE_ID_TEXT_LEN + 1]; uint64_t cohort; };
-uint32_t cert_gen_for(const struct cert_doc *d, const struct rollout_doc *r, const struct name *object, const struct node_view *n);
-uint32_t config_gen_for(const struct config_doc *d, const struct rollout_doc *r, const struct name *object, const struct node_view *n);
+uint32_t cert_gen_for(const struct cert_doc *d, const struct rollout_doc *r, const struct name *object,
+                      const struct node_view *n);
+uint32_t config_gen_for(const struct config_doc *d, const struct rollout_doc *r, const struct name *object,
+                        const struct node_view *n);
 
 /* ---- headers, votes, finalizations ---- */
 struct block_header {
@@ -336,9 +338,11 @@ struct attest_object {
     struct slice leaf;                 /* borrowed per kv rule K2 */
     struct update update;
 };
-enum reeve_err attest_get(struct attest *a, enum attest_type type, const struct name *name, struct attest_object *out) REEVE_MUST_CHECK;
+enum reeve_err attest_get(struct attest *a, enum attest_type type, const struct name *name,
+                          struct attest_object *out) REEVE_MUST_CHECK;
 /* Iterates objects of one type by name; deleted ones included. after->len 0: from the start. */
-enum reeve_err attest_next(struct attest *a, enum attest_type type, struct name *after, struct attest_object *out) REEVE_MUST_CHECK;
+enum reeve_err attest_next(struct attest *a, enum attest_type type, struct name *after,
+                           struct attest_object *out) REEVE_MUST_CHECK;
 enum reeve_err attest_leaf(struct attest *a, uint64_t index, struct slice *leaf, uint64_t *height) REEVE_MUST_CHECK;
 /* Stored block at a height: header, finalization (finalization | u16 n | str32 leaves). */
 enum reeve_err attest_block(struct attest *a, uint64_t height, struct slice *block) REEVE_MUST_CHECK;
@@ -361,7 +365,8 @@ enum reeve_err attest_check(struct attest *a, const struct slice *leaves, size_t
  * Applies checked leaves inside the transaction. The caller gives h->view,
  * h->proposer and h->time, the rest of the new block's header is filled in.
  */
-enum reeve_err attest_propose(struct attest *a, const struct slice *leaves, size_t n, struct block_header *h) REEVE_MUST_CHECK;
+enum reeve_err attest_propose(struct attest *a, const struct slice *leaves, size_t n,
+                              struct block_header *h) REEVE_MUST_CHECK;
 /*
  * A validator's path: a proposed block is checked against the state (header
  * fields, updates), applied, its roots recomputed and compared. V_CHAIN,
@@ -374,9 +379,11 @@ enum reeve_err attest_extend(struct attest *a, const struct block_header *h, con
 /* Follower's path: verifies the finalization of a block (as attest_block gives it), then attest_extend and attest_finalize. */
 enum reeve_err attest_apply(struct attest *a, struct slice block, struct report *rep) REEVE_MUST_CHECK;
 /* After attest_propose or attest_extend: stores the finalization so that attest_block and bundles can serve it. */
-enum reeve_err attest_finalize(struct attest *a, const struct finalization *f, const struct slice *leaves, size_t n) REEVE_MUST_CHECK;
+enum reeve_err attest_finalize(struct attest *a, const struct finalization *f, const struct slice *leaves,
+                               size_t n) REEVE_MUST_CHECK;
 void block_encode(const struct finalization *f, const struct slice *leaves, size_t n, struct wr *out);
-enum reeve_err block_decode(struct finalization *f, struct slice *leaves, size_t cap, size_t *n, struct slice in) REEVE_MUST_CHECK;
+enum reeve_err block_decode(struct finalization *f, struct slice *leaves, size_t cap, size_t *n,
+                            struct slice in) REEVE_MUST_CHECK;
 
 /* Is a config key attested? By the longest class prefix; "security/" always is. */
 enum reeve_err attest_key_class(struct attest *a, const struct name *key, bool *attested) REEVE_MUST_CHECK;
@@ -393,10 +400,14 @@ enum reeve_err attest_region(struct attest *a, const struct name *region, struct
 enum reeve_err update_prepare(struct attest *a, enum attest_type type, const struct name *object, struct slice payload,
                               struct update *u) REEVE_MUST_CHECK;
 /* The newest payload of a live object; UNDEFINED_OBJECT where it is absent or deleted. o may be NULL. */
-enum reeve_err attest_get_cert(struct attest *a, const struct name *n, struct cert_doc *d, struct attest_object *o) REEVE_MUST_CHECK;
-enum reeve_err attest_get_authority(struct attest *a, const struct name *n, struct authority_doc *d, struct attest_object *o) REEVE_MUST_CHECK;
-enum reeve_err attest_get_config(struct attest *a, const struct name *n, struct config_doc *d, struct attest_object *o) REEVE_MUST_CHECK;
-enum reeve_err attest_get_rollout(struct attest *a, uint64_t id, struct rollout_doc *d, struct attest_object *o) REEVE_MUST_CHECK;
+enum reeve_err attest_get_cert(struct attest *a, const struct name *n, struct cert_doc *d,
+                               struct attest_object *o) REEVE_MUST_CHECK;
+enum reeve_err attest_get_authority(struct attest *a, const struct name *n, struct authority_doc *d,
+                                    struct attest_object *o) REEVE_MUST_CHECK;
+enum reeve_err attest_get_config(struct attest *a, const struct name *n, struct config_doc *d,
+                                 struct attest_object *o) REEVE_MUST_CHECK;
+enum reeve_err attest_get_rollout(struct attest *a, uint64_t id, struct rollout_doc *d,
+                                  struct attest_object *o) REEVE_MUST_CHECK;
 void rollout_object_name(struct name *out, uint64_t id);
 
 /*
@@ -404,7 +415,8 @@ void rollout_object_name(struct name *out, uint64_t id);
  * new object). Appending gives the next number and state PREPARED, and drops the
  * oldest generation out of use when the list is full; TOO_COMPLEX when none is.
  */
-enum reeve_err cert_gen_append(struct cert_doc *d, uint32_t gen_max, struct cert_gen *g, struct report *rep) REEVE_MUST_CHECK;
+enum reeve_err cert_gen_append(struct cert_doc *d, uint32_t gen_max, struct cert_gen *g,
+                               struct report *rep) REEVE_MUST_CHECK;
 /* CREATE CERT alone: the first generation needs no rollout, nobody serves another. */
 enum reeve_err cert_gen_activate_first(struct cert_doc *d, struct report *rep) REEVE_MUST_CHECK;
 /* Revokes; if gen is the active one, to_active (0: none; see cert_gen_fallback) takes its place. */
@@ -417,18 +429,25 @@ enum reeve_err config_gen_append(struct config_doc *d, uint32_t gen_max, uint32_
 /* Regional keys only, between rollouts: what the region serves by its own word becomes the base. */
 enum reeve_err config_rebase(struct config_doc *d, uint32_t gen_max, uint32_t number, bool absent,
                              const struct hash32 *digest, struct report *rep) REEVE_MUST_CHECK;
-enum reeve_err authority_gen_append(struct authority_doc *d, uint32_t gen_max, struct authority_gen *g, struct report *rep) REEVE_MUST_CHECK;
+enum reeve_err authority_gen_append(struct authority_doc *d, uint32_t gen_max, struct authority_gen *g,
+                                    struct report *rep) REEVE_MUST_CHECK;
 /* Activating taints the generation active before. WRONG_STATE where no edge leads. */
-enum reeve_err authority_gen_set_state(struct authority_doc *d, uint32_t gen, enum authority_state to, struct report *rep) REEVE_MUST_CHECK;
+enum reeve_err authority_gen_set_state(struct authority_doc *d, uint32_t gen, enum authority_state to,
+                                       struct report *rep) REEVE_MUST_CHECK;
 /* PENDING to PREPARED: the signed chain has come. */
-enum reeve_err authority_chain_set(struct authority_doc *d, uint32_t gen, struct wall_ms not_before, struct wall_ms not_after,
+enum reeve_err authority_chain_set(struct authority_doc *d, uint32_t gen, struct wall_ms not_before,
+                                   struct wall_ms not_after,
                                    struct slice chain, struct report *rep) REEVE_MUST_CHECK;
 struct authority_gen *authority_gen_find(struct authority_doc *d, uint32_t gen);
 /* What the beginning and the end of a rollout make of a target. PLAN_STALE when from_gen is not the active one. */
-enum reeve_err cert_rollout_begin(struct cert_doc *d, const struct name *object, const struct rollout_doc *r, struct report *rep) REEVE_MUST_CHECK;
-enum reeve_err cert_rollout_end(struct cert_doc *d, const struct name *object, const struct rollout_doc *r, struct report *rep) REEVE_MUST_CHECK;
-enum reeve_err config_rollout_begin(struct config_doc *d, const struct name *object, const struct rollout_doc *r, struct report *rep) REEVE_MUST_CHECK;
-enum reeve_err config_rollout_end(struct config_doc *d, const struct name *object, const struct rollout_doc *r, struct report *rep) REEVE_MUST_CHECK;
+enum reeve_err cert_rollout_begin(struct cert_doc *d, const struct name *object, const struct rollout_doc *r,
+                                  struct report *rep) REEVE_MUST_CHECK;
+enum reeve_err cert_rollout_end(struct cert_doc *d, const struct name *object, const struct rollout_doc *r,
+                                struct report *rep) REEVE_MUST_CHECK;
+enum reeve_err config_rollout_begin(struct config_doc *d, const struct name *object, const struct rollout_doc *r,
+                                    struct report *rep) REEVE_MUST_CHECK;
+enum reeve_err config_rollout_end(struct config_doc *d, const struct name *object, const struct rollout_doc *r,
+                                  struct report *rep) REEVE_MUST_CHECK;
 
 /*
  * Whole groups. mem (the caller's, reset here; room for ATTEST_PAYLOAD_MAX per
