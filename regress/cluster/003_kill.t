@@ -9,7 +9,7 @@ $s->init->start;
 my $pid = $s->pid;
 
 for my $kind (qw(signer validator ring gateway)) {
-    my %others = map { $_ => 1 } $s->children;
+    my %others = map { $_ => 1 } map { $s->children($_) } qw(signer validator ring gateway);
     my @before = $s->children($kind);
     my $victim = $before[0];
     delete $others{$victim};

@@ -48,7 +48,8 @@ static enum reeve_err direct_tls(struct pq_conn *c, const struct serve_start *b,
     enum reeve_err err;
     do
         err = pq_peek_tls(c, deadline, &is_tls);
-    while (err == REEVE_E_AGAIN && (deadline.ms == 0 || session_mono_now().ms < deadline.ms));
+    while (err == REEVE_E_AGAIN && (deadline.ms == 0 || session_mono_now().ms < deadline.ms) &&
+           !(c->signals != NULL && c->signals->die));
     if (err != REEVE_OK || !is_tls)
         return err;
     if (b->tls == NULL) {
