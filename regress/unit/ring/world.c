@@ -176,6 +176,7 @@ void world_new(struct world *w, const char *conf)
 void world_free(struct world *w)
 {
     ipc_close(w->ring);
+    ipc_close(w->gateway);
     for (int i = 0; i < W_KIDS; i++)
         world_kill(w, i);
     loop_free(w->loop);
@@ -196,19 +197,21 @@ static void ring_closed(void *arg, struct ipc_channel *ch, const char *why)
     struct world *w = arg;
     if (w->ring == ch)
         w->ring = NULL;
+    if (w->gateway == ch)
+        w->gateway = NULL;
 }
 
 static void ring_message(void *arg, struct ipc_channel *ch, struct ipc_msg *m)
 {
 }
 
-static void connect_ring(struct world *w)
+static void connect_ring(struct world *w, struct ipc_channel **out, enum proc_kind self)
 {
-    int fd = introduce(&w->kid[W_RING], PROC_BACKEND, 1);
+    int fd = *out == NULL ? introduce(&w->kid[W_RING], self, 1) : -1;
     if (fd < 0)
         return;
-    assert_ok(ipc_open(&w->ring, fd, PROC_BACKEND, PROC_RING, (uint32_t) w->kid[W_RING].pid));
-    assert_ok(ipc_attach(w->ring, w->loop, &(struct ipc_handler){ w, ring_message, ring_closed }));
+    assert_ok(ipc_open(out, fd, self, PROC_RING, (uint32_t) w->kid[W_RING].pid));
+    assert_ok(ipc_attach(*out, w->loop, &(struct ipc_handler){ w, ring_message, ring_closed }));
 }
 
 void world_ready(struct world *w)
@@ -218,9 +221,9 @@ void world_ready(struct world *w)
         bool all = true;
         for (int i = 0; i < W_KIDS; i++)
             all = all && w->kid[i].ready;
-        if (w->ring == NULL && w->kid[W_RING].ready)
-            connect_ring(w);
-        if (all && w->ring)
+        connect_ring(w, &w->ring, PROC_BACKEND);
+        connect_ring(w, &w->gateway, PROC_GATEWAY);
+        if (all && w->ring && w->gateway)
             return;
         if (world_ms() > end)
             fail_msg("the processes are not ready after 20 s");
@@ -244,7 +247,8 @@ static void answered(void *arg, struct ipc_answer *a)
 bool world_ask(struct world *w, enum msg_type type, struct slice body, struct call *c)
 {
     memset(c, 0, sizeof *c);
-    return w->ring && ipc_request(w->ring, type, body, 0, answered, c) == REEVE_OK;
+    struct ipc_channel *ch = w->as_gateway ? w->gateway : w->ring;
+    return ch && ipc_request(ch, type, body, 0, answered, c) == REEVE_OK;
 }
 
 enum reeve_err world_call(struct world *w, enum msg_type type, struct slice body, struct call *c, int ms)

@@ -27,6 +27,8 @@ struct world {
     int lock;
     struct kid kid[W_KIDS];
     struct ipc_channel *ring;           /* this test as a backend; NULL while there is none */
+    struct ipc_channel *gateway;        /* this test as a gateway of the ring */
+    bool as_gateway;                    /* which of the two world_ask uses */
     struct rng rng;
 };
 

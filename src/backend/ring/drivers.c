@@ -93,7 +93,7 @@ enum reeve_err drivers_start(struct ring *r)
     if (liveness_open(&r->liveness, r->child->dir, false) != REEVE_OK)
         log_warning("the liveness array cannot be read; nodes are not watched");
     TRY(loop_timer_in(r->loop, &r->driver_timer, FAST_MS, on_fast, r));
-    TRY(loop_timer_in(r->loop, &r->slow_timer, SLOW_MS, on_slow, r));
+    TRY(loop_timer_in(r->loop, &r->slow_timer, 2 * FAST_MS, on_slow, r));
 out:
     return err;
 }
