@@ -123,7 +123,7 @@ serves_new()  { local s; s=$(serial_of "$1"); [ -n "$s" ] && [ "$s" != "$2" ]; }
 serves_old()  { [ "$(serial_of "$1")" = "$2" ]; }
 answers()     { [ -n "$(serial_of "$1")" ]; }
 
-nginx_start()
+nginx_config()
 {
     local d=$out/nginx$1
     mkdir -p "$d/logs" "$d/tmp"
@@ -148,5 +148,4 @@ http {
     }
 }
 EOC
-    nginx -p "$d" -c "$d/nginx.conf" >>"$out/nginx.log" 2>&1
 }
