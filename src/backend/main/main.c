@@ -53,7 +53,7 @@ static int run_child(const struct options *o)
         fprintf(stderr, "reeved: --child is for the server's own use\n");
         return 2;
     }
-    strcpy(c.dir, o->dir);
+    memcpy(c.dir, o->dir, strlen(o->dir) + 1);
     c.index = o->index;
     return fn(&c);
 }

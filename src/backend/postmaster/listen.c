@@ -122,7 +122,7 @@ static enum reeve_err listen_local(struct pm *pm, struct report *rep)
         p->socket[0] = '\0';
         return REEVE_OK;
     }
-    strcpy(un.sun_path, p->socket);
+    memcpy(un.sun_path, p->socket, strlen(p->socket) + 1);
     unlink(p->socket);                  /* the lock says that nobody uses it */
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd >= 0 && bind(fd, (struct sockaddr *) &un, sizeof un) == 0 && listen(fd, BACKLOG) == 0 &&

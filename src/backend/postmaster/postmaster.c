@@ -170,7 +170,7 @@ void pm_became_ready(struct pm *pm)
 {
     struct report rep = { 0 };
     pm->state = PM_RUNNING;
-    strcpy(pm->pidfile.state, "ready");
+    memcpy(pm->pidfile.state, "ready", sizeof "ready");
     if (pidfile_write(pm->dir, &pm->pidfile, &rep) != REEVE_OK)
         log_report(LOG_SEV_WARNING, &rep);
     log_info("the server is ready to accept connections");

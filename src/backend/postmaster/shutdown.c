@@ -105,7 +105,7 @@ void pm_shutdown(struct pm *pm, enum shutdown_mode mode)
     bool first = pm->state != PM_STOPPING;
     pm->state = PM_STOPPING;
     pm->mode = mode;
-    strcpy(pm->pidfile.state, "stopping");
+    memcpy(pm->pidfile.state, "stopping", sizeof "stopping");
     if (first && pidfile_write(pm->dir, &pm->pidfile, &rep) != REEVE_OK)
         log_report(LOG_SEV_WARNING, &rep);
     if (mode == SHUTDOWN_IMMEDIATE) {

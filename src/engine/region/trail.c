@@ -99,7 +99,7 @@ enum reeve_err event_add(struct apply *a, uint64_t rollout, const struct name *a
     if (err != REEVE_OK)
         return err;
     (void) name_set_str(&e.event, event);
-    strncpy(e.detail, detail, sizeof e.detail - 1);
+    memcpy(e.detail, detail, strlen(detail) < sizeof e.detail ? strlen(detail) : sizeof e.detail - 1);
     event_row_encode(&e, &w);
     rkey_u64_u32(&k, 'e', rollout, seq);
     return put_bytes(a->kv, &k, wr_slice(&w));

@@ -190,7 +190,7 @@ static bool take_dir(struct ctl *c, const char *dir)
         fprintf(stderr, "reeve-ctl: not a directory's name: \"%.80s\"\n", dir);
         return false;
     }
-    strcpy(c->dir, dir);
+    memcpy(c->dir, dir, strlen(dir) + 1);
     return true;
 }
 

@@ -21,7 +21,7 @@ static int connect_local(const char *path)
     struct sockaddr_un un = { .sun_family = AF_UNIX };
     if (*path == '\0' || strlen(path) >= sizeof un.sun_path)
         return -1;
-    strcpy(un.sun_path, path);
+    memcpy(un.sun_path, path, strlen(path) + 1);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd >= 0 && connect(fd, (struct sockaddr *) &un, sizeof un) == 0)
         return fd;

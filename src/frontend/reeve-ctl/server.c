@@ -85,7 +85,7 @@ void server_program(char out[CTL_PATH_MAX])
     ssize_t n = readlink("/proc/self/exe", out, CTL_PATH_MAX - 16);
     char *slash = n > 0 ? (out[n] = '\0', strrchr(out, '/')) : NULL;
     if (slash != NULL) {
-        strcpy(slash, "/reeved");
+        memcpy(slash, "/reeved", sizeof "/reeved");
         if (access(out, X_OK) == 0)
             return;
     }

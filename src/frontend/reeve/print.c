@@ -45,7 +45,7 @@ static char *cell_text(const PGresult *res, int row, int col)
         else if (c == '\t')
             *o++ = ' ';
         else
-            o += sprintf(o, "\\x%02x", c);
+            o += snprintf(o, 5, "\\x%02x", c);
     }
     *o = '\0';
     return out;
