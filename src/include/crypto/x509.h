@@ -97,6 +97,12 @@ enum reeve_err x509_key_matches(struct slice der, const struct xkey *key) REEVE_
 enum reeve_err x509_verify_chain(struct slice leaf, const struct slice *inter, size_t n_inter,
                                  const struct slice *roots, size_t n_roots, struct wall_ms at) REEVE_MUST_CHECK;
 /*
+ * Does a leaf say exactly what spec says (subject, alternative names in order,
+ * validity in seconds, no authority)? serial is not compared. INVALID_VALUE if
+ * not, with a report that names the part.
+ */
+enum reeve_err x509_matches(struct slice der, const struct x509_spec *spec, struct report *rep) REEVE_MUST_CHECK;
+/*
  * PEM of one certificate appended; and the DER certificates of a PEM text, one
  * call each (other blocks are skipped). Every answer but NOT_FOUND moves *pem on.
  */
