@@ -144,7 +144,7 @@ static enum reeve_err make_view(struct ring *r, struct ring_view *v, const struc
     view->created = created_at(v, d, o);
     view->state_since = o->time;
     view->wave_since = o->aux_time;
-    view->max_skew_ms = (uint32_t) settings_int(r->child->settings, SET_attest_max_skew);
+    view->max_skew_ms = ATTEST_MAX_SKEW_MS;
     view->report_timeout_ms = (uint32_t) settings_int(r->child->settings, SET_rollout_report_timeout);
     view->window_open = true;       /* maintenance windows come with a later issue; plans that name one wait for it */
     return region_rollout_view(&v->region, d, &live, view);

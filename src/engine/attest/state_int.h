@@ -16,7 +16,6 @@
 
 #include "engine/attest.h"
 
-#define ATTEST_MAX_SKEW_MS 2000     /* how far an honest validator's clock may be off, DESIGN section 7 */
 
 struct attest_scratch {
     struct valset set;

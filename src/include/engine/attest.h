@@ -80,6 +80,8 @@
 #define ATTEST_VALIDATORS_MAX 64
 #define ATTEST_BLOCK_LEAVES_MAX 64
 #define ATTEST_BLOCK_MAX     (4u << 20)
+#define ATTEST_MAX_SKEW_MS   2000      /* how far an honest validator's clock may be off: a rule of the chain, bakes are
+                                        * lengthened by twice this; who steps rollouts must use it as well */
 #define ATTEST_KV_PREFIX     'A'       /* first key byte of everything this engine stores */
 
 enum attest_type {
