@@ -61,7 +61,7 @@ out:
 
 enum reeve_err apply_attested(struct apply *a, struct rd *r)
 {
-    struct attest at = apply_attest(a);
+    struct attest at;
     struct attest_head head;
     uint64_t had;
     enum reeve_err err;
@@ -71,6 +71,7 @@ enum reeve_err apply_attested(struct apply *a, struct rd *r)
         return refuse(a, REEVE_E_MALFORMED, "malformed command");
     if (a->dry)
         return REEVE_OK;
+    at = apply_attest(a);
     err = attest_head(&at, &head);
     if (err == REEVE_E_NOT_FOUND || (err == REEVE_OK && head.height < height))
         return refuse(a, REEVE_E_WRONG_STATE, "height %llu has not been applied", (unsigned long long) height);
