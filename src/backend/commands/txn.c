@@ -349,8 +349,14 @@ enum reeve_err cmd_reserve_rollout(struct cmd *x, uint64_t *id)
     if (err == REEVE_OK) {
         struct rd r = rd_of(wr_slice(&reply));
         (void) rd_u64(&r);
-        *id = rd_u64(&r);
-        if (r.bad || *id == 0)
+        struct cmd_outcome o = { .result = slice_of(r.p, rd_left(&r)) };
+        struct slice data;
+        err = txn_result_check(o.result, x->rep);
+        if (err == REEVE_OK && (err = cmd_outcome_data(&o, 0, &data)) == REEVE_OK) {
+            r = rd_of(data);
+            *id = rd_u64(&r);
+        }
+        if (err == REEVE_OK && (r.bad || *id == 0))
             err = report_set(x->rep, REEVE_E_BUG, "the ring gave no rollout id");
     }
     wr_free(&reply);
