@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include "backend/signer/signer_int.h"
 #include "crypto/hash.h"
 #include "crypto/ops.h"
 
@@ -357,6 +358,34 @@ static void grep_for(struct world *w, const void *bytes, size_t len, const char 
         fail_msg("%s lies outside DIR/keys as text", what);
 }
 
+static int64_t now_of_test(void) { return 0; }
+
+/* The authority's own key, opened as the signer opens it: its secret part must be nowhere in the clear, DIR/keys included. */
+static void grep_for_authority_key(struct world *w, const struct name *ca, const uint8_t spki[32])
+{
+    static struct signer s;
+    struct report rep = { .code = REEVE_OK };
+    struct hash32 h;
+    struct xkey *key;
+    uint8_t der[512];
+    struct wr out = wr_fixed(der, sizeof der);
+    memcpy(h.b, spki, 32);
+    s.now_ms = now_of_test;
+    assert_ok(signer_open(&s, w->dir, &rep));
+    assert_ok(sealed_load(&s, "authority", ca, 1, &h, &key, &rep));
+    assert_ok(xkey_to_der(key, &out));
+    /* P-256 in PKCS#8: the 32-byte scalar follows the inner OCTET STRING's head 04 20. */
+    const uint8_t *scalar = memmem(der, out.len, "\x04\x20", 2);
+    assert_non_null(scalar);
+    grep_for(w, scalar + 2, 32, "an authority's private key");
+    grep_for(w, der, 64, "an authority's PKCS#8");
+    struct world only = *w;
+    snprintf(only.dir, sizeof only.dir, "%.40s/keys/auth", w->dir);
+    grep_for(&only, scalar + 2, 32, "an authority's private key in the clear");
+    xkey_free(key);
+    signer_close(&s);
+}
+
 static void no_key_leaves_the_key_folder(void **state)
 {
     static const char *const files[] = { "region.key", "validator.key", "cosign.key", "master.key" };
@@ -372,7 +401,9 @@ static void no_key_leaves_the_key_folder(void **state)
     wr_u8(&b, 0);
     wr_u32(&b, 86400 * 365);
     wr_str16(&b, slice_str("CN=Canary"));
-    assert_ok(world_call(&w, MSG_CREATE_AUTHORITY_KEY, wr_slice(&b), &c, 3000));
+    assert_ok(world_call(&w, MSG_CREATE_AUTHORITY_KEY, wr_slice(&b), &c, 12000));
+    uint8_t spki[32];
+    memcpy(spki, c.result + 2, 32);
     assert_ok(call_class(&w, "canary/", &c, 5000));
     call_set(&w, 1, "canary", "v", REEVE_OK, 1000);
     kill_all(&w);
@@ -386,6 +417,7 @@ static void no_key_leaves_the_key_folder(void **state)
         fclose(f);
         grep_for(&w, key, 32, files[i]);
     }
+    grep_for_authority_key(&w, &ca, spki);
     wr_free(&b);
     world_free(&w);
 }
