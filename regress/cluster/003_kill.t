@@ -16,18 +16,19 @@ for my $kind (qw(signer validator ring gateway)) {
     kill 'KILL', $victim;
     ok($s->wait_for(sub { my @now = $s->children($kind); @now == @before && !grep { $_ == $victim } @now }, "$kind again"),
         "$kind is started again");
-    like($s->log, qr/process $kind \(pid $victim\) ended by signal 9/, '... and its end is in the log');
+    ok($s->wait_for(sub { $s->log =~ /process $kind \(pid $victim\) ended by signal 9/ }, 'the line'), '... and its end is in the log');
     is_deeply([grep { !ReeveServer::alive($_) } keys %others], [], '... nobody else was touched');
     ok($s->wait_for(sub { $s->answers }, 'an answer'), '... and the server answers');
 }
 
+ok($s->wait_for(sub { $s->children('backend') == 0 }, 'no backend'), 'the sessions of these questions are over');
 my $a = $s->connect_tcp;
 my $b = $s->connect_tcp;
 ok($s->wait_for(sub { $s->children('backend') == 2 }, 'two backends'), 'two sessions');
 my ($first, $second) = $s->children('backend');
 kill 'KILL', $first;
 ok($s->wait_for(sub { $s->children('backend') == 1 }, 'its end'), 'one is killed');
-like($s->log, qr/process backend \(pid $first\) ended by signal 9/, '... and its end is in the log');
+ok($s->wait_for(sub { $s->log =~ /process backend \(pid $first\) ended by signal 9/ }, 'the line'), '... and its end is in the log');
 ok(ReeveServer::alive($second), '... the other goes on');
 close $_ for $a, $b;
 ok($s->wait_for(sub { $s->children('backend') == 0 }, 'their end'), 'a session ends with its client');

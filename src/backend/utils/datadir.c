@@ -16,6 +16,7 @@
 
 #define VERSION_FILE "reeve.version"
 #define LOCK_FILE    "run/lock"
+#define DYING_MS     500                /* a killed process is seen alive for a moment */
 
 bool datadir_path(char *out, size_t cap, const char *dir, const char *name)
 {
@@ -138,14 +139,14 @@ enum reeve_err datadir_lock(int *fd, const char *dir, int wait_ms, struct report
     int lock = open(path, O_RDWR | O_CREAT, 0600);
     if (lock < 0)
         return report_set(rep, REEVE_E_IO, "could not open \"%s\": %s", path, strerror(errno));
-    struct mono_ms deadline = clock_deadline(wait_ms > 0 ? wait_ms : 1);
+    struct mono_ms deadline = clock_deadline(wait_ms > 0 ? wait_ms : 1), dying = clock_deadline(DYING_MS);
     while (flock(lock, LOCK_EX | LOCK_NB) < 0) {
         int32_t pid = holder(dir);
-        if (pid != 0 || errno == EBADF || clock_left(deadline) == 0) {
+        if ((pid != 0 && clock_left(dying) == 0) || clock_left(deadline) == 0) {
             close(lock);
             return refuse_lock(dir, pid, rep);
         }
-        usleep(50000);
+        usleep(20000);
     }
     *fd = lock;
     return REEVE_OK;

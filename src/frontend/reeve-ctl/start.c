@@ -8,7 +8,8 @@
 
 #include "ctl_int.h"
 
-#define POLL_MS 50
+#define POLL_MS    50
+#define REMAINS_MS 10000
 
 static void start_log(const struct ctl *c, char out[CTL_PATH_MAX + 32])
 {
@@ -74,11 +75,20 @@ static int wait_until_up(const struct ctl *c, pid_t pid)
     return EXIT_FAILED;
 }
 
+/* A server that was just killed looks alive for a moment, and answers nothing. */
+static bool runs_and_stays(const struct ctl *c, struct server *s)
+{
+    for (int64_t end = now_ms() + REMAINS_MS;; pause_ms(POLL_MS)) {
+        server_look(c, s);
+        if (!s->running || now_ms() >= end || server_answers(s))
+            return s->running;
+    }
+}
+
 int ctl_start(const struct ctl *c)
 {
     struct server s;
-    server_look(c, &s);
-    if (s.running) {
+    if (runs_and_stays(c, &s)) {
         fprintf(stderr, "reeve-ctl: a server is running already in \"%s\" (pid %d)\n", c->dir, s.pid);
         return EXIT_FAILED;
     }

@@ -30,7 +30,7 @@ enum reeve_err datadir_check(const char *dir, struct report *rep) REEVE_MUST_CHE
 /* Makes the version file, durable; the last step of init. */
 enum reeve_err datadir_write_version(const char *dir, struct report *rep) REEVE_MUST_CHECK;
 /*
- * LOCKED with a report at once when a server runs here; waits up to wait_ms
+ * LOCKED with a report (after half a second) when a server runs here; waits up to wait_ms
  * for the remains of a killed one. *fd is inheritable.
  */
 enum reeve_err datadir_lock(int *fd, const char *dir, int wait_ms, struct report *rep) REEVE_MUST_CHECK;
