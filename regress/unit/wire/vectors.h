@@ -29,11 +29,22 @@ static inline const char *text_of(const json_t *o, const char *key)
     return v ? json_string_value(v) : NULL;
 }
 
-/* Bytes of a hex member; freed with the process's end, tests are short. */
+/* Memory that lives as long as the test program; a list keeps it reachable. */
+static inline void *keep(size_t len)
+{
+    static void *last;
+    void **p = calloc(1, sizeof *p + len + 1);
+    assert_non_null(p);
+    *p = last;
+    last = p;
+    return p + 1;
+}
+
+/* Bytes of a hex member. */
 static inline struct slice hex_of(const char *hex)
 {
     size_t n = strlen(hex) / 2;
-    uint8_t *p = malloc(n + 1);
+    uint8_t *p = keep(n);
     assert_true(hex_decode(p, n, slice_str(hex)));
     return slice_of(p, n);
 }
