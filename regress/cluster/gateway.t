@@ -33,7 +33,12 @@ sub line_like { my ($f, $re, $s) = @_; my $b = $bg{$f};
     return wait_for($re, sub { my $n = sysread($f, my $t, 65536); $b->{text} .= $t if $n; return $b->{text} =~ s/^.*?$re[^\n]*\n//s; }, $s); }
 sub agent_stop { my ($f) = @_; kill 'TERM', $bg{$f}{pid}; close $f; delete $bg{"$f"}; }
 
-run_ok("init", $ctl, "init", "-D", $data, "--region", "eu", "--superuser", "admin");
+open(my $pw, ">", "$dir/pw") or die;
+print $pw "test\n";
+close $pw;
+$ENV{PGPASSWORD} = "test";
+sub sql { my ($q) = @_; my $out = qx{psql -h 127.0.0.1 -p $port -U admin -At -c "$q" reeve 2>&1}; chomp $out; return $out; }
+run_ok("init", $ctl, "init", "-D", $data, "--region", "eu", "--superuser", "admin", "--password-file", "$dir/pw");
 open(my $c, ">>", "$data/reeve.conf") or die;
 print $c "port = $port\nagent_port = $agent_port\npeer_port = ", $base + 2, "\ngateways = 2\nattest_tick_interval = 500ms\nagent_heartbeat_interval = 2s\n";
 close $c;
@@ -59,6 +64,28 @@ $out = agent("s1", qw(mtls connect hello auth subscribe));
 like($out, qr/AUTH_OK status=1 ordinal=0/, "the same node by client certificate");
 $out = agent("s1", qw(connect hello badauth closed));
 like($out, qr/ERROR AUTH retry=0.*CLOSED/s, "a wrong proof is refused");
+
+# ---- certificates, config, revocation ----
+like(sql("CREATE AUTHORITY ca WITH (key_type = 'ecdsa', ttl = '1 year')"), qr/CREATE AUTHORITY/, "an authority");
+like(sql("CREATE CERT 'edge' FROM AUTHORITY ca SUBJECT 'CN=edge.example' SANS ('edge.example') VALID FOR '30 days'"), qr/CREATE CERT/, "a certificate");
+$out = agent("s1", qw(connect hello auth subscribe cert=edge:1 wait=CERT_REPLY cert=edge:7 wait=ERROR cert=none:1 wait=ERROR key=edge:1 wait=ERROR));
+like($out, qr/object cert edge present.*object authority ca present/s, "an agent follows a certificate and its authority");
+like($out, qr/CERT_REPLY reqid=1 leaf=\d+ chain=\d+/, "and gets a leaf for its own key");
+like($out, qr/ERROR UNKNOWN_OBJECT.*reqid=2.*ERROR UNKNOWN_OBJECT.*reqid=3.*ERROR NOT_ALLOWED.*reqid=4/s, "but nothing that is not attested, and no key of a certificate without a shared one");
+my $s4 = agent_start("s4", qw(connect hello auth enroll subscribe drain=20000));
+ok(line_like($s4, qr/CONFIG/), "an agent follows");
+sql("SET CONFIG 'web/size' = '7' IMMEDIATE");
+ok(line_like($s4, qr/value web\/size gen=1 state=1 7/), "a value is pushed");
+sql("RESET CONFIG 'web/size' IMMEDIATE");
+ok(line_like($s4, qr/value web\/size gen=0 state=3/), "and that it is gone");
+my $node = (split /\n/, sql("SELECT node_id FROM sys.nodes"))[-1];
+sql("ALTER NODE '$node' SET LABEL tier = 'pop'");
+ok(line_like($s4, qr/AUTH_OK status=1 ordinal=\d+ labels=3/), "a new label reaches the agent");
+sql("REVOKE NODE '$node'");
+ok(line_like($s4, qr/ERROR REVOKED retry=0/), "a revoked node is told");
+ok(line_like($s4, qr/CLOSED/), "and cut off");
+agent_stop($s4);
+like(agent("s4", qw(connect hello auth)), qr/ERROR REVOKED retry=0/, "for good");
 
 # ---- hostile bytes: each ends its own connection, and no other ----
 my $good = agent_start("good", qw(connect hello auth enroll subscribe), ("wait=TICK", "heartbeat") x 400);

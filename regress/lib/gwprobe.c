@@ -5,7 +5,8 @@
  *   gwprobe run PORT TOKEN SEED ACTION...
  * It verifies what an agent must verify and prints one line for each frame.
  * Actions: hello auth enroll subscribe heartbeat wait=FRAME drain=MS report=OBJ register=N
- *          reconnect badauth badwelcome subscribe0 mtls
+ *          connect reconnect mtls badauth subscribe0 cert=OBJ:GEN key=OBJ:GEN raw=HEX closed
+ *   gwprobe run PORT TOKEN SEED many N    N agents; each line on standard input measures one push of config
  */
 #include "backend/storage/storage.h"
 #include "common/text.h"
@@ -53,11 +54,12 @@ struct probe {
     struct trust trust;
     struct pubkey region_key;
     uint64_t region_version, revision, epoch, reqid, seq;
-    bool mtls, have_trust, spoil_auth;
+    bool mtls, have_trust, spoil_auth, enrolled;
     uint8_t *in;
     size_t in_len;
-    struct bundle_object objects[1024];
 };
+static struct bundle_object objects[1024];
+static bool quiet;
 
 static void die(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));
 static void die(const char *fmt, ...)
@@ -233,11 +235,11 @@ static void connect_tls(struct probe *p)
 static void open_bundle(struct probe *p, struct slice bytes, bool print)
 {
     size_t n = 0;
-    enum reeve_err err = bundle_open(&crypto_ops_real, &p->trust, bytes, false, p->objects, 1024, &n);
+    enum reeve_err err = bundle_open(&crypto_ops_real, &p->trust, bytes, false, objects, 1024, &n);
     if (err != REEVE_OK)
         die("bundle: %s", reeve_err_name(err));
     for (size_t i = 0; i < n; i++) {
-        struct bundle_object *o = &p->objects[i];
+        struct bundle_object *o = &objects[i];
         if (print)
             printf("  object %s %s %s version %llu\n", attest_type_name(o->type), o->name.s,
                    o->present ? "present" : "absent", o->present ? (unsigned long long) o->update.version : 0ULL);
@@ -305,12 +307,28 @@ static void on_config(struct probe *p, const struct wire_frame *f)
         p->revision = f->u.config.revision;
 }
 
+static void show_frame(struct probe *p, const struct wire_frame *f);
+
+/* Everything is verified in either case. */
 static void show(struct probe *p, const struct wire_frame *f)
+{
+    static FILE *null;
+    FILE *out = stdout;
+    if (quiet && null == NULL)
+        null = fopen("/dev/null", "w");
+    if (quiet && f->head.type != WF_ERROR)
+        stdout = null;
+    show_frame(p, f);
+    stdout = out;
+}
+
+static void show_frame(struct probe *p, const struct wire_frame *f)
 {
     const char *name = wire_type_info(f->head.type)->name;
     switch (f->head.type) {
     case WF_WELCOME: on_welcome(p, &f->u.welcome); break;
     case WF_AUTH_OK:
+        p->enrolled = f->u.auth_ok.status == 1;
         printf("AUTH_OK status=%u ordinal=%llu labels=%u\n", f->u.auth_ok.status,
                (unsigned long long) f->u.auth_ok.ordinal, f->u.auth_ok.labels.n);
         break;
@@ -597,6 +615,83 @@ static void act(struct probe *p, const char *a, const uint8_t seed[32])
         die("no such action: %s", a);
 }
 
+/* ---- many at once: N agents in this process, and how long a change takes to reach them all ---- */
+
+static int by_time(const void *a, const void *b)
+{
+    int64_t x = *(const int64_t *) a, y = *(const int64_t *) b;
+    return x < y ? -1 : x > y;
+}
+
+static int64_t now_us(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    return t.tv_sec * INT64_C(1000000) + t.tv_nsec / 1000;
+}
+
+static void open_many(struct probe *all, unsigned n, const struct probe *first)
+{
+    int64_t began = now_us();
+    for (unsigned i = 0; i < n; i++) {
+        struct probe *p = &all[i];
+        uint8_t seed[32] = { 0 };
+        *p = *first;
+        p->in = malloc(1 << 20);
+        snprintf((char *) seed, sizeof seed, "many-%u", i);
+        sign_key_from_seed(&p->key, &p->pub, seed);
+        seal_keygen(&p->seal, &p->seal_pub);
+        connect_tls(p);
+        do_hello(p);
+        do_auth(p);
+        if (!p->enrolled)
+            do_enroll(p);
+        do_subscribe(p, false);
+    }
+    printf("OPENED %u in %lld ms\n", n, (long long) ((now_us() - began) / 1000));
+}
+
+/* "push" on standard input begins a measurement: the time from there to each agent's next CONFIG. */
+static void measure(struct probe *all, unsigned n)
+{
+    char line[64];
+    int64_t *at = calloc(n, sizeof *at);
+    struct pollfd *f = calloc(n, sizeof *f);
+    while (fgets(line, sizeof line, stdin) != NULL) {
+        int64_t began = now_us();
+        unsigned left = n;
+        memset(at, 0, n * sizeof *at);
+        while (left > 0) {
+            for (unsigned i = 0; i < n; i++)
+                f[i] = (struct pollfd){ at[i] == 0 ? all[i].fd : -1, POLLIN, 0 };
+            if (poll(f, n, 10000) <= 0)
+                die("%u agents were not reached", left);
+            for (unsigned i = 0; i < n; i++) {
+                if (f[i].revents == 0)
+                    continue;
+                uint64_t had = all[i].revision;
+                if (!read_until(&all[i], NULL, 0))
+                    die("agent %u was cut off", i);
+                if (all[i].revision != had) {
+                    at[i] = now_us() - began;
+                    left--;
+                }
+            }
+        }
+        qsort(at, n, sizeof *at, by_time);
+        printf("PUSHED first %.1f median %.1f last %.1f ms\n", (double) at[0] / 1000, (double) at[n / 2] / 1000,
+               (double) at[n - 1] / 1000);
+    }
+}
+
+static void many(struct probe *first, unsigned n)
+{
+    struct probe *all = calloc(n, sizeof *all);
+    quiet = true;
+    open_many(all, n, first);
+    measure(all, n);
+}
+
 int main(int argc, char **argv)
 {
     static struct probe p;
@@ -622,6 +717,10 @@ int main(int argc, char **argv)
     seal_keygen(&p.seal, &p.seal_pub);
     if (tls_ctx_client(&p.ctx, WIRE_ALPN, &rep) != REEVE_OK)
         die("tls");
+    if (argc == 7 && strcmp(argv[5], "many") == 0) {
+        many(&p, (unsigned) atoi(argv[6]));
+        return 0;
+    }
     for (int i = 5; i < argc; i++)
         act(&p, argv[i], seed);
     printf("END\n");
