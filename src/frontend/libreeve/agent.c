@@ -131,6 +131,7 @@ static void init(struct agent *a, const struct agent_options *o, const struct ag
     a->store = o->store;
     a->tls = o->tls;
     a->mtls = o->mtls;
+    a->observe = o->observe;
     a->now = now;
     a->tick_ms = o->tick_ms ? o->tick_ms : AGENT_TICK_MS;
     a->config_ttl_ms = o->config_ttl_ms;

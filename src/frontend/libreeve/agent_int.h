@@ -109,7 +109,7 @@ struct agent {
     struct agent_store *store;
     bool store_dirty;
     struct tls_ctx *tls;
-    bool own_tls, mtls;
+    bool own_tls, mtls, observe;
     struct agent_now now;
     struct mono_ms deadline;
 

@@ -300,6 +300,8 @@ static void slot_run(struct agent *a, struct slot *s)
 
 void certs_run(struct agent *a)
 {
+    if (a->observe)
+        return;
     for (struct slot *s = a->slots; s != NULL; s = s->next)
         if (s->type == AT_CERT && s->applies)
             slot_run(a, s);
@@ -320,6 +322,8 @@ static int64_t slot_deadline(const struct agent *a, const struct slot *s)
 int64_t certs_deadline(const struct agent *a)
 {
     int64_t at = NEVER_MS;
+    if (a->observe)
+        return at;
     for (const struct slot *s = a->slots; s != NULL; s = s->next) {
         if (s->type != AT_CERT || !s->applies || (a->host.wants && !a->host.wants(a->host.arg, (struct agent *) a, &s->object)))
             continue;

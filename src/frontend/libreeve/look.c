@@ -25,6 +25,23 @@ bool agent_enrolled(const struct agent *a)
     return a->enrolled;
 }
 
+static bool slot_settled(const struct agent *a, const struct slot *s)
+{
+    bool failed = s->tried == s->want && s->result >= RESULT_FAILED;
+    bool serves = !s->applies || s->want == 0 || s->want == s->serving || failed;
+    return a->observe || (serves && !s->installing && !s->report_due && s->report_reqid == 0);
+}
+
+bool agent_settled(const struct agent *a)
+{
+    if (a->phase != AP_READY || !a->list_known || a->config_ms < 0 || a->decide_due)
+        return false;
+    for (const struct slot *s = a->slots; s != NULL; s = s->next)
+        if (!slot_settled(a, s))
+            return false;
+    return true;
+}
+
 static bool header_fresh(const struct agent *a)
 {
     return a->header_ms >= 0 && ag_mono(a) - a->header_ms < 3 * (int64_t) a->tick_ms;

@@ -30,7 +30,7 @@ static bool send_report(struct agent *a, struct slot *s)
 
 void reports_run(struct agent *a)
 {
-    if (a->phase != AP_READY || ag_mono(a) < a->reports_hold_ms)
+    if (a->observe || a->phase != AP_READY || ag_mono(a) < a->reports_hold_ms)
         return;
     for (struct slot *s = a->slots; s != NULL && a->phase == AP_READY; s = s->next)
         if (s->report_due && s->result != RESULT_NONE && !send_report(a, s))

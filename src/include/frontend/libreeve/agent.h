@@ -101,6 +101,7 @@ struct agent_options {
     uint32_t tick_ms;                   /* 0: AGENT_TICK_MS */
     uint32_t config_ttl_ms;             /* values unconfirmed for so long are EXPIRED; 0: never */
     uint32_t max_frame;                 /* 0: 1 MiB */
+    bool observe;                       /* look only: ask for nothing, install nothing, report nothing */
 };
 
 /* INVALID_TEXT (endpoints, token), NOMEM, whatever the store says. The store is closed on failure too. */
@@ -148,6 +149,8 @@ enum agent_phase agent_phase(const struct agent *a);
 enum agent_freshness agent_freshness(const struct agent *a);
 const struct agent_identity *agent_identity(const struct agent *a);
 bool agent_enrolled(const struct agent *a);
+/* Connected, everything known, every certificate either serves or has failed, and the region was told. */
+bool agent_settled(const struct agent *a);
 
 struct agent_info {
     struct name region;
