@@ -153,11 +153,12 @@ static void step_open(const struct rollout_doc *d, const struct rollout_view *v,
     }
 }
 
-static void step_back(const struct rollout_view *v, struct rollout_decision *out)
+/* What made it go back stays the reason and the evidence of its end: that is what people look for. */
+static void step_back(const struct rollout_doc *d, const struct rollout_view *v, struct rollout_decision *out)
 {
     int64_t patience = v->state_since.ms + v->report_timeout_ms;
     if (v->still_new == 0) {
-        become(out, RS_ROLLED_BACK, "no live node serves it any more");
+        become(out, RS_ROLLED_BACK, d->why[0] ? d->why : "no live node serves it any more");
     } else if (v->now.ms < patience) {
         wake_at(out, patience);
     } else {
@@ -179,7 +180,7 @@ void rollout_step(const struct rollout_doc *d, const struct rollout_view *v, str
     if (rollout_state_terminal((enum rollout_state) d->state))
         return;
     if (d->state == RS_ROLLING_BACK)
-        step_back(v, out);
+        step_back(d, v, out);
     else if (d->opened == 0)
         step_closed(d, v, out);
     else
@@ -195,6 +196,7 @@ void rollout_decision_apply(const struct rollout_doc *prev, const struct rollout
     next->opened = dec->opened;
     next->fired_gate = dec->fired_gate;
     next->promoted = false;
-    next->counts = *evidence;
+    if (dec->state != RS_ROLLED_BACK)
+        next->counts = *evidence;
     memcpy(next->why, dec->why, sizeof next->why);
 }
