@@ -90,8 +90,8 @@ static bool one_result(struct shell *sh, PGresult *res, const char *sql, char *r
     switch (PQresultStatus(res)) {
     case PGRES_TUPLES_OK:
     case PGRES_SINGLE_TUPLE:
-        shell_print(sh, res, stdout);
-        begins(res, sh, rollout, cap);
+        if (!begins(res, sh, rollout, cap) || sh->format == OUT_TABLE)
+            shell_print(sh, res, stdout);       /* who reads CSV or JSON gets the rollout's last row alone */
         return true;
     case PGRES_COMMAND_OK:
         if (!sh->quiet && sh->format == OUT_TABLE && PQcmdStatus((PGresult *) res)[0])
@@ -173,35 +173,4 @@ PGresult *shell_query(struct shell *sh, const char *sql, int n, const char *cons
     PQclear(res);
     check_connection(sh);
     return NULL;
-}
-
-/* Quotes, comments and parentheses as the server's scanner sees them; enough to find a semicolon. */
-size_t shell_statement_end(const char *s)
-{
-    int depth = 0;
-    for (const char *p = s; *p; p++) {
-        if (*p == '\'' || *p == '"') {
-            const char *e = strchr(p + 1, *p);
-            if (e == NULL)
-                return 0;
-            p = e;
-        } else if (p[0] == '-' && p[1] == '-') {
-            const char *e = strchr(p, '\n');
-            if (e == NULL)
-                return 0;
-            p = e;
-        } else if (p[0] == '/' && p[1] == '*') {
-            const char *e = strstr(p + 2, "*/");
-            if (e == NULL)
-                return 0;
-            p = e + 1;
-        } else if (*p == '(') {
-            depth++;
-        } else if (*p == ')') {
-            depth -= depth > 0;
-        } else if (*p == ';' && depth == 0) {
-            return (size_t) (p - s) + 1;
-        }
-    }
-    return 0;
 }

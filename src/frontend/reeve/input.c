@@ -1,11 +1,23 @@
-/* input.c - reading statements: readline on a terminal, lines from a file or pipe otherwise. */
+/*
+ * input.c - reading statements: readline on a terminal, lines from a file or pipe otherwise
+ *
+ * Lines gather in a buffer until a semicolon outside quotes ends a statement
+ * or a backslash command takes over what is there. History keeps a statement
+ * as one entry however many lines it had, so that it is edited as one; what
+ * names a password is not kept at all.
+ */
 #include "frontend/reeve/shell.h"
 
+#include <errno.h>
 #include <readline/history.h>
 #include <readline/readline.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
+
+#define HISTORY_ENTRIES 5000
+#define NEWLINE_KEPT    '\x01'          /* a line break inside an entry of the history file */
 
 static char *append(char *buffer, const char *line)
 {
@@ -18,9 +30,23 @@ static char *append(char *buffer, const char *line)
     return out;
 }
 
-static bool is_blank(const char *s)
+static char *front(const char *text, size_t n)
 {
-    return s == NULL || s[strspn(s, " \t\r\n")] == '\0';
+    char *out = strndup(text, n);
+    if (out == NULL)
+        abort();
+    return out;
+}
+
+static void cut_front(char *text, size_t n)
+{
+    memmove(text, text + n, strlen(text + n) + 1);
+}
+
+static char *drop(char *buffer)
+{
+    free(buffer);
+    return NULL;
 }
 
 static void remember(struct shell *sh, const char *sql)
@@ -29,49 +55,73 @@ static void remember(struct shell *sh, const char *sql)
     sh->last_query = strdup(sql);
 }
 
-/* Runs every complete statement at the front of the buffer; gives back what is left. */
-static char *run_complete(struct shell *sh, char *buffer)
+/* A backslash command takes what is gathered before it, and the rest of its line. True: the shell ends. */
+static bool take_command(struct shell *sh, char **buffer, size_t at)
 {
-    size_t end;
-    while (buffer != NULL && (end = shell_statement_end(buffer)) > 0) {
-        char *one = strndup(buffer, end);
-        if (one == NULL)
-            abort();
-        memmove(buffer, buffer + end, strlen(buffer + end) + 1);
-        remember(sh, one);
-        bool ok = shell_run(sh, one);
-        free(one);
-        if (!ok && sh->stop_on_error) {
-            free(buffer);
-            return NULL;
+    char *rest = *buffer + at, *line = front(rest, strcspn(rest, "\n")), *before = front(*buffer, at);
+    cut_front(rest, strlen(line) + (rest[strlen(line)] == '\n'));
+    char *after = shell_is_blank(rest) ? NULL : front(rest, strlen(rest));
+    free(*buffer);
+    *buffer = NULL;
+    if (shell_is_blank(before))
+        before = drop(before);
+    bool end = shell_meta(sh, line, &before);
+    free(line);
+    *buffer = before;
+    if (after != NULL)
+        *buffer = append(*buffer, after);
+    free(after);
+    return end;
+}
+
+/* Runs everything complete at the front of the buffer and leaves the rest. True: the shell ends. */
+static bool run_complete(struct shell *sh, char **buffer)
+{
+    bool end = false, go_on = true;
+    while (*buffer != NULL && !end && go_on) {
+        struct shell_stop stop = shell_scan(*buffer);
+        if (stop.what == 0)
+            break;
+        if (stop.what == '\\') {
+            end = take_command(sh, buffer, stop.at);
+            go_on = sh->interactive || sh->exit_code == EXIT_ALL_WELL || !sh->stop_on_error;
+            continue;
         }
+        char *one = front(*buffer, stop.at + 1);
+        cut_front(*buffer, stop.at + 1);
+        remember(sh, one);
+        go_on = shell_run(sh, one) || !sh->stop_on_error;
+        free(one);
     }
-    if (is_blank(buffer)) {
-        free(buffer);
-        return NULL;
+    if (!go_on || shell_is_blank(*buffer))
+        *buffer = drop(*buffer);
+    return end;
+}
+
+static bool is_farewell(const char *line)
+{
+    static const char *const words[] = { "exit", "quit" };
+    line += strspn(line, " \t");
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        size_t n = strlen(words[i]);
+        if (strncmp(line, words[i], n) == 0 && line[n + strspn(line + n, " \t;")] == '\0')
+            return true;
     }
-    return buffer;
+    return false;
 }
 
 /* One line of input; true when the shell should end. */
 static bool take_line(struct shell *sh, const char *line, char **buffer)
 {
-    const char *p = line + strspn(line, " \t");
-    if (*buffer == NULL && *p == '\0')
-        return false;
-    if (*buffer == NULL && (strcmp(p, "exit") == 0 || strcmp(p, "quit") == 0))
+    if (*buffer == NULL && is_farewell(line))
         return true;
-    const char *slash = strchr(p, '\\');
-    if (*p == '\\' || (slash != NULL && strchr(p, '\'') == NULL)) {
-        char *sql = strndup(p, (size_t) (slash - p));
-        if (!is_blank(sql))
-            *buffer = append(*buffer, sql);
-        free(sql);
-        return shell_meta(sh, slash, buffer);
-    }
-    *buffer = run_complete(sh, append(*buffer, line));
-    return false;
+    if (*buffer == NULL && shell_is_blank(line))
+        return false;
+    *buffer = append(*buffer, line);
+    return run_complete(sh, buffer);
 }
+
+/* ---- history ---- */
 
 static void history_path(char *out, size_t cap)
 {
@@ -79,45 +129,105 @@ static void history_path(char *out, size_t cap)
     snprintf(out, cap, "%s%s", file ? file : home ? home : ".", file ? "" : "/.reeve_history");
 }
 
-static int no_redisplay_on_interrupt(void)
+static void swap_breaks(char from, char to)
 {
-    if (!shell_interrupted)
-        return 0;
-    shell_interrupted = 0;
-    rl_replace_line("", 0);
-    rl_done = 1;
-    return 0;
+    HIST_ENTRY **all = history_list();
+    for (int i = 0; all != NULL && all[i] != NULL; i++)
+        for (char *p = all[i]->line; *p; p++)
+            *p = *p == from ? to : *p;
+}
+
+static void history_open(const char *path)
+{
+    using_history();
+    stifle_history(HISTORY_ENTRIES);
+    read_history(path);
+    swap_breaks(NEWLINE_KEPT, '\n');
+}
+
+static void history_save(const char *path)
+{
+    mode_t before = umask(077);
+    swap_breaks('\n', NEWLINE_KEPT);
+    write_history(path);
+    umask(before);
+    chmod(path, 0600);
+}
+
+/* Gathers the lines of one statement; kept when it is whole. */
+static char *keep(char *entry, const char *line, bool whole)
+{
+    if (entry == NULL && shell_is_blank(line))
+        return NULL;
+    entry = append(entry, line);
+    if (!whole)
+        return entry;
+    entry[strlen(entry) - 1] = '\0';
+    HIST_ENTRY *last = history_length > 0 ? history_get(history_base + history_length - 1) : NULL;
+    if (strcasestr(entry, "password") == NULL && (last == NULL || strcmp(last->line, entry) != 0))
+        add_history(entry);
+    return drop(entry);
+}
+
+/* ---- the terminal ---- */
+
+static bool interrupted;                /* Ctrl-C ended the line; readline's call-backs carry no argument */
+
+/* As readline's own reader, but Ctrl-C gives up the line as if RETURN were pressed on an empty one. */
+static int next_byte(FILE *in)
+{
+    unsigned char c;
+    for (;;) {
+        ssize_t n = read(fileno(in), &c, 1);
+        if (n == 1)
+            return c;
+        if (n == 0 || errno != EINTR)
+            return EOF;
+        rl_check_signals();
+        if (shell_interrupted) {
+            shell_interrupted = 0;
+            interrupted = true;
+            rl_replace_line("", 0);
+            return '\n';
+        }
+    }
+}
+
+static char prompt_sign(const struct shell *sh, bool more)
+{
+    PGTransactionStatusType t = PQtransactionStatus(sh->conn);
+    return more ? '-' : t == PQTRANS_INERROR ? '!' : t == PQTRANS_INTRANS ? '*' : '=';
 }
 
 int shell_interactive(struct shell *sh)
 {
-    char path[1024], prompt[128];
-    char *buffer = NULL, *line;
+    char path[1024], prompt[32];
+    char *buffer = NULL, *entry = NULL, *line;
     bool end = false;
     history_path(path, sizeof path);
-    using_history();
-    stifle_history(5000);
-    read_history(path);
-    rl_event_hook = no_redisplay_on_interrupt;
-    shell_complete_init(sh);
+    history_open(path);
+    rl_getc_function = next_byte;
+    shell_complete_init(sh, (const char *const *) &buffer);
     while (!end) {
-        char state = PQtransactionStatus(sh->conn) == PQTRANS_INERROR ? '!' : PQtransactionStatus(sh->conn) == PQTRANS_INTRANS ? '*' : '=';
-        snprintf(prompt, sizeof prompt, "reeve%c%c ", buffer ? '-' : state, '>');
-        line = readline(prompt);
-        if (line == NULL)
+        snprintf(prompt, sizeof prompt, "reeve%c> ", prompt_sign(sh, buffer != NULL));
+        interrupted = false;
+        if ((line = readline(prompt)) == NULL)
             break;
-        if (!is_blank(line))
-            add_history(line);
+        if (interrupted) {
+            buffer = drop(buffer);
+            entry = drop(entry);
+        }
         end = take_line(sh, line, &buffer);
+        entry = keep(entry, line, buffer == NULL);
         free(line);
-        sh->exit_code = sh->exit_code == EXIT_CONNECTION ? EXIT_CONNECTION : EXIT_ALL_WELL;
         end = end || sh->exit_code == EXIT_CONNECTION;
+        sh->exit_code = sh->exit_code == EXIT_CONNECTION ? EXIT_CONNECTION : EXIT_ALL_WELL;
     }
     if (!end)
         printf("\n");
-    write_history(path);
-    chmod(path, 0600);
+    history_save(path);
     free(buffer);
+    free(entry);
     return sh->exit_code;
 }
 
@@ -126,16 +236,26 @@ int shell_file(struct shell *sh, FILE *in)
     char *line = NULL, *buffer = NULL;
     size_t cap = 0;
     ssize_t n;
-    bool end = false;
-    while (!end && (n = getline(&line, &cap, in)) >= 0) {
+    bool end = false, stop = false;
+    while (!end && !stop && (n = getline(&line, &cap, in)) >= 0) {
         if (n > 0 && line[n - 1] == '\n')
             line[n - 1] = '\0';
         end = take_line(sh, line, &buffer);
-        end = end || sh->exit_code == EXIT_CONNECTION || (sh->stop_on_error && sh->exit_code != EXIT_ALL_WELL);
+        stop = sh->exit_code == EXIT_CONNECTION || (sh->stop_on_error && sh->exit_code != EXIT_ALL_WELL);
     }
-    if (!end && !is_blank(buffer))
+    if (!end && !stop && !shell_is_blank(buffer))
         shell_run(sh, buffer);          /* the last statement needs no semicolon */
     free(line);
+    free(buffer);
+    return sh->exit_code;
+}
+
+int shell_text(struct shell *sh, const char *text)
+{
+    char *buffer = append(NULL, text);
+    bool end = run_complete(sh, &buffer);
+    if (!end && !shell_is_blank(buffer) && (sh->exit_code == EXIT_ALL_WELL || !sh->stop_on_error))
+        shell_run(sh, buffer);
     free(buffer);
     return sh->exit_code;
 }

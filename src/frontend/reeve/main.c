@@ -1,6 +1,9 @@
 /* main.c - options, connecting, and what to read. */
 #include "frontend/reeve/shell.h"
 
+#include "config.h"
+
+#include <errno.h>
 #include <getopt.h>
 #include <locale.h>
 #include <stdlib.h>
@@ -44,7 +47,7 @@ static bool add_action(struct options *o, char kind, const char *arg)
 static const struct option longs[] = {
     { "csv", no_argument, NULL, 1 }, { "json", no_argument, NULL, 2 }, { "text", no_argument, NULL, 3 },
     { "follow", no_argument, NULL, 4 }, { "no-follow", no_argument, NULL, 5 }, { "keep-going", no_argument, NULL, 6 },
-    { "help", no_argument, NULL, '?' }, { "version", no_argument, NULL, 'V' }, { "command", required_argument, NULL, 'c' },
+    { "help", no_argument, NULL, 7 }, { "version", no_argument, NULL, 'V' }, { "command", required_argument, NULL, 'c' },
     { "file", required_argument, NULL, 'f' }, { "host", required_argument, NULL, 'h' }, { "port", required_argument, NULL, 'p' },
     { "username", required_argument, NULL, 'U' }, { "dbname", required_argument, NULL, 'd' }, { NULL, 0, NULL, 0 },
 };
@@ -63,18 +66,20 @@ static int one_option(struct shell *sh, struct options *o, int c)
     case 'p': o->port = optarg; break;
     case 'U': o->user = optarg; break;
     case 'd': o->dbname = optarg; break;
-    case 'x': sh->expanded = true; break;
+    case 'x': sh->expanded = EXPANDED_ON; break;
     case 't': sh->tuples_only = true; break;
     case 'q': sh->quiet = true; break;
-    case 'V': printf("reeve 0.1\n"); return EXIT_ALL_WELL;
+    case 'V': printf("reeve %s\n", PACKAGE_VERSION); return EXIT_ALL_WELL;
+    case 7: usage(stdout); return EXIT_ALL_WELL;
     case 'c':
     case 'f':
-        if (!add_action(o, (char) c, optarg))
-            return EXIT_STATEMENT;
-        break;
+        if (add_action(o, (char) c, optarg))
+            break;
+        fprintf(stderr, "reeve: at most %d times -c and -f\n", ACTIONS_MAX);
+        return EXIT_STATEMENT;
     default:
-        usage(optopt ? stderr : stdout);
-        return optopt ? EXIT_STATEMENT : EXIT_ALL_WELL;
+        fprintf(stderr, "Try \"reeve --help\".\n");
+        return EXIT_STATEMENT;
     }
     return -1;
 }
@@ -123,34 +128,30 @@ static bool open_connection(struct shell *sh, const struct options *o)
     }
     if (PQstatus(sh->conn) == CONNECTION_OK)
         return true;
-    fprintf(stderr, "%s", PQerrorMessage(sh->conn));
+    fprintf(stderr, "reeve: %s", PQerrorMessage(sh->conn));
     return false;
 }
 
-static int run_file(struct shell *sh, const char *name)
+static void run_file(struct shell *sh, const char *name)
 {
     FILE *f = strcmp(name, "-") == 0 ? stdin : fopen(name, "r");
     if (f == NULL) {
-        fprintf(stderr, "%s: cannot be read\n", name);
-        return EXIT_STATEMENT;
+        fprintf(stderr, "reeve: %s: %s\n", name, strerror(errno));
+        sh->exit_code = EXIT_STATEMENT;
+        return;
     }
-    int code = shell_file(sh, f);
+    shell_file(sh, f);
     if (f != stdin)
         fclose(f);
-    return code;
 }
 
 static int run_actions(struct shell *sh, const struct options *o)
 {
     for (int i = 0; i < o->n_actions; i++) {
-        const char *arg = o->action[i].arg;
-        char *none = NULL;
         if (o->action[i].kind == 'f')
-            run_file(sh, arg);
-        else if (arg[0] == '\\')
-            shell_meta(sh, arg, &none);
+            run_file(sh, o->action[i].arg);
         else
-            shell_run(sh, arg);
+            shell_text(sh, o->action[i].arg);
         if (sh->exit_code == EXIT_CONNECTION || (sh->exit_code != EXIT_ALL_WELL && sh->stop_on_error))
             break;
     }
@@ -159,7 +160,7 @@ static int run_actions(struct shell *sh, const struct options *o)
 
 static void welcome(struct shell *sh)
 {
-    printf("reeve 0.1, connected to %s. \\h lists the statements, \\? the shell's commands.\n",
+    printf("reeve " PACKAGE_VERSION ", connected to %s. \\h lists the statements, \\? the shell's commands.\n",
            PQparameterStatus(sh->conn, "server_version"));
     PGresult *r = PQexec(sh->conn, "SELECT severity, kind, message FROM sys.issues");
     if (PQresultStatus(r) == PGRES_TUPLES_OK && PQntuples(r) > 0)
@@ -179,19 +180,26 @@ int main(int argc, char **argv)
     sh.tty_in = isatty(STDIN_FILENO);
     sh.tty_out = isatty(STDOUT_FILENO);
     sh.color = sh.tty_out && (no_color == NULL || no_color[0] == '\0') && !(term && strcmp(term, "dumb") == 0);
-    for (int c; (c = getopt_long(argc, argv, "c:f:h:p:U:d:xtqV?", longs, NULL)) != -1;) {
+    for (int c; (c = getopt_long(argc, argv, "c:f:h:p:U:d:xtqV", longs, NULL)) != -1;) {
         int code = one_option(&sh, &o, c);
         if (code >= 0)
             return code;
     }
     if (optind < argc && o.dbname == NULL)
-        o.dbname = argv[optind];
+        o.dbname = argv[optind++];
+    if (optind < argc) {
+        fprintf(stderr, "reeve: what is \"%s\"? Try \"reeve --help\".\n", argv[optind]);
+        return EXIT_STATEMENT;
+    }
     if (!open_connection(&sh, &o)) {
         PQfinish(sh.conn);
         return EXIT_CONNECTION;
     }
     shell_catch_interrupts(&sh);
     bool typed = o.n_actions == 0 && sh.tty_in;
+    sh.interactive = typed;
+    if (typed && sh.tty_out && sh.expanded == EXPANDED_OFF)
+        sh.expanded = EXPANDED_AUTO;
     sh.follow = !o.no_follow && (o.follow || (typed && sh.tty_out));
     if (typed)
         welcome(&sh);

@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 #include <wchar.h>
 
 int shell_width(const char *s)
@@ -24,6 +26,12 @@ int shell_width(const char *s)
         s += n;
     }
     return w;
+}
+
+int shell_columns(void)
+{
+    struct winsize ws;
+    return ioctl(STDOUT_FILENO, TIOCGWINSZ, &ws) == 0 && ws.ws_col > 0 ? ws.ws_col : 80;
 }
 
 static bool is_number(Oid t)
@@ -87,7 +95,8 @@ static void pad(FILE *out, int n)
         fputc(' ', out);
 }
 
-static void put_aligned(FILE *out, const char *text, size_t len, int width, bool right)
+/* The last column is not filled up: nothing trails a line. */
+static void put_aligned(FILE *out, const char *text, size_t len, int width, bool right, bool last)
 {
     char *s = strndup(text, len);
     int w = s ? shell_width(s) : 0;
@@ -96,9 +105,8 @@ static void put_aligned(FILE *out, const char *text, size_t len, int width, bool
         pad(out, width - w);
     if (s)
         fputs(s, out);
-    if (!right)
-        pad(out, width - w);
-    fputc(' ', out);
+    if (!last)
+        pad(out, (right ? 0 : width - w) + 1);
     free(s);
 }
 
@@ -116,7 +124,9 @@ static struct table table_make(const PGresult *res)
     for (int r = 0; r < t.rows; r++)
         for (int c = 0; c < t.cols; c++) {
             char *s = t.cell[r * t.cols + c] = cell_text(res, r, c);
-            int w = s ? widest_line(s) : 0;
+            if (s == NULL)
+                abort();
+            int w = widest_line(s);
             t.width[c] = w > t.width[c] ? w : t.width[c];
         }
     return t;
@@ -138,7 +148,8 @@ static void table_head(struct shell *sh, const PGresult *res, const struct table
         fputs(c ? "|" : "", out);
         pad(out, left + 1);
         fprintf(out, "%s%s%s", sh->color ? "\033[1m" : "", name, sh->color ? "\033[0m" : "");
-        pad(out, t->width[c] - left - shell_width(name) + 1);
+        if (c + 1 < t->cols)
+            pad(out, t->width[c] - left - shell_width(name) + 1);
     }
     fputc('\n', out);
     for (int c = 0; c < t->cols; c++) {
@@ -160,25 +171,32 @@ static void table_row(const PGresult *res, const struct table *t, int r, FILE *o
         for (int c = 0; c < t->cols; c++) {
             const char *s = line_at(t->cell[r * t->cols + c], l);
             fputs(c ? "|" : "", out);
-            put_aligned(out, s ? s : "", s ? strcspn(s, "\n") : 0, t->width[c], is_number(PQftype(res, c)));
+            put_aligned(out, s ? s : "", s ? strcspn(s, "\n") : 0, t->width[c],
+                        is_number(PQftype(res, c)), c + 1 == t->cols);
         }
         fputc('\n', out);
     }
 }
 
-static void print_table(struct shell *sh, const PGresult *res, FILE *out)
+static int table_width(const struct table *t)
 {
-    struct table t = table_make(res);
-    if (!sh->tuples_only)
-        table_head(sh, res, &t, out);
-    for (int r = 0; r < t.rows; r++)
-        table_row(res, &t, r, out);
-    if (!sh->tuples_only)
-        fprintf(out, "(%d row%s)\n\n", t.rows, t.rows == 1 ? "" : "s");
-    table_free(&t);
+    int w = t->cols > 0 ? 3 * t->cols - 1 : 0;
+    for (int c = 0; c < t->cols; c++)
+        w += t->width[c];
+    return w;
 }
 
-static void print_expanded(struct shell *sh, const PGresult *res, FILE *out)
+static void print_rows(struct shell *sh, const PGresult *res, const struct table *t, FILE *out)
+{
+    if (!sh->tuples_only)
+        table_head(sh, res, t, out);
+    for (int r = 0; r < t->rows; r++)
+        table_row(res, t, r, out);
+    if (!sh->tuples_only)
+        fprintf(out, "(%d row%s)\n\n", t->rows, t->rows == 1 ? "" : "s");
+}
+
+static void print_expanded(struct shell *sh, const PGresult *res, const struct table *t, FILE *out)
 {
     int width = 0;
     for (int c = 0; c < PQnfields(res); c++) {
@@ -188,14 +206,28 @@ static void print_expanded(struct shell *sh, const PGresult *res, FILE *out)
     for (int r = 0; r < PQntuples(res); r++) {
         fprintf(out, "%s-[ %d ]%s\n", sh->color ? "\033[1m" : "", r + 1, sh->color ? "\033[0m" : "");
         for (int c = 0; c < PQnfields(res); c++) {
-            char *s = cell_text(res, r, c);
+            const char *s = t->cell[r * t->cols + c];
             fprintf(out, "%s", PQfname(res, c));
             pad(out, width - shell_width(PQfname(res, c)));
-            fprintf(out, " | %s\n", s ? s : "");
-            free(s);
+            for (int l = 0, n = count_lines(s); l < n; l++) {
+                const char *line = line_at(s, l);
+                pad(out, l ? width : 0);
+                fprintf(out, " |%s%.*s\n", *line ? " " : "", (int) strcspn(line, "\n"), line);
+            }
         }
     }
     fprintf(out, PQntuples(res) ? "\n" : "(0 rows)\n\n");
+}
+
+static void print_table(struct shell *sh, const PGresult *res, FILE *out)
+{
+    struct table t = table_make(res);
+    bool wide = sh->expanded == EXPANDED_AUTO && t.rows > 0 && sh->tty_out && table_width(&t) > shell_columns();
+    if (sh->expanded == EXPANDED_ON || wide)
+        print_expanded(sh, res, &t, out);
+    else
+        print_rows(sh, res, &t, out);
+    table_free(&t);
 }
 
 static void csv_cell(FILE *out, const char *s)
@@ -288,12 +320,7 @@ void shell_print(struct shell *sh, const PGresult *res, FILE *out)
     case OUT_CSV:  print_csv(sh, res, out); break;
     case OUT_JSON: print_json(res, out); break;
     case OUT_TEXT: print_text(res, out); break;
-    case OUT_TABLE:
-        if (sh->expanded)
-            print_expanded(sh, res, out);
-        else
-            print_table(sh, res, out);
-        break;
+    case OUT_TABLE: print_table(sh, res, out); break;
     }
     fflush(out);
 }

@@ -9,9 +9,7 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <time.h>
-#include <unistd.h>
 
 #define REFRESH_MS 250
 
@@ -74,9 +72,7 @@ static void bar(struct shell *sh, int width, int nodes, int done, int failed, in
 
 static int bar_width(void)
 {
-    struct winsize ws;
-    int cols = ioctl(STDOUT_FILENO, TIOCGWINSZ, &ws) == 0 && ws.ws_col > 0 ? ws.ws_col : 80;
-    int w = cols - 62;
+    int w = shell_columns() - 62;
     return w < 10 ? 10 : w > 50 ? 50 : w;
 }
 

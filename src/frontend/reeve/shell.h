@@ -13,13 +13,16 @@
 #include <stddef.h>
 #include <stdio.h>
 
+enum out_expanded { EXPANDED_OFF, EXPANDED_ON, EXPANDED_AUTO };    /* auto: where a row is wider than the terminal */
 enum out_format { OUT_TABLE, OUT_CSV, OUT_JSON, OUT_TEXT };
 
 struct shell {
     PGconn *conn;
     enum out_format format;
-    bool expanded, tuples_only, timing, quiet;
+    enum out_expanded expanded;
+    bool tuples_only, timing, quiet;
     bool tty_in, tty_out, color;
+    bool interactive;                   /* statements are typed: errors do not end the shell */
     bool follow;                        /* show the progress of a rollout that a statement began */
     bool stop_on_error;
     int exit_code;
@@ -36,20 +39,30 @@ PGresult *shell_query(struct shell *sh, const char *sql, int n, const char *cons
 /* Set by SIGINT; the running statement is canceled and loops end. */
 extern volatile int shell_interrupted;
 void shell_catch_interrupts(struct shell *sh);
-/* The first statement complete in text (its length, the semicolon included), 0 when more is needed. */
-size_t shell_statement_end(const char *text);
+
+/* ---- scan.c ---- */
+/* The first semicolon (outside parentheses) or backslash outside quotes and comments; what is 0 where there is none. */
+struct shell_stop { char what; size_t at; };
+struct shell_stop shell_scan(const char *text);
+/* Nothing but blanks and line comments (or NULL)? */
+bool shell_is_blank(const char *text);
 
 /* ---- print.c ---- */
 void shell_print(struct shell *sh, const PGresult *res, FILE *out);
 /* Width on a terminal of UTF-8 text. */
 int shell_width(const char *s);
+/* Columns of the terminal; 80 where it does not say. */
+int shell_columns(void);
 
 /* ---- meta.c ---- */
 /* A backslash command; true when the shell should end. */
 bool shell_meta(struct shell *sh, const char *line, char **buffer);
+/* Their names one by one, then NULL. */
+const char *shell_meta_name(int i);
 
 /* ---- complete.c ---- */
-void shell_complete_init(struct shell *sh);
+/* *buffer is the statement so far, before the line that is being typed (may be NULL). */
+void shell_complete_init(struct shell *sh, const char *const *buffer);
 
 /* ---- rollout.c ---- */
 /* Shows a rollout until it ended or the user interrupts; its final state decides the exit code. */
@@ -60,5 +73,7 @@ const char *shell_rollout_of(const PGresult *res);
 /* ---- input.c ---- */
 int shell_interactive(struct shell *sh);
 int shell_file(struct shell *sh, FILE *in);
+/* Statements and backslash commands of one string. */
+int shell_text(struct shell *sh, const char *text);
 
 #endif
