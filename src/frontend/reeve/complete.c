@@ -19,7 +19,7 @@
 #define WORDS_MAX 2048          /* in one list, and offered at one time */
 #define FRESH_S   30
 
-enum kind { KEYWORD, NAME };
+enum kind { KEYWORD, WORD, NAME };     /* WORD: as it stands */
 
 struct list {
     const char *sql;
@@ -93,11 +93,20 @@ static bool is_offered(const char *word)
     return false;
 }
 
-/* Keywords follow the case that was typed; a name that is no plain identifier is quoted. */
+/* Keywords follow the case that is typed, of this word or else of the one before. */
+static bool typing_lower(const char *typed)
+{
+    char c = typed[0];
+    for (int i = rl_point; !isalpha((unsigned char) c) && i > 0; i--)
+        c = rl_line_buffer[i - 1];
+    return islower((unsigned char) c);
+}
+
+/* A name that is no plain identifier is quoted. */
 static void offer(const char *word, size_t n, enum kind kind, const char *typed)
 {
     char out[300], *o = out;
-    bool plain = n > 0 && !isdigit((unsigned char) word[0]), number = n > 0;
+    bool lower = kind == KEYWORD && typing_lower(typed), plain = n > 0 && !isdigit((unsigned char) word[0]), number = n > 0;
     if (n == 0 || n > 120 || n_offered == WORDS_MAX)
         return;
     for (size_t i = 0; i < n; i++) {
@@ -110,7 +119,7 @@ static void offer(const char *word, size_t n, enum kind kind, const char *typed)
     for (size_t i = 0; i < n; i++) {
         if (quote && word[i] == '\'')
             *o++ = '\'';
-        *o++ = kind == KEYWORD && islower((unsigned char) typed[0]) ? (char) tolower((unsigned char) word[i]) : word[i];
+        *o++ = lower ? (char) tolower((unsigned char) word[i]) : word[i];
     }
     if (quote)
         *o++ = '\'';
@@ -218,6 +227,7 @@ static void offer_clauses(const char *so_far, const char *typed)
     if (best == NULL)
         return;
     const char *synopsis = synopsis_of(best);
+    synopsis += strncmp(synopsis, best, strlen(best)) == 0 ? strlen(best) : 0;
     offer_words(synopsis, is_upper_part, 2, KEYWORD, typed);
     if (strstr(synopsis, "rollout]") != NULL || strstr(synopsis, "AS rollout") != NULL)
         offer_words(synopsis_of("ROLLOUT CLAUSES"), is_upper_part, 2, KEYWORD, typed);
@@ -232,7 +242,7 @@ static void offer_columns(const char *so_far, const char *typed)
         const char *name = strchr(relations.word[i], '.');
         const char *at = name ? strcasestr(so_far, name + 1) : NULL;
         if (at != NULL && at > so_far && strchr(". ", at[-1]) != NULL && strchr(" ,", at[strlen(name + 1)]) != NULL)
-            offer_words(columns.word[i], is_name_part, 1, KEYWORD, typed[0] ? typed : "a");
+            offer_words(columns.word[i], is_name_part, 1, WORD, typed);
     }
 }
 
@@ -242,7 +252,7 @@ static bool offer_names(const char *so_far, const char *after, const char *typed
         strcmp(after, "ROLE") != 0)
         return false;
     if (strcmp(after, "FROM") == 0 || strcmp(after, "JOIN") == 0) {
-        offer_list(&relations, KEYWORD, typed);
+        offer_list(&relations, WORD, typed);
         return strncmp(so_far, "CREATE ", 7) != 0;
     }
     for (size_t i = 0; i < N_NAMES; i++)
@@ -263,7 +273,7 @@ static void offer_statement(const char *so_far, const char *typed)
         return;
     offer_clauses(so_far, typed);
     if (strcmp(after, "SHOW") == 0 || strcmp(after, "SET") == 0 || strcmp(after, "RESET") == 0)
-        offer_list(&settings, KEYWORD, typed[0] ? typed : "a");
+        offer_list(&settings, WORD, typed);
     else if (strncmp(so_far, "SELECT ", 7) == 0 || strncmp(so_far, "SHOW ", 5) == 0)
         offer_columns(so_far, typed);
 }
@@ -287,7 +297,7 @@ static void offer_arguments(const char *line, const char *typed)
     else if (strncmp(line, "\\rollout", 8) == 0)
         offer_list(&names[2].list, NAME, typed);
     else if (line[1] == 'd')
-        offer_list(&relations, KEYWORD, typed);
+        offer_list(&relations, WORD, typed);
 }
 
 static char *next_offered(const char *text, int state)

@@ -160,8 +160,8 @@ static int run_actions(struct shell *sh, const struct options *o)
 
 static void welcome(struct shell *sh)
 {
-    printf("reeve " PACKAGE_VERSION ", connected to %s. \\h lists the statements, \\? the shell's commands.\n",
-           PQparameterStatus(sh->conn, "server_version"));
+    printf("reeve " PACKAGE_VERSION " at %s:%s as %s%s\n\\h lists the statements, \\? the commands of this shell.\n", PQhost(sh->conn),
+           PQport(sh->conn), PQuser(sh->conn), PQsslInUse(sh->conn) ? ", over TLS" : "");
     PGresult *r = PQexec(sh->conn, "SELECT severity, kind, message FROM sys.issues");
     if (PQresultStatus(r) == PGRES_TUPLES_OK && PQntuples(r) > 0)
         printf("%s%d issue%s: SHOW ISSUES.%s\n", sh->color ? "\033[33m" : "", PQntuples(r), PQntuples(r) == 1 ? "" : "s",

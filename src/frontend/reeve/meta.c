@@ -41,15 +41,17 @@ static bool help(struct shell *sh, char *arg, char **buffer)
 static void wrapped(const char *text, int indent, int at)
 {
     int width = shell_columns() - 1;
+    bool first = true;
     for (size_t n; *text; text += n) {
         text += strspn(text, " ");
         n = strcspn(text, " ");
-        if (at > indent && at + 1 + (int) n > width) {
+        if (!first && at > indent && at + 1 + (int) n > width) {
             printf("\n%*s", indent, "");
             at = indent;
         }
-        printf("%s%.*s", at > indent ? " " : "", (int) n, text);
-        at += (int) n + (at > indent);
+        printf("%s%.*s", at > indent && !first ? " " : "", (int) n, text);
+        at += (int) n + (at > indent && !first);
+        first = false;
     }
     printf("\n");
 }
@@ -86,7 +88,7 @@ static void help_entries(const PGresult *r, const char *wanted)
         rollout = rollout || (strstr(PQgetvalue(r, i, 2), "rollout") != NULL && strstr(PQgetvalue(r, i, 0), "CLAUSES") == NULL);
     }
     if (rollout)
-        printf("rollout stands for any of the clauses that \\h ROLLOUT CLAUSES lists, in any order.\n");
+        printf("rollout: any clauses of \\h ROLLOUT CLAUSES, in any order.\n");
 }
 
 static bool statement_help(struct shell *sh, char *arg, char **buffer)
