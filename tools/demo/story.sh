@@ -43,10 +43,10 @@ step_1()
 port = $sql_port
 agent_port = $agent_port
 peer_port = $peer_port
-agent_heartbeat_interval = 2s
+agent_heartbeat_interval = 5s
 agent_reconnect_window = 3s
-attest_tick_interval = 2s
-rollout_report_timeout = 10s
+attest_tick_interval = 10s
+rollout_report_timeout = 30s
 EOC
     reeve-ctl start -D "$data" >>"$out/ctl.log" 2>&1
     claim "reeve-ctl start returned with the server answering" is "SELECT 1" 1
@@ -77,6 +77,7 @@ draw_identity()
     mkdir -p "$out/agent$i"
     for _ in $(seq 400); do
         rm -rf "$out/agent$i/state"
+        reeve-agent key --state "$out/agent$i/state" >>"$out/agent$i.log" 2>&1
         share=$(reeve-agent cohort edge-tls --state "$out/agent$i/state" 2>>"$out/agent$i.log" | awk '{ print $1 / 9007199254740992 }')
         awk -v s="$share" -v l="$low" -v h="$high" 'BEGIN { exit !(s >= l && s < h) }' && { printf -v "share$i" %s "$share"; return 0; }
     done
@@ -92,11 +93,12 @@ server = 127.0.0.1:$agent_port
 token_file = $out/token
 config_json = $d/config.json
 label = tier=edge
+tick_interval = 10s
 
 [cert edge-tls]
 directory = $d/edge-tls
 reload = sh $d/reload.sh
-reload_timeout = 10s
+timeout = 10s
 probe = 127.0.0.1:$((sql_port + 9 + i))
 EOC
     # The first certificate comes before nginx runs: there is nothing to reload then.

@@ -90,6 +90,12 @@ static bool send_welcome(struct conn *c, const struct wire_hello *h)
     return true;
 }
 
+/* An older header than the one it knows would be refused, and rightly. */
+static bool is_ahead(const struct gateway *g, const struct wire_hello *h)
+{
+    return h->log_size > g->facts.log_size || h->height > g->facts.height;
+}
+
 enum handled on_hello(struct conn *c, const struct wire_frame *f)
 {
     const struct wire_hello *h = &f->u.hello;
@@ -99,8 +105,11 @@ enum handled on_hello(struct conn *c, const struct wire_frame *f)
     }
     c->peer_max_frame = (uint32_t) h->max_frame;
     c->id = h->node;
-    /* Ahead of this server's store: another gateway may know as much. */
-    if (h->log_size > c->g->facts.log_size || c->g->delegation.len == 0 || !send_welcome(c, h)) {
+    /* It may come from a gateway that looked at the store a moment later than this one. */
+    if (is_ahead(c->g, h))
+        facts_refresh(c->g);
+    /* Ahead of the store itself: another server may know as much. */
+    if (is_ahead(c->g, h) || c->g->delegation.len == 0 || !send_welcome(c, h)) {
         conn_retry_after(c, STARTING_RETRY_MS, 5);
         return H_DONE;
     }
