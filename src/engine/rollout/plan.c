@@ -147,8 +147,10 @@ enum reeve_err rollout_plan(const struct crypto_ops *c, struct rollout_doc *d, c
     unsigned step = s->by_region ? 1 : d->n_regions;
     for (unsigned i = 0; i < d->n_regions; i += step)
         TRY(plan_group(&p, i, i + step));
-    if (p.total == 0)
-        return report_set(rep, REEVE_E_INVALID_VALUE, "no node matches");
+    if (p.total == 0) {
+        report_set(rep, REEVE_E_INVALID_VALUE, "no node matches");
+        return report_hint(rep, "SHOW NODES lists the nodes; agents enrol with a token of CREATE JOIN_TOKEN.");
+    }
     TRY(src->each(src->h, count, &p));
     d->prepare_ms = prepare_ms(&p);
 out:

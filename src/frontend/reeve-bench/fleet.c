@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -56,6 +57,8 @@ static enum reeve_err load_secrets(struct fleet *f, uint8_t *secrets, struct rep
     random_bytes(secrets, want);
     if (f->o.state == NULL)
         return REEVE_OK;
+    if (mkdir(f->o.state, 0700) < 0 && errno != EEXIST)
+        return report_set(rep, REEVE_E_IO, "%s: %s", f->o.state, strerror(errno));
     snprintf(path, sizeof path, "%s/fleet.keys", f->o.state);
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (fd < 0)

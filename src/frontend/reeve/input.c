@@ -38,9 +38,18 @@ static char *front(const char *text, size_t n)
     return out;
 }
 
+/* Blanks after it go too, so that errors count lines from where the next statement begins. */
 static void cut_front(char *text, size_t n)
 {
+    n += strspn(text + n, " \t\r\n");
     memmove(text, text + n, strlen(text + n) + 1);
+}
+
+static void cut_end(char *text)
+{
+    size_t n = strlen(text);
+    while (n > 0 && strchr(" \t\r\n", text[n - 1]) != NULL)
+        text[--n] = '\0';
 }
 
 static char *drop(char *buffer)
@@ -117,7 +126,7 @@ static bool take_line(struct shell *sh, const char *line, char **buffer)
         return true;
     if (*buffer == NULL && shell_is_blank(line))
         return false;
-    *buffer = append(*buffer, line);
+    *buffer = append(*buffer, *buffer ? line : line + strspn(line, " \t"));
     return run_complete(sh, buffer);
 }
 
@@ -231,6 +240,15 @@ int shell_interactive(struct shell *sh)
     return sh->exit_code;
 }
 
+/* The last statement needs no semicolon. */
+static void run_last(struct shell *sh, char *buffer)
+{
+    if (shell_is_blank(buffer))
+        return;
+    cut_end(buffer);
+    shell_run(sh, buffer);
+}
+
 int shell_file(struct shell *sh, FILE *in)
 {
     char *line = NULL, *buffer = NULL;
@@ -243,8 +261,8 @@ int shell_file(struct shell *sh, FILE *in)
         end = take_line(sh, line, &buffer);
         stop = sh->exit_code == EXIT_CONNECTION || (sh->stop_on_error && sh->exit_code != EXIT_ALL_WELL);
     }
-    if (!end && !stop && !shell_is_blank(buffer))
-        shell_run(sh, buffer);          /* the last statement needs no semicolon */
+    if (!end && !stop)
+        run_last(sh, buffer);
     free(line);
     free(buffer);
     return sh->exit_code;
@@ -254,8 +272,8 @@ int shell_text(struct shell *sh, const char *text)
 {
     char *buffer = append(NULL, text);
     bool end = run_complete(sh, &buffer);
-    if (!end && !shell_is_blank(buffer) && (sh->exit_code == EXIT_ALL_WELL || !sh->stop_on_error))
-        shell_run(sh, buffer);
+    if (!end && (sh->exit_code == EXIT_ALL_WELL || !sh->stop_on_error))
+        run_last(sh, buffer);
     free(buffer);
     return sh->exit_code;
 }

@@ -85,6 +85,16 @@ static const char *state_color(const char *state)
     return strcmp(state, "paused") == 0 ? "\033[33m" : "\033[36m";
 }
 
+/* A wave by node count has no share. */
+static void wave_head(const PGresult *waves, int i, int nodes)
+{
+    double share = atof(text(waves, i, "share"));
+    if (share > 0)
+        printf("  wave %-2d %5.4g%% ", num(waves, i, "wave"), 100 * share);
+    else
+        printf("  wave %-2d %6d ", num(waves, i, "wave"), nodes);
+}
+
 /* Lines printed. */
 static int draw(struct shell *sh, const PGresult *ro, const PGresult *waves)
 {
@@ -96,7 +106,7 @@ static int draw(struct shell *sh, const PGresult *ro, const PGresult *waves)
     for (int i = 0; i < PQntuples(waves); i++, lines++) {
         int nodes = num(waves, i, "nodes_total"), done = num(waves, i, "nodes_done");
         int failed = num(waves, i, "nodes_failed"), silent = num(waves, i, "nodes_silent");
-        printf("  wave %-2d %5.4g%% ", num(waves, i, "wave"), 100 * atof(text(waves, i, "share")));
+        wave_head(waves, i, nodes);
         bar(sh, width, nodes, done, failed, silent);
         printf(" %6d done %4d failed %4d silent %6d left  %s%s\n", done, failed, silent, num(waves, i, "nodes_remaining"),
                text(waves, i, "state"), k);
