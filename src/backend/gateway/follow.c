@@ -166,6 +166,16 @@ static bool catch_up(struct conn *c, struct view *v, bool tick_due)
     return c->phase != CP_READY || config_catch_up(c, v);
 }
 
+/* The store may have moved on since the facts were read: what is sent and what is remembered must be one state. */
+static bool store_moved(struct gateway *g, struct view *v)
+{
+    struct attest_head head;
+    bool moved = attest_head(&v->attest, &head) == REEVE_OK && head.height != g->facts.height;
+    if (moved)
+        facts_wake(g);
+    return moved;
+}
+
 void follow_catch_up(struct conn *c, bool tick_due)
 {
     struct gateway *g = c->g;
@@ -176,7 +186,7 @@ void follow_catch_up(struct conn *c, bool tick_due)
         return;
     if (view_open(g, &v) != REEVE_OK)
         return;
-    if (!catch_up(c, &v, tick_due))
+    if (!store_moved(g, &v) && !catch_up(c, &v, tick_due))
         log_limited(LOG_SEV_WARNING, "an agent could not be told what it lacks");
     view_close(&v);
 }

@@ -16,6 +16,12 @@ enum reeve_err file_replace(const char *path, struct slice content, mode_t mode,
 /* With its last component; parents must exist. */
 enum reeve_err dir_make(const char *path, mode_t mode, struct report *rep) REEVE_MUST_CHECK;
 enum reeve_err dir_sync(const char *path, struct report *rep) REEVE_MUST_CHECK;
+/* A failure that was expected leaves no trace; NULL is fine. */
+static inline void report_forget(struct report *rep)
+{
+    if (rep != NULL)
+        report_clear(rep);
+}
 /* From errno, with a report "what: strerror". */
 enum reeve_err errno_report(struct report *rep, const char *what, const char *path);
 

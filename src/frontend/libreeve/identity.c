@@ -75,12 +75,12 @@ enum reeve_err identity_open(struct agent_identity *id, const char *dir, bool ma
     snprintf(path, sizeof path, "%s/node.key", dir);
     enum reeve_err err = file_read(path, text, sizeof text, &len, rep);
     if (err == REEVE_E_NOT_FOUND && may_create) {
-        report_clear(rep);
+        report_forget(rep);
         TRY(dir_make(dir, 0700, rep));
         err = create(id, path, rep);
         if (err != REEVE_E_DUPLICATE_OBJECT)
             return err;
-        report_clear(rep);
+        report_forget(rep);
         err = file_read(path, text, sizeof text, &len, rep);
     }
     if (err == REEVE_OK && decode(id, text, len) != REEVE_OK)

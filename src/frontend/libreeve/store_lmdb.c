@@ -154,7 +154,7 @@ static enum reeve_err machine_key(struct lmdb_store *s, const char *dir, bool re
         err = file_create(path, slice_of(raw, 32), 0600, rep);
         if (err != REEVE_OK && err != REEVE_E_DUPLICATE_OBJECT)
             return err;
-        report_clear(rep);
+        report_forget(rep);
     }
     TRY(file_read(path, raw, sizeof raw, &len, rep));
     if (len != 32)
