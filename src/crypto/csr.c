@@ -12,8 +12,9 @@ enum reeve_err csr_create(struct wr *out_der, const struct xkey *key, struct sli
     TRY(x509_name_make(&name, subject, NULL));
     req = X509_REQ_new();
     if (req == NULL || X509_REQ_set_version(req, X509_REQ_VERSION_1) != 1
-        || X509_REQ_set_subject_name(req, name) != 1 || X509_REQ_set_pubkey(req, key->pkey) != 1)
+        || X509_REQ_set_subject_name(req, name) != 1)
         TRY(REEVE_E_NOMEM);
+    TRY(spki_put(X509_REQ_get_X509_PUBKEY(req), slice_of(key->spki, key->spki_len)));
     if (X509_REQ_sign(req, key->pkey, xkey_digest(key->type)) <= 0)
         TRY(REEVE_E_BUG);
     if ((len = i2d_X509_REQ(req, &der)) <= 0)

@@ -1,5 +1,6 @@
 /* hash.c - digests, key derivation and randomness. */
 #include "crypto/hash.h"
+#include "crypto/sign.h"
 
 #include <openssl/evp.h>
 #include <sodium.h>
@@ -22,6 +23,7 @@ enum reeve_err crypto_init(void)
     /* One configuration everywhere: the machine's openssl.cnf must not decide what we accept. */
     if (OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, NULL) != 1 || sodium_init() < 0)
         return REEVE_E_BUG;
+    sign_setup();
     return strict_points() ? REEVE_OK : REEVE_E_UNSUPPORTED;
 }
 

@@ -7,20 +7,28 @@
 #include <openssl/evp.h>
 #include <openssl/x509.h>
 
+#define SPKI_MAX 91                     /* P-256: 91 bytes, Ed25519: 44 */
 struct xkey {
     EVP_PKEY *pkey;
     enum key_type type;
+    uint8_t spki[SPKI_MAX], spki_len;   /* OpenSSL 3.0 takes 100 us and more to encode or decode one */
 };
 
 /* KEY_OTHER unless the SPKI has exactly the one encoding we accept for its kind. */
 enum key_type spki_type(struct slice spki);
 /* The decoded key, owned by the caller; MALFORMED when the point is not acceptable. */
 enum reeve_err spki_decode(EVP_PKEY **out, enum key_type *type, struct slice spki);
+/* Puts an SPKI that spki_type knows into a certificate or request under construction; NOMEM. */
+enum reeve_err spki_put(X509_PUBKEY *to, struct slice spki);
 /* Digest that goes with a key when it signs: SHA-256, or none for Ed25519. */
 const EVP_MD *xkey_digest(enum key_type t);
 /* Signature algorithms accepted in requests. */
 bool sig_nid_ok(int nid, enum key_type t);
 
+struct x509_cert {
+    X509 *x;
+    struct hash32 fingerprint;
+};
 /* The whole slice as one certificate whose encoding is canonical; owned by the caller. */
 enum reeve_err x509_decode(X509 **out, struct slice der);
 

@@ -3,6 +3,7 @@
 #include "crypto/hash.h"
 
 #include <openssl/x509v3.h>
+#include <stdlib.h>
 
 #define YEAR_9999_END_MS 253402300799999LL
 
@@ -239,31 +240,100 @@ static enum reeve_err write_der(X509 *c, struct wr *out)
     return len > X509_DER_MAX ? REEVE_E_TOO_BIG : out->bad ? REEVE_E_NOMEM : REEVE_OK;
 }
 
-enum reeve_err x509_issue(struct wr *out_der, const struct x509_spec *spec, struct slice subject_spki,
-                          const struct xkey *issuer_key, struct slice issuer_cert)
+static enum reeve_err build(struct wr *out_der, const struct x509_spec *spec, struct slice spki, const struct xkey *key,
+                            X509 *issuer)
 {
     enum reeve_err err;
-    enum key_type type;
-    EVP_PKEY *subject = NULL;
-    X509 *issuer = NULL, *c = NULL;
-
-    TRY(x509_spec_check(spec, NULL));
-    TRY(spki_decode(&subject, &type, subject_spki));
-    if (issuer_cert.len > 0)
-        TRY(x509_decode(&issuer, issuer_cert));
-    TRY(check_issuer(issuer, issuer_key, subject));
-    if ((c = X509_new()) == NULL || X509_set_version(c, X509_VERSION_3) != 1 || X509_set_pubkey(c, subject) != 1)
+    X509 *c = X509_new();
+    if (c == NULL || X509_set_version(c, X509_VERSION_3) != 1)
         TRY(REEVE_E_NOMEM);
+    TRY(spki_put(X509_get_X509_PUBKEY(c), spki));
     TRY(set_serial(c, spec->serial));
     TRY(set_names(c, spec->subject, issuer));
     TRY(set_times(c, spec));
     TRY(add_extensions(c, spec, issuer));
-    if (X509_sign(c, issuer_key->pkey, xkey_digest(issuer_key->type)) <= 0)
+    if (X509_sign(c, key->pkey, xkey_digest(key->type)) <= 0)
         TRY(REEVE_E_BUG);
     TRY(write_der(c, out_der));
 out:
     X509_free(c);
-    X509_free(issuer);
+    return err;
+}
+
+/* The subject's key is decoded to be judged; what goes into the certificate are its bytes. */
+static enum reeve_err check_subject(struct slice spki, const struct xkey *self)
+{
+    enum key_type type;
+    EVP_PKEY *subject = NULL;
+    enum reeve_err err;
+    TRY(spki_decode(&subject, &type, spki));
+    if (self != NULL)
+        TRY(check_issuer(NULL, self, subject));
+out:
     EVP_PKEY_free(subject);
+    return err;
+}
+
+enum reeve_err x509_issue(struct wr *out_der, const struct x509_spec *spec, struct slice subject_spki,
+                          const struct xkey *issuer_key, struct slice issuer_cert)
+{
+    enum reeve_err err;
+    X509 *issuer = NULL;
+
+    TRY(x509_spec_check(spec, NULL));
+    TRY(check_subject(subject_spki, issuer_cert.len > 0 ? NULL : issuer_key));
+    if (issuer_cert.len > 0) {
+        TRY(x509_decode(&issuer, issuer_cert));
+        TRY(check_issuer(issuer, issuer_key, NULL));
+    }
+    TRY(build(out_der, spec, subject_spki, issuer_key, issuer));
+out:
+    X509_free(issuer);
+    return err;
+}
+
+/* ---- one who issues many ---- */
+
+struct x509_issuer {
+    struct xkey *key;
+    X509 *cert;
+};
+
+enum reeve_err x509_issuer_new(struct x509_issuer **out, struct xkey *key, struct slice cert)
+{
+    enum reeve_err err;
+    struct x509_issuer *i = calloc(1, sizeof *i);
+    *out = NULL;
+    if (i == NULL) {
+        xkey_free(key);
+        return REEVE_E_NOMEM;
+    }
+    i->key = key;
+    TRY(x509_decode(&i->cert, cert));
+    TRY(check_issuer(i->cert, key, NULL));
+    *out = i;
+    return REEVE_OK;
+out:
+    x509_issuer_free(i);
+    return err;
+}
+
+void x509_issuer_free(struct x509_issuer *i)
+{
+    if (i == NULL)
+        return;
+    xkey_free(i->key);
+    X509_free(i->cert);
+    free(i);
+}
+
+enum reeve_err x509_issuer_issue(struct x509_issuer *i, struct wr *out_der, const struct x509_spec *spec,
+                                 struct slice subject_spki)
+{
+    enum reeve_err err;
+    TRY(x509_spec_check(spec, NULL));
+    TRY(check_subject(subject_spki, NULL));
+    TRY(build(out_der, spec, subject_spki, i->key, i->cert));
+out:
     return err;
 }

@@ -59,13 +59,17 @@ static enum reeve_err match(X509 *c, const struct x509_spec *spec, struct report
     return part ? report_set(rep, REEVE_E_INVALID_VALUE, "not the template's certificate: %s", part) : REEVE_OK;
 }
 
+enum reeve_err x509_cert_matches(const struct x509_cert *c, const struct x509_spec *spec, struct report *rep)
+{
+    return match(c->x, spec, rep);
+}
+
 enum reeve_err x509_matches(struct slice der, const struct x509_spec *spec, struct report *rep)
 {
-    X509 *c;
-    enum reeve_err err = x509_decode(&c, der);
-    if (err != REEVE_OK)
-        return err;
-    err = match(c, spec, rep);
-    X509_free(c);
+    struct x509_cert *c;
+    enum reeve_err err = x509_open(&c, der);
+    if (err == REEVE_OK)
+        err = x509_cert_matches(c, spec, rep);
+    x509_close(c);
     return err;
 }

@@ -3,6 +3,7 @@
 #include "crypto/hash.h"
 
 #include <openssl/x509v3.h>
+#include <stdlib.h>
 
 /* Encoding it again must give the same bytes: no trailing data, one form per certificate. */
 static bool canonical(X509 *c, struct slice der)
@@ -65,34 +66,73 @@ static bool key_of(struct x509_info *out, X509 *c)
     return true;
 }
 
-enum reeve_err x509_parse(struct x509_info *out, struct slice der)
+enum reeve_err x509_open(struct x509_cert **out, struct slice der)
+{
+    X509 *x;
+    *out = NULL;
+    enum reeve_err err = x509_decode(&x, der);
+    if (err != REEVE_OK)
+        return err;
+    struct x509_cert *c = malloc(sizeof *c);
+    if (c == NULL) {
+        X509_free(x);
+        return REEVE_E_NOMEM;
+    }
+    c->x = x;
+    sha256(&c->fingerprint, der);
+    *out = c;
+    return REEVE_OK;
+}
+
+void x509_close(struct x509_cert *c)
+{
+    if (c == NULL)
+        return;
+    X509_free(c->x);
+    free(c);
+}
+
+enum reeve_err x509_cert_info(const struct x509_cert *c, struct x509_info *out)
 {
     enum reeve_err err;
-    X509 *c = NULL;
+    X509 *x = c->x;
     memset(out, 0, sizeof *out);
-    TRY(x509_decode(&c, der));
-    if (!time_of(&out->not_before, X509_get0_notBefore(c)) || !time_of(&out->not_after, X509_get0_notAfter(c))
-        || !serial_of(out, c) || !key_of(out, c))
+    if (!time_of(&out->not_before, X509_get0_notBefore(x)) || !time_of(&out->not_after, X509_get0_notAfter(x))
+        || !serial_of(out, x) || !key_of(out, x))
         TRY(REEVE_E_MALFORMED);
-    TRY(x509_name_text(out->subject, sizeof out->subject, X509_get_subject_name(c)));
-    TRY(x509_name_text(out->issuer, sizeof out->issuer, X509_get_issuer_name(c)));
+    TRY(x509_name_text(out->subject, sizeof out->subject, X509_get_subject_name(x)));
+    TRY(x509_name_text(out->issuer, sizeof out->issuer, X509_get_issuer_name(x)));
     /* 1 is basicConstraints CA:TRUE; the older ways to be an authority do not count */
-    out->is_ca = X509_check_ca(c) == 1;
-    if ((X509_get_extension_flags(c) & EXFLAG_INVALID) != 0)
+    out->is_ca = X509_check_ca(x) == 1;
+    if ((X509_get_extension_flags(x) & EXFLAG_INVALID) != 0)
         TRY(REEVE_E_MALFORMED);
-    sha256(&out->fingerprint, der);
+    out->fingerprint = c->fingerprint;
 out:
-    X509_free(c);
+    return err;
+}
+
+enum reeve_err x509_cert_key_matches(const struct x509_cert *c, const struct xkey *key)
+{
+    return X509_check_private_key(c->x, key->pkey) == 1 ? REEVE_OK : REEVE_E_V_KEY;
+}
+
+enum reeve_err x509_parse(struct x509_info *out, struct slice der)
+{
+    struct x509_cert *c;
+    memset(out, 0, sizeof *out);
+    enum reeve_err err = x509_open(&c, der);
+    if (err == REEVE_OK)
+        err = x509_cert_info(c, out);
+    x509_close(c);
     return err;
 }
 
 enum reeve_err x509_key_matches(struct slice der, const struct xkey *key)
 {
-    X509 *c;
-    enum reeve_err err = x509_decode(&c, der);
-    if (err != REEVE_OK)
-        return err;
-    err = X509_check_private_key(c, key->pkey) == 1 ? REEVE_OK : REEVE_E_V_KEY;
-    X509_free(c);
+    struct x509_cert *c;
+    enum reeve_err err = x509_open(&c, der);
+    if (err == REEVE_OK)
+        err = x509_cert_key_matches(c, key);
+    x509_close(c);
     return err;
 }

@@ -75,23 +75,31 @@ static enum reeve_err verify(X509_STORE *store, X509 *leaf, STACK_OF(X509) *inte
     return err;
 }
 
-enum reeve_err x509_verify_chain(struct slice leaf_der, const struct slice *inter, size_t n_inter,
-                                 const struct slice *roots, size_t n_roots, struct wall_ms at)
+enum reeve_err x509_cert_verify(const struct x509_cert *c, const struct slice *inter, size_t n_inter,
+                                const struct slice *roots, size_t n_roots, struct wall_ms at)
 {
     enum reeve_err err;
-    X509 *leaf = NULL;
     X509_STORE *store = NULL;
     STACK_OF(X509) *untrusted = NULL;
 
     if (n_inter > INTER_MAX || n_roots > ROOTS_MAX)
         return REEVE_E_TOO_BIG;
-    TRY(x509_decode(&leaf, leaf_der));
     TRY(store_make(&store, roots, n_roots));
     TRY(stack_make(&untrusted, inter, n_inter));
-    TRY(verify(store, leaf, untrusted, at));
+    TRY(verify(store, c->x, untrusted, at));
 out:
     sk_X509_pop_free(untrusted, X509_free);
     X509_STORE_free(store);
-    X509_free(leaf);
+    return err;
+}
+
+enum reeve_err x509_verify_chain(struct slice leaf, const struct slice *inter, size_t n_inter,
+                                 const struct slice *roots, size_t n_roots, struct wall_ms at)
+{
+    struct x509_cert *c;
+    enum reeve_err err = x509_open(&c, leaf);
+    if (err == REEVE_OK)
+        err = x509_cert_verify(c, inter, n_inter, roots, n_roots, at);
+    x509_close(c);
     return err;
 }

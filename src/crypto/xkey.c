@@ -4,6 +4,7 @@
 #include "crypto/sign.h"
 #include "common/text.h"
 
+#include <openssl/core_names.h>
 #include <openssl/ec.h>
 #include <stdlib.h>
 #include <strings.h>
@@ -50,6 +51,25 @@ enum key_type spki_type(struct slice s)
     return KEY_OTHER;
 }
 
+/* The point, uncompressed, with its leading 4. OpenSSL checks that it is on the curve; the cofactor is one. */
+static EVP_PKEY *p256_public(const uint8_t point[65])
+{
+    EVP_PKEY *pkey = NULL;
+    uint8_t copy[65];
+    char group[] = "prime256v1";
+    memcpy(copy, point, sizeof copy);
+    OSSL_PARAM params[] = {
+        OSSL_PARAM_construct_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, group, 0),
+        OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, copy, sizeof copy),
+        OSSL_PARAM_construct_end(),
+    };
+    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, "EC", NULL);
+    if (ctx == NULL || EVP_PKEY_fromdata_init(ctx) != 1 || EVP_PKEY_fromdata(ctx, &pkey, EVP_PKEY_PUBLIC_KEY, params) != 1)
+        pkey = NULL;
+    EVP_PKEY_CTX_free(ctx);
+    return pkey;
+}
+
 enum reeve_err spki_decode(EVP_PKEY **out, enum key_type *type, struct slice spki)
 {
     *out = NULL;
@@ -62,9 +82,25 @@ enum reeve_err spki_decode(EVP_PKEY **out, enum key_type *type, struct slice spk
         if (!sign_pubkey_ok(&pub))
             return REEVE_E_MALFORMED;
     }
-    const unsigned char *p = spki.p;
-    *out = d2i_PUBKEY(NULL, &p, (long) spki.len);
+    if (*type == KEY_ED25519)
+        *out = EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, NULL, spki.p + sizeof ed25519_prefix, 32);
+    else
+        *out = p256_public(spki.p + sizeof p256_prefix - 1);
     return *out != NULL ? REEVE_OK : REEVE_E_MALFORMED;
+}
+
+enum reeve_err spki_put(X509_PUBKEY *to, struct slice spki)
+{
+    bool ec = spki_type(spki) == KEY_ECDSA_P256;
+    size_t at = ec ? sizeof p256_prefix - 1 : sizeof ed25519_prefix;
+    unsigned char *bits = OPENSSL_memdup(spki.p + at, spki.len - at);
+    if (bits != NULL && X509_PUBKEY_set0_param(to, OBJ_nid2obj(ec ? NID_X9_62_id_ecPublicKey : NID_ED25519),
+                                               ec ? V_ASN1_OBJECT : V_ASN1_UNDEF,
+                                               ec ? OBJ_nid2obj(NID_X9_62_prime256v1) : NULL, bits,
+                                               (int) (spki.len - at)) == 1)
+        return REEVE_OK;
+    OPENSSL_free(bits);
+    return REEVE_E_NOMEM;
 }
 
 const EVP_MD *xkey_digest(enum key_type t)
@@ -79,28 +115,45 @@ bool sig_nid_ok(int nid, enum key_type t)
     return nid == NID_ecdsa_with_SHA256 || nid == NID_ecdsa_with_SHA384 || nid == NID_ecdsa_with_SHA512;
 }
 
-/* Takes ownership of pkey in every case. */
-static enum reeve_err xkey_wrap(struct xkey **out, EVP_PKEY *pkey)
+/* SPKI of a key that OpenSSL made here: the form is known, only the bytes are wanted. */
+static bool spki_made(struct xkey *k)
 {
-    enum reeve_err err;
-    struct wr spki = wr_heap(X509_DER_MAX);
-    struct xkey k = { pkey, KEY_OTHER };
-    struct xkey *heap = NULL;
+    bool ec = k->type == KEY_ECDSA_P256;
+    size_t at = ec ? sizeof p256_prefix - 1 : sizeof ed25519_prefix, len = ec ? 65 : 32, got = len;
+    memcpy(k->spki, ec ? p256_prefix : ed25519_prefix, at);
+    int ok = ec ? EVP_PKEY_get_octet_string_param(k->pkey, OSSL_PKEY_PARAM_PUB_KEY, k->spki + at, len, &got)
+                : EVP_PKEY_get_raw_public_key(k->pkey, k->spki + at, &got);
+    k->spki_len = (uint8_t) (at + len);
+    return ok == 1 && got == len && spki_type(slice_of(k->spki, k->spki_len)) == k->type;
+}
 
-    TRY(xkey_spki(&k, &spki));
-    k.type = spki_type(wr_slice(&spki));
-    if (k.type == KEY_OTHER)
-        TRY(REEVE_E_MALFORMED);
-    heap = malloc(sizeof *heap);
-    if (heap == NULL)
-        TRY(REEVE_E_NOMEM);
-    *heap = k;
-    *out = heap;
-out:
-    if (err != REEVE_OK)
-        EVP_PKEY_free(pkey);
-    wr_free(&spki);
-    return err;
+/* SPKI of a key that came from elsewhere: as OpenSSL would write it, which must be one of our forms. */
+static bool spki_foreign(struct xkey *k)
+{
+    unsigned char *der = NULL;
+    int len = i2d_PUBKEY(k->pkey, &der);
+    k->type = len > 0 && len <= SPKI_MAX ? spki_type(slice_of(der, (size_t) len)) : KEY_OTHER;
+    if (k->type != KEY_OTHER) {
+        memcpy(k->spki, der, (size_t) len);
+        k->spki_len = (uint8_t) len;
+    }
+    OPENSSL_free(der);
+    return k->type != KEY_OTHER;
+}
+
+/* Takes ownership of pkey in every case. KEY_OTHER: find out what it is. */
+static enum reeve_err xkey_wrap(struct xkey **out, EVP_PKEY *pkey, enum key_type type)
+{
+    struct xkey k = { .pkey = pkey, .type = type };
+    if (type == KEY_OTHER ? spki_foreign(&k) : spki_made(&k)) {
+        *out = malloc(sizeof **out);
+        if (*out != NULL) {
+            **out = k;
+            return REEVE_OK;
+        }
+    }
+    EVP_PKEY_free(pkey);
+    return k.spki_len > 0 ? REEVE_E_NOMEM : REEVE_E_MALFORMED;
 }
 
 enum reeve_err xkey_generate(struct xkey **out, enum key_type type)
@@ -113,14 +166,14 @@ enum reeve_err xkey_generate(struct xkey **out, enum key_type type)
         pkey = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
     else
         return REEVE_E_INVALID_VALUE;
-    return pkey != NULL ? xkey_wrap(out, pkey) : REEVE_E_NOMEM;
+    return pkey != NULL ? xkey_wrap(out, pkey, type) : REEVE_E_NOMEM;
 }
 
 enum reeve_err xkey_from_seed(struct xkey **out, const uint8_t seed[32])
 {
     *out = NULL;
     EVP_PKEY *pkey = EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, NULL, seed, 32);
-    return pkey != NULL ? xkey_wrap(out, pkey) : REEVE_E_NOMEM;
+    return pkey != NULL ? xkey_wrap(out, pkey, KEY_ED25519) : REEVE_E_NOMEM;
 }
 
 void xkey_free(struct xkey *k)
@@ -179,7 +232,7 @@ static enum reeve_err from_pkcs8(struct xkey **out, struct slice der)
         return REEVE_E_MALFORMED;
     EVP_PKEY *pkey = p == der.p + der.len ? EVP_PKCS82PKEY(p8) : NULL;
     PKCS8_PRIV_KEY_INFO_free(p8);
-    return pkey != NULL ? xkey_wrap(out, pkey) : REEVE_E_MALFORMED;
+    return pkey != NULL ? xkey_wrap(out, pkey, KEY_OTHER) : REEVE_E_MALFORMED;
 }
 
 /* RFC 5915, what older tools write as EC PRIVATE KEY. */
@@ -191,7 +244,7 @@ static enum reeve_err from_sec1(struct xkey **out, struct slice der)
         EVP_PKEY_free(pkey);
         pkey = NULL;
     }
-    return pkey != NULL ? xkey_wrap(out, pkey) : REEVE_E_MALFORMED;
+    return pkey != NULL ? xkey_wrap(out, pkey, KEY_OTHER) : REEVE_E_MALFORMED;
 }
 
 /* A file may claim a public half that is not the private key's: then it is not a key. */
@@ -238,11 +291,6 @@ enum reeve_err xkey_from_pem(struct xkey **out, struct slice pem)
 
 enum reeve_err xkey_spki(const struct xkey *k, struct wr *out)
 {
-    unsigned char *der = NULL;
-    int len = i2d_PUBKEY(k->pkey, &der);
-    if (len <= 0)
-        return REEVE_E_MALFORMED;
-    wr_bytes(out, der, (size_t) len);
-    OPENSSL_free(der);
+    wr_bytes(out, k->spki, k->spki_len);
     return out->bad ? REEVE_E_NOMEM : REEVE_OK;
 }

@@ -87,7 +87,7 @@ enum reeve_err signer_reseal_key(struct signer *s, struct rd *in, struct wr *out
 {
     struct template_ref t;
     struct reseal_request r;
-    struct xkey *key = NULL;
+    const struct xkey *key;
     struct wr der = wr_fixed(s->scratch, X509_DER_MAX);
     enum reeve_err err = template_read(s, in, &t, rep);
     if (err != REEVE_OK)
@@ -101,12 +101,11 @@ enum reeve_err signer_reseal_key(struct signer *s, struct rd *in, struct wr *out
         return report_set(rep, REEVE_E_WRONG_STATE, "certificate \"%s\" has a key of its own on every node", t.cert.s);
     if (!node_vouches(s, &r))
         return report_set(rep, REEVE_E_V_SIGNATURE, "the node's sealing key is not signed by its identity");
-    TRY(sealed_load(s, "shared", &t.cert, t.gen->gen, &t.gen->spki_hash, &key, rep));
+    TRY(opened_shared(s, &t, &key, rep));
     TRY(shared_cert(s, &t, key, &der, rep));
     TRY(seal_key_to(key, &r.seal, out));
     wr_str32(out, wr_slice(&der));
     wr_str32(out, t.chain);
 out:
-    xkey_free(key);
     return err;
 }

@@ -82,6 +82,7 @@ out:
 void signer_close(struct signer *s)
 {
     proved_clear(&s->proved);
+    opened_clear(&s->opened);
     secret_free(s->sec);
     s->sec = NULL;
     laststate_close(&s->last);

@@ -137,11 +137,10 @@ enum reeve_err template_issue(struct signer *s, const struct template_ref *t, st
 {
     struct x509_spec spec;
     char subject[300];
-    struct xkey *key = NULL;
+    struct x509_issuer *issuer;
     spec_of(s, t, &spec, subject);
-    enum reeve_err err = sealed_load(s, "authority", &t->authority_name, t->authority->gen, &t->authority->spki_hash, &key, rep);
+    enum reeve_err err = opened_issuer(s, t, &issuer, rep);
     if (err == REEVE_OK)
-        err = x509_issue(der, &spec, spki, key, t->issuer);
-    xkey_free(key);
+        err = x509_issuer_issue(issuer, der, &spec, spki);
     return err == REEVE_OK ? err : report_set(rep, err, "could not issue the certificate (%s)", reeve_err_name(err));
 }

@@ -122,8 +122,8 @@ static struct wall_ms check_time(const struct agent *a, const struct x509_info *
     return (struct wall_ms){ now };
 }
 
-static enum reeve_err check_chain(const struct agent *a, const struct cert_doc *d, uint32_t gen, struct slice leaf,
-                                  const struct x509_info *info)
+static enum reeve_err check_chain(const struct agent *a, const struct cert_doc *d, uint32_t gen,
+                                  const struct x509_cert *leaf, const struct x509_info *info)
 {
     uint8_t mem[AUTHORITY_CHAIN_MAX];
     struct wr chain = wr_fixed(mem, sizeof mem);
@@ -131,7 +131,7 @@ static enum reeve_err check_chain(const struct agent *a, const struct cert_doc *
     struct slice root = der_first(wr_slice(&chain));
     if (root.len == 0)
         return REEVE_E_V_SIGNATURE;
-    return x509_verify_chain(leaf, NULL, 0, &root, 1, check_time(a, info));
+    return x509_cert_verify(leaf, NULL, 0, &root, 1, check_time(a, info));
 }
 
 static bool key_is_attested(const struct cert_doc *d, const struct cert_gen *g, const struct x509_info *info)
@@ -146,6 +146,7 @@ enum reeve_err material_check(const struct agent *a, const struct slot *s, const
     struct cert_doc d;
     struct slice payload;
     struct x509_spec spec;
+    struct x509_cert *c = NULL;
     char subject[300];
     *code = WE_UNKNOWN_OBJECT;
     if (!held_payload(a, AT_CERT, &s->object, &payload) || cert_doc_decode(&d, payload) != REEVE_OK)
@@ -154,20 +155,22 @@ enum reeve_err material_check(const struct agent *a, const struct slot *s, const
     if (g == NULL)
         return REEVE_E_NOT_FOUND;
     *code = WE_TEMPLATE;
-    TRY(x509_parse(info, leaf));
+    TRY(x509_open(&c, leaf));
+    TRY(x509_cert_info(c, info));
     *code = WE_KEY_MISMATCH;
     if (info->key_type != (enum key_type) d.key_type || !key_is_attested(&d, g, info))
-        return REEVE_E_V_KEY;
-    TRY(x509_key_matches(leaf, key));
+        TRY(REEVE_E_V_KEY);
+    TRY(x509_cert_key_matches(c, key));
     *code = WE_EXPIRED;
     if (a->now.wall.ms >= info->not_after.ms)
-        return REEVE_E_V_EXPIRED;
+        TRY(REEVE_E_V_EXPIRED);
     *code = WE_TEMPLATE;
     spec_of(s, &d, g, &spec, subject);
-    TRY(x509_matches(leaf, &spec, rep));
+    TRY(x509_cert_matches(c, &spec, rep));
     *code = WE_CHAIN;
-    TRY(check_chain(a, &d, m->gen, leaf, info));
+    TRY(check_chain(a, &d, m->gen, c, info));
     *code = WE_NONE;
 out:
+    x509_close(c);
     return err;
 }

@@ -67,6 +67,15 @@ void x509_serial_random(uint8_t serial[X509_SERIAL_LEN]);
  */
 enum reeve_err x509_issue(struct wr *out_der, const struct x509_spec *spec, struct slice subject_spki,
                           const struct xkey *issuer_key, struct slice issuer_cert) REEVE_MUST_CHECK;
+/*
+ * The same for one who issues many: key and certificate are decoded and
+ * compared once. Takes the key over, also when it answers an error.
+ */
+struct x509_issuer;
+enum reeve_err x509_issuer_new(struct x509_issuer **out, struct xkey *key, struct slice cert) REEVE_MUST_CHECK;
+void x509_issuer_free(struct x509_issuer *i);
+enum reeve_err x509_issuer_issue(struct x509_issuer *i, struct wr *out_der, const struct x509_spec *spec,
+                                 struct slice subject_spki) REEVE_MUST_CHECK;
 
 /* PKCS#10 request: made by agents and for CA requests. */
 enum reeve_err csr_create(struct wr *out_der, const struct xkey *key, struct slice subject) REEVE_MUST_CHECK;
@@ -102,6 +111,18 @@ enum reeve_err x509_verify_chain(struct slice leaf, const struct slice *inter, s
  * not, with a report that names the part.
  */
 enum reeve_err x509_matches(struct slice der, const struct x509_spec *spec, struct report *rep) REEVE_MUST_CHECK;
+/*
+ * A certificate decoded once and asked several times: OpenSSL 3.0 takes longer
+ * to decode one than to verify its signature. The calls are those above.
+ */
+struct x509_cert;
+enum reeve_err x509_open(struct x509_cert **out, struct slice der) REEVE_MUST_CHECK;
+void x509_close(struct x509_cert *c);
+enum reeve_err x509_cert_info(const struct x509_cert *c, struct x509_info *out) REEVE_MUST_CHECK;
+enum reeve_err x509_cert_key_matches(const struct x509_cert *c, const struct xkey *key) REEVE_MUST_CHECK;
+enum reeve_err x509_cert_matches(const struct x509_cert *c, const struct x509_spec *spec, struct report *rep) REEVE_MUST_CHECK;
+enum reeve_err x509_cert_verify(const struct x509_cert *c, const struct slice *inter, size_t n_inter,
+                                const struct slice *roots, size_t n_roots, struct wall_ms at) REEVE_MUST_CHECK;
 /*
  * PEM of one certificate appended; and the DER certificates of a PEM text, one
  * call each (other blocks are skipped). Every answer but NOT_FOUND moves *pem on.
