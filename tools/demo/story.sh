@@ -192,14 +192,16 @@ step_4()
     within "the gate fires and sys.issues says so" 30 issue_seen "$id"
     within "the rollout rolled itself back" 60 rollout_is "$id" rolled_back
     rm -f "$out/agent1/refuse-reload"
-    claim "with the evidence" is "SELECT failed >= 20 FROM sys.rollouts WHERE rollout_id = $id" t
+    claim "with the evidence: the counts that fired the gate" is "SELECT evidence ->> 'fired_gate' = '1' AND (evidence ->> 'failed')::int >= 2 AND reason LIKE 'rollback gate%' FROM sys.rollouts WHERE rollout_id = $id" t
     within "the issue has cleared" 20 is "SELECT count(*) FROM sys.issues WHERE kind = 'rollout_gate'" 0
     claim "nginx 1, whose reload failed, serves the previous generation" serves_old 1 "$serial1"
     claim "nginx 2 and 3 were never touched" both_old "$serial2" "$serial3"
     within "every node serves generation 2 again" 30 is "SELECT on_current FROM sys.certs WHERE name = 'edge-tls' AND generation = 2" $((count + 3))
     show "SELECT rollout_id, state, wave, done, failed, reason FROM sys.rollouts WHERE rollout_id = $id"
     show "SELECT node_id, state, error_code, error FROM sys.rollout_nodes WHERE rollout_id = $id AND error IS NOT NULL LIMIT 3"
+    claim "sys.rollout_nodes names the nodes and their errors" is "SELECT count(*) > 0 FROM sys.rollout_nodes WHERE rollout_id = $id AND error IS NOT NULL" t
     bad_rollout=$id
+    figures=$(server_figures)
 }
 
 issue_seen() { [ "$(ask "SELECT count(*) FROM sys.issues WHERE kind = 'rollout_gate'")" -ge 1 ] || [ "$(ask "SELECT count(*) FROM sys.rollout_events WHERE rollout_id = $1 AND event LIKE 'roll%'")" -ge 1 ]; }
@@ -257,7 +259,7 @@ server_figures()
 {
     local master kb=0 cpu=0
     master=$(head -n 1 "$data/reeve.pid")
-    ps -o pid=,rss=,cputimes=,args= --ppid "$master" | awk '/gateway/ { rss += $2; n++ } { cpu += $3 } END { printf "%d gateways, %.1f KB resident each agent, %d s of server CPU in all\n", n, rss / '"$((count + 3))"', cpu }'
+    ps -o pid=,rss=,cputimes=,args= --ppid "$master" | awk '/gateway/ { rss += $2; n++ } { cpu += $3 } END { printf "%d gateways, %.1f KB resident each agent, %d s of server CPU up to then\n", n, rss / '"$((count + 3))"', cpu }'
 }
 
 step_6()
@@ -278,7 +280,7 @@ EOP
     claim "the history is exported: demo-out/history.json" grep -q '"object": "edge-tls"' "$out/history.json"
     claim "a summary is written: demo-out/summary.json" python3 -c 'import json,sys; d=json.load(open(sys.argv[1])); assert d["finalizations_verified"] >= d["agents"]' "$out/summary.json"
     note "$(fleet_says "'fleet: %d agents, %d finalizations verified, at least %d by each, refusals %s' % (d['agents'], d['verified'], d['verified_min'], d['refusals'])")"
-    note "$(server_figures)"
+    note "$figures"
     show "SELECT rollout_id, object, state, wave, waves, targets, done, failed, reason FROM sys.rollouts"
 }
 

@@ -294,7 +294,7 @@ static enum reeve_err rnode_row(struct ro *r, uint32_t ordinal, const struct rol
     if (region_node_get(&r->c.sn.region, ordinal, node) != REEVE_OK)
         return REEVE_OK;                /* dropped since */
     node_id_text(id, &node->id);
-    bool bad = has && (rn->state == DEPLOY_FAILED || rn->state == DEPLOY_REJECTED || rn->state == 9) && dep.error[0];
+    bool bad = has && dep.error[0] && dep.rollout_id == r->d->id;
     struct datum v[] = {
         d_int((int64_t) r->d->id), d_str(id), d_name(&node->region), d_int(rn->wave), d_str(node_rollout_state(rn->state)),
         has ? d_int(dep.serving_gen) : d_null(), d_wall(rn->told), d_wall(rn->acked), has ? d_int(dep.attempts) : d_null(),

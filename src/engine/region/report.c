@@ -36,12 +36,27 @@ static void keep_served(struct deploy_row *row, const struct deploy_row *old)
     row->not_after = old->not_after;
 }
 
+/*
+ * A node that could not take a generation says so once; what it says afterwards
+ * (told to go back, still serving what it served) must not wipe out why.
+ */
+static void keep_error(struct deploy_row *row, const struct deploy_row *old)
+{
+    if (row->error[0] != '\0' || old->error[0] == '\0' || row->serving_gen != old->serving_gen ||
+        (row->rollout_id != 0 && row->rollout_id != old->rollout_id))
+        return;
+    memcpy(row->error, old->error, sizeof row->error);
+    row->error_code = old->error_code;
+    row->rollout_id = old->rollout_id;
+}
+
 /* The row to store, from the old one and the report. */
 static void merge(struct deploy_row *row, const struct deploy_row *old)
 {
     bool same = old->tried_gen == row->tried_gen;
     if (row->result == DEPLOY_TOLD)
         keep_served(row, old);
+    keep_error(row, old);
     if (row->result == DEPLOY_TOLD && same && is_answer(old->result))
         row->result = old->result;
     uint16_t before = same ? old->attempts : 0;
