@@ -178,6 +178,7 @@ static const struct vcolumn auth_columns[] = {
     { "name", T_TEXT, true }, { "state", T_TEXT, true }, { "generation", T_INT4, true }, { "key_type", T_TEXT, true },
     { "subject", T_TEXT, false }, { "not_before", T_TIMESTAMPTZ, false }, { "not_after", T_TIMESTAMPTZ, true },
     { "external", T_BOOL, false }, { "spki_hash", T_TEXT, false }, { "leaves", T_INT4, true }, { "chain", T_TEXT, false },
+    { "request", T_TEXT, false },
 };
 
 static enum reeve_err count_leaves(struct cat *c, const struct name *authority, uint32_t *n)
@@ -197,12 +198,31 @@ static enum reeve_err count_leaves(struct cat *c, const struct name *authority, 
 
 static struct datum chain_pem(struct vscan *s, const struct authority_gen *g)
 {
-    if (g->chain_len == 0 || !vscan_needs(s, 10))
+    if (g->chain_len == 0 || g->not_after.ms == 0 || !vscan_needs(s, 10))
         return d_null();
     struct wr w = wr_heap(65536);
     struct datum d = d_null();
     if (x509_to_pem(slice_of(g->chain, g->chain_len), &w) == REEVE_OK)
         d = d_text(arena_copy(s->row, wr_slice(&w)));
+    wr_free(&w);
+    return d;
+}
+
+/* What an outside signer is asked for, as openssl reads it. */
+static struct datum request_pem(struct vscan *s, const struct authority_gen *g)
+{
+    if (g->chain_len == 0 || g->not_after.ms != 0 || !vscan_needs(s, 11))
+        return d_null();
+    char *b64 = arena_alloc(s->row, base64_len(g->chain_len) + 1);
+    if (b64 == NULL)
+        return d_null();
+    size_t n = base64_encode(b64, g->chain, g->chain_len);
+    struct wr w = wr_heap(65536);
+    wr_text(&w, "-----BEGIN CERTIFICATE REQUEST-----\n");
+    for (size_t i = 0; i < n; i += 64)
+        wr_printf(&w, "%.64s\n", b64 + i);
+    wr_text(&w, "-----END CERTIFICATE REQUEST-----\n");
+    struct datum d = d_text(arena_copy(s->row, wr_slice(&w)));
     wr_free(&w);
     return d;
 }
@@ -218,7 +238,7 @@ static enum reeve_err auth_rows(struct cat *c, const struct name *name, const st
         struct datum v[] = {
             d_name(name), d_str(auth_state_name(g->state)), d_int(g->gen), d_str(key_type_name(g->key_type)),
             d_str(d->subject), d_wall(g->not_before), d_wall(g->not_after), d_bool(d->external),
-            d_hex(c->s, g->spki_hash.b, 32), d_int(leaves), chain_pem(c->s, g),
+            d_hex(c->s, g->spki_hash.b, 32), d_int(leaves), chain_pem(c->s, g), request_pem(c->s, g),
         };
         TRY(vscan_row(c->s, v));
     }

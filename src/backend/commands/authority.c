@@ -82,6 +82,7 @@ static enum reeve_err make_key(struct cmd *x, const struct name *name, const str
     return err;
 }
 
+/* The certificate that belongs to the generation's key: its times. */
 static enum reeve_err take_chain(struct cmd *x, struct authority_gen *g, struct slice der)
 {
     struct x509_info info;
@@ -96,44 +97,34 @@ static enum reeve_err take_chain(struct cmd *x, struct authority_gen *g, struct 
     return REEVE_OK;
 }
 
-/* The request of an external authority goes to the operator as a notice: it is public. */
+/* The request of an external authority is public; it is kept where everybody who may see the authority finds it. */
 static enum reeve_err tell_request(struct cmd *x, const struct name *name, struct slice der)
 {
-    struct wr pem = wr_heap(32768);
-    char *b64 = arena_alloc(x->arena, base64_len(der.len) + 1);
-    if (b64 == NULL)
-        return report_set(x->rep, REEVE_E_NOMEM, "out of memory");
-    size_t n = base64_encode(b64, der.p, der.len);
-    wr_text(&pem, "-----BEGIN CERTIFICATE REQUEST-----\n");
-    for (size_t i = 0; i < n; i += 64)
-        wr_printf(&pem, "%.64s\n", b64 + i);
-    wr_text(&pem, "-----END CERTIFICATE REQUEST-----");
-    session_notice(x->s, NOTICE_INFO, NULL, "request of authority \"%s\" (%d bytes)", name->s, (int) der.len);
-    for (size_t at = 0; at < pem.len; at += 400)
-        session_notice(x->s, NOTICE_INFO, NULL, "%.*s", (int) (pem.len - at < 400 ? pem.len - at : 400), pem.p + at);
-    wr_free(&pem);
+    session_notice(x->s, NOTICE_NOTICE, NULL, "authority \"%s\" waits for its certificate (request of %d bytes); "
+                   "SELECT request FROM sys.authorities WHERE name = '%s' AND state = 'pending'", name->s, (int) der.len, name->s);
     return REEVE_OK;
 }
 
-static enum reeve_err add_generation(struct cmd *x, const struct name *name, struct authority_doc *doc, uint8_t key_type)
+/* The next generation, numbered after all there ever were; a request stands where the chain will be. */
+static enum reeve_err add_generation(struct cmd *x, const struct name *name, struct authority_doc *doc,
+                                     uint32_t gen_max, uint8_t key_type)
 {
-    if (doc->n == AUTHORITY_GENS_MAX)
-        return report_set(x->rep, REEVE_E_TOO_COMPLEX, "authority \"%s\" has %d generations", name->s, doc->n);
-    struct authority_gen *g = &doc->g[doc->n];
     struct slice der;
-    uint32_t gen = doc->n > 0 ? doc->g[doc->n - 1].gen + 1 : 1;
-    enum reeve_err err = make_key(x, name, doc, gen, key_type, g, &der);
-    if (err != REEVE_OK)
+    enum reeve_err err;
+    struct authority_gen *g = cmd_alloc(x, sizeof *g, &err);
+    if (g == NULL)
         return err;
-    doc->n++;
-    if (doc->external) {
-        g->state = AUTH_PENDING;
-        return tell_request(x, name, der);
-    }
-    g->state = AUTH_PREPARED;
+    TRY(make_key(x, name, doc, gen_max + 1, key_type, g, &der));
     g->chain_len = (uint16_t) der.len;
     memcpy(g->chain, der.p, der.len);
-    return take_chain(x, g, der);
+    g->state = doc->external ? AUTH_PENDING : AUTH_PREPARED;
+    if (!doc->external)
+        TRY(take_chain(x, g, der));
+    TRY(authority_gen_append(doc, gen_max, g, x->rep));
+    if (doc->external)
+        err = tell_request(x, name, der);
+out:
+    return err;
 }
 
 static enum reeve_err store(struct cmd *x, struct snap *sn, const struct name *name, const struct authority_doc *doc)
@@ -147,12 +138,27 @@ static enum reeve_err store(struct cmd *x, struct snap *sn, const struct name *n
     return err == REEVE_OK ? cmd_finish(x, &o) : err;
 }
 
+/* The largest number ever given, also by an authority of that name that was dropped. */
+static enum reeve_err gen_max_of(struct cmd *x, struct snap *sn, const struct name *name, uint32_t *gen_max)
+{
+    enum reeve_err err;
+    struct attest_object *o = cmd_alloc(x, sizeof *o, &err);
+    *gen_max = 0;
+    if (o == NULL)
+        return err;
+    err = attest_get(&sn->attest, AT_AUTHORITY, name, o);
+    if (err == REEVE_OK)
+        *gen_max = o->gen_max;
+    return err == REEVE_E_NOT_FOUND ? REEVE_OK : err;
+}
+
 enum reeve_err cmd_create_authority(struct cmd *x)
 {
     const struct ast_object *a = &x->stmt->object;
     struct snap sn = { 0 };
     struct name name;
     uint8_t key_type = 0;
+    uint32_t gen_max = 0;
     bool exists;
     enum reeve_err err;
     struct authority_doc *doc = cmd_alloc(x, sizeof *doc, &err);
@@ -165,6 +171,7 @@ enum reeve_err cmd_create_authority(struct cmd *x)
         snprintf(doc->subject, sizeof doc->subject, "CN=%.200s", name.s);
     TRY(snap_open(x->s, &sn, x->rep));
     TRY(cmd_object_exists(x, &sn, AT_AUTHORITY, &name, &exists));
+    TRY(gen_max_of(x, &sn, &name, &gen_max));
     TRY(region_name(&sn.region, &doc->region));
     snap_close(&sn);
     if (exists && a->if_not_exists) {
@@ -175,7 +182,7 @@ enum reeve_err cmd_create_authority(struct cmd *x)
         return slot_error(&x->slot, &a->name, REEVE_E_DUPLICATE_OBJECT, "authority \"%s\" already exists", name.s);
     if (x->explain)
         return cmd_explain_note(x, "makes a key in the signer and attests authority \"%s\"", name.s);
-    TRY(add_generation(x, &name, doc, key_type));
+    TRY(add_generation(x, &name, doc, gen_max, key_type));
     if (!doc->external)
         doc->g[0].state = AUTH_ACTIVE;
     TRY(snap_open(x->s, &sn, x->rep));
@@ -211,7 +218,7 @@ static enum reeve_err activate(struct cmd *x, const struct name *name, struct au
     return REEVE_OK;
 }
 
-/* TAINT and REVOKE mean the oldest generation that still signs or is still trusted, never the last good one by accident. */
+/* TAINT means what signs now. */
 static enum reeve_err taint(struct cmd *x, const struct name *name, struct authority_doc *doc)
 {
     struct authority_gen *g = newest_in(doc, AUTH_ACTIVE);
@@ -221,14 +228,22 @@ static enum reeve_err taint(struct cmd *x, const struct name *name, struct autho
     return REEVE_OK;
 }
 
+/*
+ * REVOKE means what has no use any more, the oldest first: tainted, or a
+ * request that is out; then the newest that never signed. Never what signs.
+ */
 static enum reeve_err revoke_oldest(struct cmd *x, const struct name *name, struct authority_doc *doc)
 {
-    for (int i = 0; i < doc->n; i++)
-        if (doc->g[i].state == AUTH_TAINTED || doc->g[i].state == AUTH_PENDING) {
-            doc->g[i].state = AUTH_REVOKED;
-            return REEVE_OK;
-        }
-    return not_ready(x, name, "no tainted generation", "TAINT it first: then nothing new is signed while leaves are replaced.");
+    struct authority_gen *g = NULL;
+    for (int i = 0; i < doc->n && g == NULL; i++)
+        if (doc->g[i].state == AUTH_TAINTED || doc->g[i].state == AUTH_PENDING)
+            g = &doc->g[i];
+    if (g == NULL)
+        g = newest_in(doc, AUTH_PREPARED);
+    if (g == NULL)
+        return not_ready(x, name, "no tainted generation", "TAINT it first: then nothing new is signed while leaves are replaced.");
+    g->state = AUTH_REVOKED;
+    return REEVE_OK;
 }
 
 /* SET (chain = 'PEM'): the outside signer's answer to the request. */
@@ -254,19 +269,19 @@ static enum reeve_err set_chain(struct cmd *x, const struct name *name, struct a
         err = take_chain(x, g, slice_of(der.p, first));
     else
         err = slot_error(&x->slot, v, REEVE_E_INVALID_VALUE, "the chain is not PEM, or larger than %d bytes", AUTHORITY_CHAIN_MAX);
-    if (err == REEVE_OK) {
-        memcpy(g->chain, der.p, der.len);
-        g->chain_len = (uint16_t) der.len;
-        g->state = newest_in(doc, AUTH_ACTIVE) == NULL ? AUTH_ACTIVE : AUTH_PREPARED;
-    }
+    if (err == REEVE_OK)
+        err = authority_chain_set(doc, g->gen, g->not_before, g->not_after, wr_slice(&der), x->rep);
+    if (err == REEVE_OK)
+        session_notice(x->s, NOTICE_NOTICE, NULL, "generation %u is prepared; ALTER AUTHORITY \"%s\" ACTIVATE lets it sign",
+                       g->gen, name->s);
     wr_free(&der);
     return err;
 }
 
-static enum reeve_err apply_action(struct cmd *x, const struct name *name, struct authority_doc *doc)
+static enum reeve_err apply_action(struct cmd *x, const struct name *name, struct authority_doc *doc, uint32_t gen_max)
 {
     switch (x->stmt->authority.action) {
-    case AUTH_PREPARE:  return add_generation(x, name, doc, doc->g[doc->n - 1].key_type);
+    case AUTH_PREPARE:  return add_generation(x, name, doc, gen_max, doc->g[doc->n - 1].key_type);
     case AUTH_ACTIVATE: return activate(x, name, doc);
     case AUTH_TAINT:    return taint(x, name, doc);
     case AUTH_REVOKE:   return revoke_oldest(x, name, doc);
@@ -280,6 +295,7 @@ enum reeve_err cmd_alter_authority(struct cmd *x)
     const struct ast_authority *a = &x->stmt->authority;
     struct snap sn = { 0 };
     struct name name;
+    uint32_t gen_max = 0;
     enum reeve_err err;
     struct authority_doc *doc = cmd_alloc(x, sizeof *doc, &err);
     if (doc == NULL)
@@ -293,8 +309,9 @@ enum reeve_err cmd_alter_authority(struct cmd *x)
         err = cmd_explain_note(x, "changes the generations of authority \"%s\"", name.s);
         goto out;
     }
+    TRY(gen_max_of(x, &sn, &name, &gen_max));
     snap_close(&sn);        /* the signer may take its time */
-    TRY(apply_action(x, &name, doc));
+    TRY(apply_action(x, &name, doc, gen_max));
     TRY(snap_open(x->s, &sn, x->rep));
     TRY(store(x, &sn, &name, doc));
 out:

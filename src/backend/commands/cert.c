@@ -135,6 +135,13 @@ static enum reeve_err check_names(struct cmd *x, const struct cert_doc *doc)
     return x509_spec_check(spec, x->rep);
 }
 
+static enum reeve_err check_times(struct cmd *x, const struct cert_doc *doc)
+{
+    if (doc->renew_before_s < doc->validity_s)
+        return REEVE_OK;
+    return report_set(x->rep, REEVE_E_INVALID_VALUE, "RENEW BEFORE must be shorter than VALID FOR");
+}
+
 static enum reeve_err read_spec(struct cmd *x, const struct ast_cert *a, struct cert_doc *doc)
 {
     enum reeve_err err;
@@ -153,9 +160,13 @@ static enum reeve_err read_spec(struct cmd *x, const struct ast_cert *a, struct 
     if (pv_present(&a->strategy))
         TRY(slot_name(&x->slot, &a->strategy, "strategy", &doc->strategy));
     TRY(cmd_predicate(x, a->where, &doc->where));
+    if (pv_present(&a->valid_for) || pv_present(&a->renew_before))
+        TRY(check_times(x, doc));
     TRY(set_options(x, &a->options, doc));
-    if (doc->renew_before_s >= doc->validity_s)
-        return report_set(x->rep, REEVE_E_INVALID_VALUE, "RENEW BEFORE must be shorter than VALID FOR");
+    /* valid_for as an option moves the third with it, unless renew_before is said too */
+    if (slot_option(&a->options, "valid_for") && !slot_option(&a->options, "renew_before") && !pv_present(&a->renew_before))
+        doc->renew_before_s = doc->validity_s / 3;
+    TRY(check_times(x, doc));
 out:
     return err;
 }
@@ -207,16 +218,17 @@ enum reeve_err cmd_new_generation(struct cmd *x, const struct cert_doc *doc, con
     return REEVE_OK;
 }
 
+/* gen: 1, or the number after those of a dropped certificate of that name. */
 static enum reeve_err first_generation(struct cmd *x, const struct name *name, struct cert_doc *doc,
-                                       const struct authority_doc *auth)
+                                       const struct authority_doc *auth, uint32_t gen)
 {
     struct cert_gen *g = &doc->g[0];
-    enum reeve_err err = cmd_new_generation(x, doc, auth, 1, doc->validity_s, g);
+    enum reeve_err err = cmd_new_generation(x, doc, auth, gen, doc->validity_s, g);
     if (err == REEVE_OK && doc->mode != CERT_PER_NODE)
-        err = cmd_shared_key(x, name, 1, doc->key_type, &g->spki_hash);
+        err = cmd_shared_key(x, name, gen, doc->key_type, &g->spki_hash);
     g->state = GEN_ACTIVE;
     doc->n = 1;
-    doc->active_gen = 1;
+    doc->active_gen = gen;
     return err;
 }
 
@@ -236,6 +248,7 @@ enum reeve_err cmd_create_cert(struct cmd *x)
     const struct ast_cert *a = &x->stmt->cert;
     struct snap sn = { 0 };
     struct name name, authority;
+    uint32_t from, gen;
     bool exists;
     enum reeve_err err;
     struct cert_doc *doc = cmd_alloc(x, sizeof *doc, &err);
@@ -259,10 +272,11 @@ enum reeve_err cmd_create_cert(struct cmd *x)
     }
     TRY(check_strategy(x, &sn, doc));
     TRY(cmd_get_authority(x, &sn, &a->authority, &authority, auth));
+    TRY(attest_gen_numbers(&sn.attest, AT_CERT, &name, &from, &gen));
     snap_close(&sn);
     if (x->explain)
-        return cmd_explain_note(x, "attests certificate \"%s\" with generation 1", name.s);
-    TRY(first_generation(x, &name, doc, auth));
+        return cmd_explain_note(x, "attests certificate \"%s\" with generation %u", name.s, gen);
+    TRY(first_generation(x, &name, doc, auth, gen));
     TRY(snap_open(x->s, &sn, x->rep));
     TRY(store(x, &sn, &name, doc));
 out:
@@ -305,6 +319,7 @@ enum reeve_err cmd_alter_cert(struct cmd *x)
     if (mode != doc->mode)
         TRY(slot_error(&x->slot, slot_option(&a->options, "shared"), REEVE_E_INVALID_VALUE,
                        "shared is chosen when the certificate is created"));
+    TRY(check_times(x, doc));
     TRY(check_strategy(x, &sn, doc));
     TRY(check_names(x, doc));
     if (x->explain) {

@@ -9,7 +9,8 @@ static enum reeve_err need_role_admin(struct cmd *x, bool about_superuser)
         return REEVE_OK;
     if (!about_superuser && (x->s->role_attributes & ROLE_CREATEROLE))
         return REEVE_OK;
-    return report_set(x->rep, REEVE_E_PRIVILEGE, "permission denied to manage roles");
+    return report_set(x->rep, REEVE_E_PRIVILEGE, about_superuser ? "must be superuser to change superusers"
+                                                                 : "permission denied to manage roles");
 }
 
 static enum reeve_err verifier_of(struct cmd *x, const struct pvalue *password, char out[256])
@@ -56,17 +57,59 @@ static enum reeve_err add_member(struct cmd *x, uint8_t op, const struct name *r
     return cmd_op_end(x);
 }
 
+/*
+ * CREATEROLE manages people, not power: it hands on membership only in roles
+ * that the manager is in, and touches no superuser.
+ */
+static enum reeve_err may_hand_on(struct cmd *x, const struct pvalue *slot, const struct name *role)
+{
+    struct snap sn;
+    struct role_row row;
+    if (session_is_superuser(x->s))
+        return REEVE_OK;
+    enum reeve_err err = snap_open(x->s, &sn, x->rep);
+    if (err != REEVE_OK)
+        return err;
+    bool member = name_eq(role, &x->s->role) || region_role_is_member(&sn.region, role, &x->s->role);
+    err = region_role_get(&sn.region, role, &row);
+    snap_close(&sn);
+    if (err == REEVE_E_NOT_FOUND)
+        return slot_error(&x->slot, slot, REEVE_E_UNDEFINED_OBJECT, "role \"%s\" does not exist", role->s);
+    if (err != REEVE_OK)
+        return report_set(x->rep, err, "could not read role \"%s\"", role->s);
+    if (!member || row.attrs & ROLE_ATTR_SUPERUSER) {
+        report_set(x->rep, REEVE_E_PRIVILEGE, "permission denied for role \"%s\"", role->s);
+        return report_hint(x->rep, "Only superusers, and managers of roles who are in it themselves, change who is in a role.");
+    }
+    return REEVE_OK;
+}
+
 static enum reeve_err in_roles(struct cmd *x, const struct ast_role *a, const struct name *member)
 {
     for (int i = 0; i < a->in_roles.n; i++) {
         struct name role;
         enum reeve_err err = slot_name(&x->slot, &a->in_roles.v[i], "role", &role);
         if (err == REEVE_OK)
+            err = may_hand_on(x, &a->in_roles.v[i], &role);
+        if (err == REEVE_OK)
             err = add_member(x, RO_MEMBER_ADD, &role, member);
         if (err != REEVE_OK)
             return err;
     }
     return REEVE_OK;
+}
+
+static enum reeve_err role_exists(struct cmd *x, const struct name *name, bool *exists)
+{
+    struct snap sn;
+    struct role_row row;
+    enum reeve_err err = snap_open(x->s, &sn, x->rep);
+    if (err != REEVE_OK)
+        return err;
+    err = region_role_get(&sn.region, name, &row);
+    snap_close(&sn);
+    *exists = err == REEVE_OK;
+    return err == REEVE_E_NOT_FOUND ? REEVE_OK : err;
 }
 
 enum reeve_err cmd_create_role(struct cmd *x)
@@ -90,6 +133,13 @@ enum reeve_err cmd_create_role(struct cmd *x)
         TRY(slot_int(&x->slot, &a->connection_limit, "connection limit", -1, 10000, &limit));
     row.connection_limit = (int32_t) limit;
     row.created = session_wall_now();
+    bool exists = false;
+    if (a->if_not_exists)
+        TRY(role_exists(x, &name, &exists));
+    if (exists) {
+        cmd_skip_notice(x, "role \"%s\" already exists, skipping", name.s);
+        goto out;
+    }
     if (x->explain)
         return cmd_explain_note(x, "creates role \"%s\"", name.s);
     struct wr *w = cmd_op(x, RO_ROLE_CREATE, &err);
@@ -112,13 +162,9 @@ static uint32_t mask_of(const struct ast_role *a)
            (a->createrole >= 0 ? ROLE_ATTR_CREATEROLE : 0) | (a->inherit >= 0 ? ROLE_ATTR_INHERIT : 0);
 }
 
-/* Everybody may change the own password; anything else is for managers, a superuser's row for superusers. */
-static enum reeve_err may_alter(struct cmd *x, const struct ast_role *a, const struct name *name)
+/* A superuser's row is for superusers. A role of this transaction that is not committed yet counts as existing. */
+static enum reeve_err may_touch(struct cmd *x, const struct name *name, bool about_superuser, bool *exists)
 {
-    bool only_password = mask_of(a) == 0 && !pv_present(&a->valid_until) && !pv_present(&a->connection_limit) &&
-                         a->in_roles.n == 0;
-    if (only_password && name_eq(name, &x->s->role))
-        return REEVE_OK;
     struct snap sn;
     struct role_row row;
     enum reeve_err err = snap_open(x->s, &sn, x->rep);
@@ -126,11 +172,24 @@ static enum reeve_err may_alter(struct cmd *x, const struct ast_role *a, const s
         return err;
     err = region_role_get(&sn.region, name, &row);
     snap_close(&sn);
-    if (err == REEVE_E_NOT_FOUND)
-        return slot_error(&x->slot, &a->name, REEVE_E_UNDEFINED_OBJECT, "role \"%s\" does not exist", name->s);
-    if (err != REEVE_OK)
+    *exists = err == REEVE_OK || cmd_pending_of(x->s) != NULL;
+    if (err != REEVE_OK && err != REEVE_E_NOT_FOUND)
         return report_set(x->rep, err, "could not read role \"%s\"", name->s);
-    return need_role_admin(x, a->superuser >= 0 || (row.attrs & ROLE_ATTR_SUPERUSER));
+    return need_role_admin(x, about_superuser || (err == REEVE_OK && row.attrs & ROLE_ATTR_SUPERUSER));
+}
+
+/* Everybody may change the own password; anything else is for managers, a superuser's row for superusers. */
+static enum reeve_err may_alter(struct cmd *x, const struct ast_role *a, const struct name *name)
+{
+    bool only_password = mask_of(a) == 0 && !pv_present(&a->valid_until) && !pv_present(&a->connection_limit) &&
+                         a->in_roles.n == 0;
+    if (only_password && name_eq(name, &x->s->role))
+        return REEVE_OK;
+    bool exists;
+    enum reeve_err err = may_touch(x, name, a->superuser >= 0, &exists);
+    if (err == REEVE_OK && !exists)
+        err = slot_error(&x->slot, &a->name, REEVE_E_UNDEFINED_OBJECT, "role \"%s\" does not exist", name->s);
+    return err;
 }
 
 enum reeve_err cmd_alter_role(struct cmd *x)
@@ -177,10 +236,16 @@ enum reeve_err cmd_drop_role(struct cmd *x)
     struct cmd_outcome o;
     struct name name;
     enum reeve_err err;
+    bool exists;
     TRY(need_role_admin(x, false));
     TRY(slot_name(&x->slot, &a->name, "role", &name));
     if (name_eq(&name, &x->s->role) || name_eq(&name, &x->s->login_role))
         return slot_error(&x->slot, &a->name, REEVE_E_IN_USE, "current role cannot be dropped");
+    TRY(may_touch(x, &name, false, &exists));
+    if (!exists && a->if_exists) {
+        cmd_skip_notice(x, "role \"%s\" does not exist, skipping", name.s);
+        return REEVE_OK;
+    }
     if (x->explain)
         return cmd_explain_note(x, "drops role \"%s\"", name.s);
     struct wr *w = cmd_op(x, RO_ROLE_DROP, &err);
@@ -260,6 +325,27 @@ out:
     return err;
 }
 
+/* Attested objects must be there, so that a slip of the pen is seen; config keys and nodes may still come. */
+static enum reeve_err target_exists(struct cmd *x, const struct ast_grant *a, const struct grant_target *t)
+{
+    enum attest_type type = t->kind == GK_CERT ? AT_CERT : t->kind == GK_AUTHORITY ? AT_AUTHORITY
+                          : t->kind == GK_REGION ? AT_REGION : t->kind == GK_ROLLOUT ? AT_ROLLOUT : 0;
+    struct snap sn;
+    bool exists = true;
+    if (type == 0 || cmd_pending_touches(cmd_pending_of(x->s), type, &t->name))
+        return REEVE_OK;
+    enum reeve_err err = snap_open(x->s, &sn, x->rep);
+    if (err != REEVE_OK)
+        return err;
+    err = cmd_object_exists(x, &sn, type, &t->name, &exists);
+    snap_close(&sn);
+    if (err != REEVE_OK)
+        return report_set(x->rep, err, "could not read \"%s\"", t->name.s);
+    return exists ? REEVE_OK
+                  : slot_error(&x->slot, &a->name, REEVE_E_UNDEFINED_OBJECT, "%s \"%s\" does not exist",
+                               type == AT_CERT ? "certificate" : attest_type_name(type), t->name.s);
+}
+
 enum reeve_err cmd_grant(struct cmd *x)
 {
     const struct ast_grant *a = &x->stmt->grant;
@@ -268,6 +354,8 @@ enum reeve_err cmd_grant(struct cmd *x)
     enum reeve_err err;
     TRY(cmd_need(x, PRIV_ADMIN, GK_SYSTEM, NULL));
     TRY(grant_target_of(x, a, &t));
+    if (x->stmt->kind == AST_GRANT)
+        TRY(target_exists(x, a, &t));
     if (x->explain)
         return cmd_explain_note(x, "changes privileges of %d role(s)", a->grantees.n);
     for (int i = 0; i < a->grantees.n; i++) {
@@ -299,6 +387,7 @@ enum reeve_err cmd_grant_role(struct cmd *x)
         for (int i = 0; i < a->grantees.n; i++) {
             struct name role, member;
             TRY(slot_name(&x->slot, &a->privileges.v[r], "role", &role));
+            TRY(may_hand_on(x, &a->privileges.v[r], &role));
             TRY(slot_name(&x->slot, &a->grantees.v[i], "role", &member));
             TRY(add_member(x, x->stmt->kind == AST_GRANT_ROLE ? RO_MEMBER_ADD : RO_MEMBER_REMOVE, &role, &member));
         }

@@ -42,14 +42,15 @@ static void gen_read(struct rd *r, struct authority_gen *g)
         memcpy(g->chain, chain.p, chain.len);
 }
 
+/* Without a time of validity the chain has not come: its place may hold the request. */
 static bool gen_ok(const struct authority_gen *g)
 {
-    bool may_lack = g->state == AUTH_PENDING || g->state == AUTH_REVOKED;
-    if (hash32_is_zero(&g->spki_hash) || (g->state == AUTH_PENDING && g->chain_len > 0))
+    bool waits = g->not_before.ms == 0 && g->not_after.ms == 0;
+    if (hash32_is_zero(&g->spki_hash))
         return false;
-    if (g->chain_len == 0)
-        return may_lack && g->not_before.ms == 0 && g->not_after.ms == 0;
-    return g->not_before.ms < g->not_after.ms;
+    if (waits)
+        return g->state == AUTH_PENDING || g->state == AUTH_REVOKED;
+    return g->state != AUTH_PENDING && g->chain_len > 0 && g->not_before.ms < g->not_after.ms;
 }
 
 static bool gens_ok(const struct authority_doc *d)

@@ -55,7 +55,8 @@
  *   node       u8 1 | u8 revoked (1)
  * Generations ascend. A generation is ACTIVE exactly when it is active_gen or a
  * rule names it; an authority has at most one ACTIVE generation; a chain is
- * there unless the request is still out (PENDING, or REVOKED before it came).
+ * there unless the request is still out (PENDING, or REVOKED before it came):
+ * then both times are 0 and the field holds the request (DER), or nothing.
  *
  * Invariants
  *  A1 object_version is the parent's version + 1 and names its leaf hash.
@@ -150,7 +151,7 @@ struct authority_gen {
     struct hash32 spki_hash;
     struct wall_ms not_before, not_after, created;
     uint16_t chain_len;                /* DER certificates one after another, this authority's own first */
-    uint8_t chain[AUTHORITY_CHAIN_MAX];
+    uint8_t chain[AUTHORITY_CHAIN_MAX];     /* the request while not_after is 0 */
 };
 struct authority_doc {
     struct name region;                /* whose signer holds the key */

@@ -1,0 +1,63 @@
+-- Authorities: both kinds of key, and the life of their generations.
+CREATE AUTHORITY ec;
+CREATE AUTHORITY ed WITH (key_type = 'ed25519', ttl = '2 years', subject = 'CN=Edge root,O=Example');
+CREATE AUTHORITY ed;
+CREATE AUTHORITY IF NOT EXISTS ed;
+CREATE AUTHORITY bad WITH (key_type = 'rsa');
+CREATE AUTHORITY bad WITH (ttl = '5 s');
+CREATE AUTHORITY bad WITH (colour = 'red');
+CREATE AUTHORITY bad WITH (subject = 'no such syntax');
+CREATE AUTHORITY bad WITH (key_type = 'ed25519', key_type = 'ed25519');
+SHOW AUTHORITIES;
+SHOW AUTHORITY ed;
+SELECT name, subject, external, length(spki_hash) AS n, chain LIKE '-----BEGIN CERTIFICATE-----%' AS pem FROM sys.authorities ORDER BY 1;
+SHOW AUTHORITY nothing;
+-- prepare, activate, taint, revoke
+ALTER AUTHORITY ec ACTIVATE;
+ALTER AUTHORITY ec REVOKE;
+ALTER AUTHORITY ec PREPARE;
+SELECT generation, state FROM sys.authorities WHERE name = 'ec';
+EXPLAIN ALTER AUTHORITY ec ACTIVATE;
+ALTER AUTHORITY ec ACTIVATE;
+SELECT generation, state FROM sys.authorities WHERE name = 'ec';
+ALTER AUTHORITY ec REVOKE REASON 'leak';
+SELECT generation, state FROM sys.authorities WHERE name = 'ec';
+ALTER AUTHORITY ec TAINT;
+SELECT generation, state FROM sys.authorities WHERE name = 'ec';
+ALTER AUTHORITY ec TAINT;
+CREATE CERT c FROM AUTHORITY ec SANS ('c.example');
+ALTER AUTHORITY ec SET (chain = 'no PEM');
+ALTER AUTHORITY nothing PREPARE;
+-- more generations than there is room for: the revoked ones are forgotten
+ALTER AUTHORITY ec PREPARE;
+ALTER AUTHORITY ec ACTIVATE;
+ALTER AUTHORITY ec REVOKE;
+ALTER AUTHORITY ec PREPARE;
+ALTER AUTHORITY ec PREPARE;
+ALTER AUTHORITY ec PREPARE;
+ALTER AUTHORITY ec PREPARE;
+ALTER AUTHORITY ec PREPARE;
+ALTER AUTHORITY ec PREPARE;
+SELECT generation, state FROM sys.authorities WHERE name = 'ec';
+ALTER AUTHORITY ec PREPARE;
+-- an external one: the request goes out, the chain comes in (03_external.t does it with openssl)
+CREATE AUTHORITY ext WITH (external = on);
+SELECT state, external, not_after IS NULL AS no_chain, request LIKE '-----BEGIN CERTIFICATE REQUEST-----%' AS csr, chain FROM sys.authorities WHERE name = 'ext';
+CREATE CERT c FROM AUTHORITY ext SANS ('c.example');
+ALTER AUTHORITY ext ACTIVATE;
+ALTER AUTHORITY ext SET (chain = 'no PEM');
+ALTER AUTHORITY ext SET (colour = 'red');
+ALTER AUTHORITY ext REVOKE;
+SELECT state FROM sys.authorities WHERE name = 'ext';
+-- drop: not while a certificate needs it; the numbers go on afterwards
+CREATE CERT c FROM AUTHORITY ed SANS ('c.example');
+DROP AUTHORITY ed;
+DROP CERT c;
+DROP AUTHORITY ed;
+DROP AUTHORITY ed;
+DROP AUTHORITY IF EXISTS ed;
+CREATE AUTHORITY ed WITH (key_type = 'ed25519');
+SELECT name, generation, state FROM sys.authorities WHERE name = 'ed';
+EXPLAIN CREATE AUTHORITY another;
+EXPLAIN DROP AUTHORITY ed;
+SELECT count(*) FROM sys.authorities WHERE name = 'another';
