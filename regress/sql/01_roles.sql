@@ -196,11 +196,10 @@ REVOKE ALL ON SYSTEM FROM bob, alice;
 \c - alice
 SHOW CERTS;
 
--- changes count at once, also in sessions that are open
+-- changes count at once (in open sessions too: sessions.t)
 \c - admin
 ALTER ROLE alice NOLOGIN;
-\c - alice
-\c - admin
+SELECT name, login FROM sys.roles WHERE name = 'alice';
 DROP ROLE alice;
 DROP ROLE alice;
 DROP ROLE IF EXISTS alice;

@@ -1,14 +1,15 @@
 -- Strategies and windows: rollout clauses by name.
 CREATE STRATEGY safe AS CANARY 1% FOR '10 min' THEN 5%, 25%, 100% ROLLBACK IF failed > 0.5% SAMPLE 200;
-CREATE STRATEGY gates AS CANARY 100 NODES FOR 10 MINUTES THEN 10 PERCENT, 100% ROLLBACK IF failed > 5 OR (rejected >= 1% AND handshake_fail > 2) PAUSE IF silent > 2% SAMPLE 50 RATE 5000 PER MINUTE DEADLINE '6 h' OVERLAP '1 day' MANUAL;
-CREATE STRATEGY slow AS CANARY 10% PAUSE IF p99_ms > 500 AND delta(p50_ms) > 20 RATE 10 PER SECOND;
+CREATE STRATEGY gates AS CANARY 100 NODES FOR 10 MINUTES THEN 10 PERCENT, 100% ROLLBACK IF failed > 5 OR (rejected >= 1% AND p95_ms > 2000) PAUSE IF silent > 2% SAMPLE 50 RATE 5000 PER MINUTE DEADLINE '6 h' OVERLAP '1 day' MANUAL;
+CREATE STRATEGY slow AS CANARY 10% PAUSE IF p99_ms > 500 AND delta(failed) > 2% RATE 10 PER SECOND;
 CREATE STRATEGY here AS IMMEDIATE WHERE region = 'eu' AND label('tier') = 'edge';
 CREATE STRATEGY byregion AS CANARY 10% BY REGION ('eu');
 SHOW STRATEGIES;
 SHOW STRATEGY safe;
 SELECT name, definition FROM sys.strategies WHERE NOT builtin ORDER BY name;
 SELECT name, builtin, definition FROM sys.strategies WHERE builtin ORDER BY name;
--- what a strategy prints makes the same strategy again
+CREATE STRATEGY bad AS CANARY 10% PAUSE IF handshake_fail > 3;
+CREATE STRATEGY bad AS CANARY 10% PAUSE IF delta(p50_ms) > 3;
 CREATE STRATEGY safe AS IMMEDIATE;
 CREATE STRATEGY IF NOT EXISTS safe AS IMMEDIATE;
 CREATE STRATEGY bad AS CANARY 0%;
@@ -29,7 +30,7 @@ CREATE STRATEGY bad AS CANARY 5% WITH (speed = 3);
 CREATE STRATEGY bad AS CANARY 1% THEN 2%, 3%, 4%, 5%, 6%, 7%, 8%, 9%, 10%, 11%, 12%, 13%, 14%, 15%, 16%, 17%, 18%;
 EXPLAIN CREATE STRATEGY other AS CANARY 5%;
 EXPLAIN DROP STRATEGY safe;
-DROP STRATEGY gates;
+DROP STRATEGY gates REASON 'unused';
 DROP STRATEGY gates;
 DROP STRATEGY IF EXISTS gates;
 SELECT count(*) FROM sys.strategies WHERE NOT builtin;

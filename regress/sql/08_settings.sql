@@ -50,7 +50,6 @@ DISCARD ALL;
 ALTER SYSTEM SET rollout_default_bake = '2 min';
 SHOW rollout_default_bake;
 RELOAD CONFIGURATION;
--- (processes take it when the signal comes: settings.t waits for it)
 ALTER SYSTEM SET nonsense = 1;
 ALTER SYSTEM SET rollout_default_bake = 'soon';
 ALTER SYSTEM SET max_connections = 50;

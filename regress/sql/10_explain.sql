@@ -58,6 +58,3 @@ SELECT count(*) FROM sys.rollouts;
 SELECT count(*) FROM sys.config;
 SELECT name FROM sys.certs;
 SELECT count(*) FROM sys.history WHERE log = 'region';
--- the same with Describe, as drivers ask
-EXPLAIN SET CONFIG 'k' = 1 CANARY 10% \gdesc
-EXPLAIN (FORMAT JSON) SET CONFIG 'k' = 1 CANARY 10% \gdesc

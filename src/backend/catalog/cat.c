@@ -1,6 +1,8 @@
 /* cat.c - helpers of the scans. */
 #include "cat_int.h"
 
+#include "backend/access/access.h"
+
 #include <stdarg.h>
 
 enum reeve_err cat_open(struct cat *c, struct vscan *s)
@@ -16,6 +18,16 @@ enum reeve_err cat_open(struct cat *c, struct vscan *s)
 void cat_close(struct cat *c)
 {
     snap_close(&c->sn);
+}
+
+bool cat_may_see(struct cat *c, enum grant_kind kind, const struct name *object)
+{
+    const struct session *ses = c->s->session;
+    if (c->whole_kind != kind) {
+        c->whole_kind = (uint8_t) kind;
+        c->whole = access_check_region(&c->sn.region, ses, PRIV_SELECT, kind, NULL, NULL) == REEVE_OK;
+    }
+    return c->whole || access_check_region(&c->sn.region, ses, PRIV_SELECT, kind, object, NULL) == REEVE_OK;
 }
 
 void *cat_alloc(struct cat *c, size_t size, enum reeve_err *err)

@@ -21,9 +21,13 @@ struct cat {
     struct vscan *s;
     struct snap sn;
     struct attest_object *o;
+    uint8_t whole_kind;                 /* enum grant_kind that may_see() has looked at, 0: none yet */
+    bool whole;                         /* SELECT on all of that kind */
 };
 enum reeve_err cat_open(struct cat *c, struct vscan *s) REEVE_MUST_CHECK;
 void cat_close(struct cat *c);
+/* SELECT on the object, or on all of its kind. Who holds only single objects sees only these rows. */
+bool cat_may_see(struct cat *c, enum grant_kind kind, const struct name *object);
 void *cat_alloc(struct cat *c, size_t size, enum reeve_err *err);
 
 /* The next live object of a type by name; NOT_FOUND at the end. The object is c->o. */

@@ -112,7 +112,8 @@ static enum reeve_err each_cert(struct vscan *s, cert_fn fn)
     if ((d = cat_alloc(&c, sizeof *d, &err)) != NULL)
         while ((err = cat_next_object(&c, AT_CERT, &after)) == REEVE_OK) {
             TRY(cert_doc_decode(d, c.o->update.payload));
-            TRY(fn(&c, &after, d));
+            if (cat_may_see(&c, GK_CERT, &after))
+                TRY(fn(&c, &after, d));
         }
 out:
     cat_close(&c);
@@ -257,7 +258,8 @@ static enum reeve_err scan_authorities(struct vscan *s)
     if ((d = cat_alloc(&c, sizeof *d, &err)) != NULL)
         while ((err = cat_next_object(&c, AT_AUTHORITY, &after)) == REEVE_OK) {
             TRY(authority_doc_decode(d, c.o->update.payload));
-            TRY(auth_rows(&c, &after, d));
+            if (cat_may_see(&c, GK_AUTHORITY, &after))
+                TRY(auth_rows(&c, &after, d));
         }
 out:
     cat_close(&c);

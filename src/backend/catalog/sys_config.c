@@ -24,7 +24,8 @@ static struct datum value_of(struct cat *c, const struct name *key, uint32_t gen
 static enum reeve_err config_row_out(struct cat *c, const struct name *key, const struct config_row *row)
 {
     bool attested = false;
-    if (row->absent && row->gen_new == 0)
+    bool coming = row->rollout_id != 0 && row->gen_new != 0;
+    if (((row->absent || row->gen == 0) && !coming) || !cat_may_see(c, GK_CONFIG, key))
         return REEVE_OK;
     enum reeve_err err = vscan_needs(c->s, 3) ? attest_key_class(&c->sn.attest, key, &attested) : REEVE_OK;
     if (err != REEVE_OK)
@@ -33,7 +34,8 @@ static enum reeve_err config_row_out(struct cat *c, const struct name *key, cons
         d_name(key), row->absent ? d_null() : value_of(c, key, row->gen, row->value_type),
         d_str(value_type_name(row->value_type)), d_str(attested ? "attested" : "regional"), d_int((int64_t) row->version),
         d_int(row->gen), d_name(&row->updated_by), d_wall(row->updated),
-        row->rollout_id ? d_int((int64_t) row->rollout_id) : d_null(), value_of(c, key, row->gen_new, row->value_type_new),
+        coming ? d_int((int64_t) row->rollout_id) : d_null(),
+        coming ? value_of(c, key, row->gen_new, row->value_type_new) : d_null(),
     };
     return vscan_row(c->s, v);
 }

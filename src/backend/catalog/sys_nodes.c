@@ -56,6 +56,9 @@ static enum reeve_err node_row_out(struct cat *c, uint32_t ordinal, struct node_
     uint32_t seen = snap_last_seen(s->session, ordinal);
     enum reeve_err err;
     node_id_text(id, &row->id);
+    struct name name;
+    if (!name_set_str(&name, id) || !cat_may_see(c, GK_NODE, &name))
+        return REEVE_OK;
     if (vscan_needs(s, 6) && (err = generations(c, ordinal, certs, n, &gens)) != REEVE_OK)
         return err;
     struct datum v[] = {
@@ -139,7 +142,7 @@ out:
     cat_close(&c);
     return cat_end(err);
 }
-RELATION(sys_join_tokens, "sys", "join_tokens", tokens_columns, VKEY_NONE, scan_tokens, "node");
+RELATION(sys_join_tokens, "sys", "join_tokens", tokens_columns, VKEY_NONE, scan_tokens, "node-part");
 
 /* ---- workloads registered by agents ---- */
 
@@ -173,4 +176,4 @@ out:
     cat_close(&c);
     return cat_end(err);
 }
-RELATION(sys_workloads, "sys", "workloads", workloads_columns, VKEY_NONE, scan_workloads, "node");
+RELATION(sys_workloads, "sys", "workloads", workloads_columns, VKEY_NONE, scan_workloads, "node-part");

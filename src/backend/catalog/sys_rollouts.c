@@ -11,6 +11,19 @@ struct ro {
 
 typedef enum reeve_err (*rollout_fn)(struct ro *r);
 
+/* Whoever may see all that a rollout changes may see it. */
+static bool visible(struct ro *r)
+{
+    struct name id;
+    rollout_object_name(&id, r->d->id);
+    if (cat_may_see(&r->c, GK_ROLLOUT, &id))
+        return true;
+    for (uint8_t i = 0; i < r->d->n_targets; i++)
+        if (!cat_may_see(&r->c, r->d->target[i].type == AT_CERT ? GK_CERT : GK_CONFIG, &r->d->target[i].name))
+            return false;
+    return true;
+}
+
 static enum reeve_err each_rollout(struct vscan *s, rollout_fn fn)
 {
     struct ro r = { 0 };
@@ -25,13 +38,14 @@ static enum reeve_err each_rollout(struct vscan *s, rollout_fn fn)
         err = attest_get(&r.c.sn.attest, AT_ROLLOUT, &after, r.c.o);
         if (err == REEVE_OK)
             err = rollout_doc_decode(r.d, r.c.o->update.payload);
-        if (err == REEVE_OK)
+        if (err == REEVE_OK && visible(&r))
             err = fn(&r);
         goto out;
     }
     while ((err = cat_next_object(&r.c, AT_ROLLOUT, &after)) == REEVE_OK) {
         TRY(rollout_doc_decode(r.d, r.c.o->update.payload));
-        TRY(fn(&r));
+        if (visible(&r))
+            TRY(fn(&r));
     }
 out:
     cat_close(&r.c);
@@ -121,6 +135,7 @@ static const struct vcolumn rollouts_columns[] = {
     { "strategy", T_TEXT, false }, { "submitted_by", T_TEXT, true }, { "reason", T_TEXT, true },
     { "created", T_TIMESTAMPTZ, false }, { "started", T_TIMESTAMPTZ, false }, { "finished", T_TIMESTAMPTZ, false },
     { "deadline", T_TIMESTAMPTZ, false }, { "version", T_INT8, false }, { "evidence", T_JSONB, false },
+    { "objects", T_TEXT_ARRAY, false },
 };
 
 static struct datum evidence(struct vscan *s, const struct rollout_doc *d)
@@ -131,6 +146,14 @@ static struct datum evidence(struct vscan *s, const struct rollout_doc *d)
         "\"reverted\": %u, \"p50_ms\": %u, \"p99_ms\": %u, \"fired_gate\": %u}", d->opened, c->nodes, c->told, c->done,
         c->failed, c->rejected, c->silent, c->reverted, c->p50_ms, c->p99_ms, d->fired_gate);
     return text ? d_json(slice_str(text)) : d_null();
+}
+
+static struct datum objects(struct vscan *s, const struct rollout_doc *d)
+{
+    struct name v[ROLLOUT_TARGETS_MAX];
+    for (uint8_t i = 0; i < d->n_targets; i++)
+        v[i] = d->target[i].name;
+    return d_names(s, v, d->n_targets);
 }
 
 static const char *phase_of(const struct rollout_doc *d)
@@ -161,7 +184,7 @@ static enum reeve_err rollout_row(struct ro *r)
         d->rate_per_min ? d_int(d->rate_per_min) : d_null(), d_name(&d->strategy), d_name(&d->submitted_by),
         d->why[0] ? d_str(d->why) : d_null(), d_wall(created), d->opened ? d_wall(r->c.o->aux_time) : d_null(),
         d_wall(rollout_state_terminal(d->state) ? r->c.o->time : none), d_wall(d->deadline_s ? deadline : none),
-        d_int((int64_t) r->c.o->leaf_index), evidence(s, d),
+        d_int((int64_t) r->c.o->leaf_index), evidence(s, d), objects(s, d),
     };
     return vscan_row(s, v);
 }
@@ -402,6 +425,7 @@ RELATION(sys_strategies, "sys", "strategies", strategies_columns, VKEY_NONE, sca
 
 static const struct vcolumn windows_columns[] = {
     { "name", T_TEXT, true }, { "cron", T_TEXT, true }, { "timezone", T_TEXT, true }, { "duration_s", T_INT4, true },
+    { "open", T_BOOL, true }, { "next_open", T_TIMESTAMPTZ, true },
 };
 
 static enum reeve_err scan_windows(struct vscan *s)
@@ -416,7 +440,8 @@ static enum reeve_err scan_windows(struct vscan *s)
     region_iter_init(&c.sn.region, &it, 'w', (struct slice){ NULL, 0 });
     while ((err = region_iter_next(&it, &key, &val)) == REEVE_OK) {
         TRY(window_row_decode(&row, val));
-        struct datum v[] = { d_text(arena_copy(s->row, key)), d_str(row.cron), d_str(row.timezone), d_int(row.duration_s) };
+        struct datum v[] = { d_text(arena_copy(s->row, key)), d_str(row.cron), d_str(row.timezone), d_int(row.duration_s),
+                             d_bool(window_is_open(&row, session_wall_now())), d_wall(window_next_open(&row, session_wall_now())) };
         TRY(vscan_row(s, v));
     }
 out:

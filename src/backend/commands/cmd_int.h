@@ -33,6 +33,7 @@ struct cmd {
     struct pending *p;                  /* where changes gather: local when alone, the session's otherwise */
     struct slice reason;                /* of this statement, empty where none */
     bool explain, explain_json;         /* EXPLAIN: show the plan, change nothing */
+    bool noted;                         /* its text stands in the pending changes */
     /* Versions of attested objects that decisions were based on: cmd_update() refuses a change built on an older one. */
     unsigned n_seen;
     struct cmd_seen { uint8_t type; struct name name; uint64_t version; } seen[CMD_SEEN_MAX];
@@ -69,10 +70,27 @@ enum reeve_err cmd_reserve_rollout(struct cmd *x, uint64_t *id) REEVE_MUST_CHECK
 struct pending *cmd_pending_of(struct session *s);
 bool cmd_pending_touches(const struct pending *p, enum attest_type type, const struct name *name);
 void cmd_pending_drop(struct cmd *x);
+/*
+ * The rollout of config keys that an open transaction has gathered so far:
+ * plan, one change per target, and the spec (encoded) that it was planned by.
+ */
+struct pending_rollout {
+    struct rollout_doc doc;
+    struct rollout_change change[ROLLOUT_TARGETS_MAX];
+    struct slice spec;
+};
+/* NULL where there is none, always when alone. */
+const struct pending_rollout *cmd_pending_rollout(struct cmd *x);
+/* Takes the updates of the earlier form out of the transaction and keeps a copy of r; its updates follow (cmd_update_set). */
+enum reeve_err cmd_rollout_replace(struct cmd *x, const struct pending_rollout *r) REEVE_MUST_CHECK;
+/* UNSUPPORTED when ring operations are pending: an attested change cannot join them. */
+enum reeve_err cmd_not_mixed(struct cmd *x) REEVE_MUST_CHECK;
 
 /* ---- rights.c ---- */
 
 enum reeve_err cmd_need(struct cmd *x, uint32_t privilege, enum grant_kind kind, const struct name *object) REEVE_MUST_CHECK;
+/* On the rollout itself, or on everything that it changes. */
+enum reeve_err cmd_need_targets(struct cmd *x, struct snap *sn, uint32_t privilege, const struct rollout_doc *d) REEVE_MUST_CHECK;
 enum reeve_err cmd_need_superuser(struct cmd *x, const char *what) REEVE_MUST_CHECK;
 /* Takes REASON from the slot and applies require_reason. */
 enum reeve_err cmd_reason(struct cmd *x, const struct pvalue *reason, bool fleet) REEVE_MUST_CHECK;
@@ -83,6 +101,8 @@ enum reeve_err cmd_spec(struct cmd *x, struct snap *sn, const struct ast_rollout
                         struct rollout_spec *out) REEVE_MUST_CHECK;
 /* Without strategies and defaults: what a strategy itself keeps. */
 enum reeve_err cmd_spec_raw(struct cmd *x, const struct ast_rollout *r, struct rollout_spec *out) REEVE_MUST_CHECK;
+/* Would this text do as the setting rollout_default_canary? */
+enum reeve_err cmd_check_canary(struct cmd *x, const char *text) REEVE_MUST_CHECK;
 enum reeve_err cmd_predicate(struct cmd *x, const struct ast_expr *e, struct predicate *out) REEVE_MUST_CHECK;
 enum reeve_err cmd_gates(struct cmd *x, const struct ast_expr *e, enum gate_action action, uint32_t sample,
                          struct rollout_spec *out) REEVE_MUST_CHECK;
@@ -96,6 +116,8 @@ enum reeve_err cmd_fleet_row(struct cmd *x, const struct rollout_doc *doc, const
 extern const struct dest_column cmd_fleet_columns[6];
 /* EXPLAIN: the plan instead of the change. */
 extern const struct dest_column cmd_explain_columns[7];
+extern const struct dest_column cmd_explain_json_column;
+bool cmd_explain_is_json(const struct ast_stmt *stmt);      /* as far as can be seen without running */
 enum reeve_err cmd_explain_plan(struct cmd *x, const struct rollout_doc *doc) REEVE_MUST_CHECK;
 /* EXPLAIN of a change without a plan: one row saying what would be done. */
 enum reeve_err cmd_explain_note(struct cmd *x, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -136,5 +158,7 @@ COMMAND(cmd_grant); COMMAND(cmd_grant_role); COMMAND(cmd_explain); COMMAND(cmd_c
 #undef COMMAND
 
 command_fn command_function(enum ast_kind kind);
+/* 0A000 for what is not built yet, with the reason. */
+enum reeve_err cmd_refuse(struct cmd *x) REEVE_MUST_CHECK;
 
 #endif

@@ -4,7 +4,11 @@
  * A regional key without rollout clauses is a plain write of the ring. Any
  * rollout of a key, and any change of an attested key, first leaves the value
  * with the ring (RO_CONFIG_STAGE: nobody reads it yet) and then attests its
- * digest; several keys of one transaction become one rollout.
+ * digest.
+ *
+ * Several keys of one transaction become one rollout: the first statement
+ * plans it, each later one adds its key to the pending plan and has the group
+ * of updates made anew. A later statement gives no clauses, or the same ones.
  */
 #include "fleet_int.h"
 
@@ -158,13 +162,15 @@ static enum reeve_err read_from(struct cmd *x, struct snap *sn, const struct cha
         return err;
     *from = base->gen;
     err = attest_get_config(&sn->attest, &c->key, doc, NULL);
-    if (err == REEVE_E_UNDEFINED_OBJECT)
-        return REEVE_OK;
-    if (err != REEVE_OK)
+    if (err != REEVE_OK && err != REEVE_E_UNDEFINED_OBJECT)
         return report_set(x->rep, err, "could not read config key \"%s\"", c->key.s);
-    if (base->gen == 0)
+    bool known = err == REEVE_OK;
+    if (known && base->gen == 0)
         *from = doc->active_gen;
-    if (doc->rollout_id == 0)
+    bool running = known && doc->rollout_id != 0;
+    if (!running && c->absent && (base->gen == 0 || base->absent))
+        return report_set(x->rep, REEVE_E_UNDEFINED_OBJECT, "config key \"%s\" does not exist", c->key.s);
+    if (!running)
         return REEVE_OK;
     report_set(x->rep, REEVE_E_ROLLOUT_RUNNING, "rollout %llu is running on config key \"%s\"",
                (unsigned long long) doc->rollout_id, c->key.s);
@@ -188,40 +194,102 @@ static const struct ast_rollout *clauses(struct cmd *x)
     return now;
 }
 
-static enum reeve_err plan_config(struct cmd *x, struct snap *sn, const struct change *c, struct rollout_doc *doc,
-                                  struct rollout_change *change)
+static enum reeve_err other_clauses(struct cmd *x)
+{
+    report_set(x->rep, REEVE_E_UNSUPPORTED, "the rollout of a transaction has one set of clauses");
+    return report_hint(x->rep, "Give them with the first statement; the later ones repeat them or leave them out.");
+}
+
+/* The plan of the transaction's first change of config; a later one must ask for the same, or for nothing. */
+static enum reeve_err plan_first(struct cmd *x, struct snap *sn, const struct change *c, struct pending_rollout *r)
 {
     enum reeve_err err;
-    uint32_t from = 0;
     struct rollout_spec *spec = cmd_alloc(x, sizeof *spec, &err);
-    const struct ast_rollout *r = spec ? clauses(x) : NULL;
-    if (r == NULL)
+    const struct ast_rollout *asked = spec ? clauses(x) : NULL;
+    if (asked == NULL)
         return report_set(x->rep, REEVE_E_NOMEM, "out of memory");
-    TRY(cmd_spec(x, sn, r, NULL, spec));
+    TRY(cmd_spec(x, sn, asked, NULL, spec));
     TRY(cmd_check_window(x, sn, spec));
-    TRY(read_base(sn, c, &change->base));
-    TRY(read_from(x, sn, c, &change->base, &from));
-    change->fresh = true;
-    change->config = (struct config_gen){ .gen = c->gen, .state = GEN_PREPARED, .absent = c->absent, .digest = c->digest };
-    doc->kind = ROLLOUT_CONFIG;
-    doc->n_targets = 1;
-    doc->target[0] = (struct rollout_target){ AT_CONFIG, c->key, from, c->gen };
-    TRY(cmd_plan(x, sn, spec, doc));
-    cmd_doc_start(x, doc, spec);
+    TRY(CMD_PAYLOAD(x, rollout_spec_encode, spec, &r->spec));
+    r->doc.kind = ROLLOUT_CONFIG;
+    r->doc.n_targets = 1;
+    r->doc.target[0] = (struct rollout_target){ AT_CONFIG, c->key, 0, 0 };
+    TRY(cmd_plan(x, sn, spec, &r->doc));
+    cmd_doc_start(x, &r->doc, spec);
 out:
     return err;
 }
 
-static enum reeve_err explain_rollout(struct cmd *x, struct change *c, struct rollout_doc *doc, struct rollout_change *change)
+static enum reeve_err same_clauses(struct cmd *x, struct snap *sn, const struct pending_rollout *r)
 {
-    struct snap sn;
-    enum reeve_err err = snap_open(x->s, &sn, x->rep);
-    if (err != REEVE_OK)
+    const struct ast_rollout *asked = &x->stmt->fleet.rollout;
+    struct slice bytes;
+    enum reeve_err err;
+    if (!has_rollout_clauses(asked) && !roll_has(asked, ROLL_IMMEDIATE))
+        return REEVE_OK;
+    struct rollout_spec *spec = cmd_alloc(x, sizeof *spec, &err);
+    if (spec == NULL)
         return err;
-    c->gen = UINT32_MAX;                /* a number that nothing has */
-    err = plan_config(x, &sn, c, doc, change);
+    TRY(cmd_spec(x, sn, asked, NULL, spec));
+    TRY(CMD_PAYLOAD(x, rollout_spec_encode, spec, &bytes));
+    if (!slice_eq(bytes, r->spec))
+        err = other_clauses(x);
+out:
+    return err;
+}
+
+/* Room for one more key, which is not there yet. */
+static enum reeve_err add_target(struct cmd *x, const struct change *c, struct pending_rollout *r)
+{
+    for (uint8_t i = 0; i < r->doc.n_targets; i++)
+        if (name_eq(&r->doc.target[i].name, &c->key)) {
+            report_set(x->rep, REEVE_E_UNSUPPORTED, "config key \"%s\" was already changed in this transaction", c->key.s);
+            return report_hint(x->rep, "Commit between the two changes.");
+        }
+    if (r->doc.n_targets == ROLLOUT_TARGETS_MAX)
+        return report_set(x->rep, REEVE_E_TOO_COMPLEX, "a rollout changes at most %d keys", ROLLOUT_TARGETS_MAX);
+    r->doc.target[r->doc.n_targets++] = (struct rollout_target){ AT_CONFIG, c->key, 0, 0 };
+    if (r->doc.why[0] == '\0')
+        cmd_doc_why(x, &r->doc);
+    return REEVE_OK;
+}
+
+/* Checks and plans before anything is left with the ring. *r becomes a copy of the pending rollout, or a new one. */
+static enum reeve_err prepare(struct cmd *x, const struct change *c, struct pending_rollout *r)
+{
+    const struct pending_rollout *before = cmd_pending_rollout(x);
+    struct snap sn = { 0 };
+    struct config_gen base;
+    uint32_t from;
+    enum reeve_err err;
+    if (before != NULL)
+        *r = *before;
+    TRY(snap_open(x->s, &sn, x->rep));
+    TRY(read_base(&sn, c, &base));
+    TRY(read_from(x, &sn, c, &base, &from));
+    if (before == NULL) {
+        TRY(plan_first(x, &sn, c, r));
+    } else {
+        TRY(same_clauses(x, &sn, r));
+        TRY(add_target(x, c, r));
+    }
+out:
     snap_close(&sn);
-    return err == REEVE_OK ? cmd_explain_plan(x, doc) : err;
+    return err;
+}
+
+/* The newest target's generations, as they are now that its value lies with the ring. */
+static enum reeve_err fill_target(struct cmd *x, struct snap *sn, const struct change *c, struct pending_rollout *r)
+{
+    struct rollout_target *t = &r->doc.target[r->doc.n_targets - 1];
+    struct rollout_change *ch = &r->change[r->doc.n_targets - 1];
+    enum reeve_err err = read_base(sn, c, &ch->base);
+    if (err == REEVE_OK)
+        err = read_from(x, sn, c, &ch->base, &t->from_gen);
+    t->to_gen = c->gen;
+    ch->fresh = true;
+    ch->config = (struct config_gen){ .gen = c->gen, .state = GEN_PREPARED, .absent = c->absent, .digest = c->digest };
+    return err;
 }
 
 static enum reeve_err set_rollout(struct cmd *x, struct change *c)
@@ -229,20 +297,23 @@ static enum reeve_err set_rollout(struct cmd *x, struct change *c)
     struct snap sn = { 0 };
     struct cmd_outcome o;
     enum reeve_err err;
-    struct rollout_doc *doc = cmd_alloc(x, sizeof *doc, &err);
-    struct rollout_change *change = doc ? cmd_alloc(x, sizeof *change, &err) : NULL;
-    if (change == NULL)
+    struct pending_rollout *r = cmd_alloc(x, sizeof *r, &err);
+    if (r == NULL)
         return err;
+    TRY(cmd_not_mixed(x));
+    TRY(prepare(x, c, r));
     if (x->explain)
-        return explain_rollout(x, c, doc, change);
-    TRY(cmd_reserve_rollout(x, &doc->id));
+        return cmd_explain_plan(x, &r->doc);
     TRY(stage(x, c));
+    if (r->doc.id == 0)
+        TRY(cmd_reserve_rollout(x, &r->doc.id));
     TRY(snap_open(x->s, &sn, x->rep));
-    TRY(plan_config(x, &sn, c, doc, change));
-    TRY(cmd_rollout_begin(x, &sn, doc, change));
+    TRY(fill_target(x, &sn, c, r));
+    TRY(cmd_rollout_replace(x, r));
+    TRY(cmd_rollout_begin(x, &sn, &r->doc, r->change));
     snap_close(&sn);
     TRY(cmd_finish(x, &o));
-    TRY(cmd_fleet_row(x, doc, &o));
+    TRY(cmd_fleet_row(x, &r->doc, &o));
 out:
     snap_close(&sn);
     return err;
@@ -268,7 +339,7 @@ static enum reeve_err change_config(struct cmd *x)
     TRY(read_change(x, &c));
     TRY(cmd_need(x, PRIV_CONFIGURE, GK_CONFIG, &c.key));
     TRY(cmd_reason(x, roll_has(r, ROLL_REASON) ? &r->reason : NULL, true));
-    if (has_rollout_clauses(r))
+    if (has_rollout_clauses(r) || cmd_pending_rollout(x) != NULL)
         return set_rollout(x, &c);
     TRY(is_attested(x, &c, &attested));
     return attested ? set_rollout(x, &c) : set_plain(x, &c);

@@ -84,7 +84,7 @@ enum reeve_err cmd_unsupported(struct cmd *x, const char *what, const char *hint
     return err;
 }
 
-static enum reeve_err refuse(struct cmd *x)
+enum reeve_err cmd_refuse(struct cmd *x)
 {
     for (size_t i = 0; i < sizeof absent / sizeof absent[0]; i++)
         if (absent[i].kind == x->stmt->kind)
@@ -100,7 +100,7 @@ static enum reeve_err run_once(struct session *s, const struct command *c, struc
         .slot = { .arena = s->stmt_arena, .text = c->text, .params = c->params, .report = rep },
     };
     command_fn fn = command_function(c->stmt->kind);
-    enum reeve_err err = fn != NULL ? fn(&x) : refuse(&x);
+    enum reeve_err err = fn != NULL ? fn(&x) : cmd_refuse(&x);
     cmd_pending_drop(&x);
     return err;
 }
@@ -133,8 +133,9 @@ void command_columns(const struct session *s, const struct ast_stmt *stmt, const
     *cols = NULL;
     *n = 0;
     if (stmt->kind == AST_EXPLAIN) {
-        *cols = cmd_explain_columns;
-        *n = 7;
+        bool json = cmd_explain_is_json(stmt);
+        *cols = json ? &cmd_explain_json_column : cmd_explain_columns;
+        *n = json ? 1 : 7;
     } else if (stmt->kind == AST_CREATE_JOIN_TOKEN) {
         *cols = token_columns;
         *n = 3;

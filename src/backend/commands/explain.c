@@ -1,6 +1,12 @@
 /* explain.c - EXPLAIN any changing statement: the same checks, the plan instead of the change. */
 #include "cmd_int.h"
 
+bool cmd_explain_is_json(const struct ast_stmt *stmt)
+{
+    const struct pvalue *f = slot_option(&stmt->explain.options, "format");
+    return f != NULL && f->s != NULL && f->len == 4 && strncasecmp(f->s, "json", 4) == 0;
+}
+
 static enum reeve_err options(struct cmd *x, const struct ast_options *o)
 {
     static const char *const allowed[] = { "format", "verbose", NULL };
@@ -16,6 +22,14 @@ static enum reeve_err options(struct cmd *x, const struct ast_options *o)
     return REEVE_OK;
 }
 
+static enum reeve_err refuse(struct cmd *x, enum ast_kind kind, bool absent)
+{
+    if (absent && ast_flags(kind) & STMT_CHANGES)
+        return cmd_refuse(x);
+    report_set(x->rep, REEVE_E_UNSUPPORTED, "%s cannot be explained", ast_tag(kind));
+    return report_hint(x->rep, "EXPLAIN takes a statement that changes something, or a query.");
+}
+
 enum reeve_err cmd_explain(struct cmd *x)
 {
     enum reeve_err err = options(x, &x->stmt->explain.options);
@@ -28,6 +42,6 @@ enum reeve_err cmd_explain(struct cmd *x)
     if (ast_flags(inner->kind) & STMT_SELECT)
         return cmd_explain_note(x, "reads virtual relations; nothing is changed");
     if (fn == NULL || !(ast_flags(inner->kind) & STMT_EXPLAIN))
-        return cmd_unsupported(x, "this statement cannot be explained", "EXPLAIN takes a statement that changes something.");
+        return refuse(x, inner->kind, fn == NULL);
     return fn(x);
 }

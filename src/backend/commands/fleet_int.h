@@ -17,6 +17,7 @@ enum reeve_err cmd_cert_not_running(struct cmd *x, const struct name *name, cons
 uint32_t cmd_prepare_ms(const struct cmd *x, const struct rollout_doc *d, const struct rollout_spec *spec);
 /* Who, why and the first state of a planned rollout. */
 void cmd_doc_start(const struct cmd *x, struct rollout_doc *d, const struct rollout_spec *spec);
+void cmd_doc_why(const struct cmd *x, struct rollout_doc *d);     /* the statement's reason becomes the rollout's */
 enum reeve_err cmd_rollout_begin(struct cmd *x, struct snap *sn, const struct rollout_doc *d,
                                  const struct rollout_change *change) REEVE_MUST_CHECK;
 enum reeve_err cmd_check_window(struct cmd *x, struct snap *sn, const struct rollout_spec *spec) REEVE_MUST_CHECK;

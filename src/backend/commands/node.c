@@ -100,6 +100,8 @@ enum reeve_err cmd_create_join_token(struct cmd *x)
     TRY(token_context(x, &token));
     row.region = token.region;
     TRY(token_options(x, &x->stmt->object.options, &row));
+    if (x->explain)
+        return cmd_explain_note(x, "makes a join token for %u node(s) of region \"%s\"", row.uses_left, row.region.s);
     random_bytes(token.id, sizeof token.id);
     random_bytes(token.secret, sizeof token.secret);
     sha256(&row.secret_hash, slice_of(token.secret, sizeof token.secret));
@@ -124,6 +126,7 @@ enum reeve_err cmd_revoke_join_token(struct cmd *x)
     struct cmd_outcome o;
     enum reeve_err err;
     TRY(cmd_need(x, PRIV_ENROLL, GK_SYSTEM, NULL));
+    TRY(cmd_reason(x, &x->stmt->object.reason, false));
     TRY(slot_text(&x->slot, &x->stmt->object.name, "token", &text));
     if (!hex_decode(id, sizeof id, text))
         return slot_error(&x->slot, &x->stmt->object.name, REEVE_E_INVALID_VALUE, "a token id has 16 hex digits");
@@ -276,6 +279,7 @@ enum reeve_err cmd_drop_node(struct cmd *x)
     enum reeve_err err;
     TRY(slot_name(&x->slot, &a->name, "node", &name));
     TRY(cmd_need(x, PRIV_ADMIN, GK_NODE, &name));
+    TRY(cmd_reason(x, &a->reason, true));
     err = find_node(x, &a->name, &name, &ordinal);
     if (err == REEVE_E_UNDEFINED_OBJECT && a->if_exists) {
         report_clear(x->rep);

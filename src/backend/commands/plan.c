@@ -13,6 +13,8 @@ const struct dest_column cmd_explain_columns[7] = {
     { "earliest_start", T_TEXT }, { "gate", T_TEXT }, { "note", T_TEXT },
 };
 
+const struct dest_column cmd_explain_json_column = { "QUERY PLAN", T_JSON };
+
 /* Only nodes that carry the object at all are planned for. */
 struct carriers {
     struct region *region;
@@ -201,7 +203,6 @@ static const char *wave_note(struct cmd *x, const struct rollout_doc *d, unsigne
 
 static enum reeve_err explain_json(struct cmd *x, const struct rollout_doc *d)
 {
-    static const struct dest_column col[] = { { "QUERY PLAN", T_JSON } };
     struct wr w = wr_heap(65536);
     wr_text(&w, "[");
     uint64_t start = d->prepare_ms;
@@ -215,7 +216,7 @@ static enum reeve_err explain_json(struct cmd *x, const struct rollout_doc *d)
     wr_text(&w, "]");
     struct datum v = d_json(arena_copy(x->arena, wr_slice(&w)));
     wr_free(&w);
-    enum reeve_err err = dest_columns(x->dest, 1, col);
+    enum reeve_err err = dest_columns(x->dest, 1, &cmd_explain_json_column);
     return err == REEVE_OK ? dest_row(x->dest, 1, &v) : err;
 }
 
@@ -240,6 +241,18 @@ enum reeve_err cmd_explain_plan(struct cmd *x, const struct rollout_doc *d)
     return err;
 }
 
+static enum reeve_err note_json(struct cmd *x, const char *text)
+{
+    struct wr w = wr_heap(8192);
+    wr_text(&w, "[{\"note\":");
+    json_quote(&w, slice_str(text));
+    wr_text(&w, "}]");
+    struct datum v = d_json(arena_copy(x->arena, wr_slice(&w)));
+    wr_free(&w);
+    enum reeve_err err = dest_columns(x->dest, 1, &cmd_explain_json_column);
+    return err == REEVE_OK ? dest_row(x->dest, 1, &v) : err;
+}
+
 enum reeve_err cmd_explain_note(struct cmd *x, const char *fmt, ...)
 {
     char text[512];
@@ -247,6 +260,8 @@ enum reeve_err cmd_explain_note(struct cmd *x, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
+    if (x->explain_json)
+        return note_json(x, text);
     enum reeve_err err = dest_columns(x->dest, 7, cmd_explain_columns);
     struct datum row[] = { d_null(), d_null(), d_null(), d_null(), d_null(), d_null(), d_str(text) };
     return err == REEVE_OK ? dest_row(x->dest, 7, row) : err;

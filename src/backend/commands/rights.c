@@ -8,6 +8,19 @@ enum reeve_err cmd_need(struct cmd *x, uint32_t privilege, enum grant_kind kind,
     return access_check(x->s, privilege, kind, object, x->rep);
 }
 
+enum reeve_err cmd_need_targets(struct cmd *x, struct snap *sn, uint32_t privilege, const struct rollout_doc *d)
+{
+    enum reeve_err err = REEVE_OK;
+    struct name id;
+    rollout_object_name(&id, d->id);
+    if (access_check_region(&sn->region, x->s, privilege, GK_ROLLOUT, &id, NULL) == REEVE_OK)
+        return REEVE_OK;
+    for (uint8_t i = 0; i < d->n_targets && err == REEVE_OK; i++)
+        err = access_check_region(&sn->region, x->s, privilege, d->target[i].type == AT_CERT ? GK_CERT : GK_CONFIG,
+                                  &d->target[i].name, x->rep);
+    return err;
+}
+
 enum reeve_err cmd_need_superuser(struct cmd *x, const char *what)
 {
     if (session_is_superuser(x->s))

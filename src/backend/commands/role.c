@@ -238,6 +238,7 @@ enum reeve_err cmd_drop_role(struct cmd *x)
     enum reeve_err err;
     bool exists;
     TRY(need_role_admin(x, false));
+    TRY(cmd_reason(x, &a->reason, false));
     TRY(slot_name(&x->slot, &a->name, "role", &name));
     if (name_eq(&name, &x->s->role) || name_eq(&name, &x->s->login_role))
         return slot_error(&x->slot, &a->name, REEVE_E_IN_USE, "current role cannot be dropped");

@@ -1,8 +1,6 @@
 /* rollout_misc.c - WAIT FOR ROLLOUT, ALTER ROLLOUT, COPY. */
 #include "cmd_int.h"
 
-#include "backend/access/access.h"
-
 #define WAIT_POLL_MS 100
 
 struct waiting {
@@ -63,6 +61,8 @@ static enum reeve_err look(struct cmd *x, struct waiting *w, struct rollout_doc 
     x->n_seen = 0;
     err = cmd_get_rollout(x, &sn, &x->stmt->verb.id, d);
     if (err == REEVE_OK)
+        err = cmd_need_targets(x, &sn, PRIV_SELECT, d);
+    if (err == REEVE_OK)
         read_counts(&sn, d, &w->sum);
     snap_close(&sn);
     return err;
@@ -109,7 +109,6 @@ enum reeve_err cmd_wait_rollout(struct cmd *x)
         return err;
     TRY(read_until(x, &w));
     TRY(look(x, &w, d));
-    TRY(access_check(x->s, PRIV_SELECT, d->target[0].type == AT_CERT ? GK_CERT : GK_CONFIG, &d->target[0].name, x->rep));
     while (d->state != w.want && !rollout_state_terminal(d->state)) {
         tell(x, &w, d);
         if (w.deadline.ms != 0 && session_mono_now().ms >= w.deadline.ms)

@@ -7,8 +7,6 @@
  */
 #include "fleet_int.h"
 
-#include "backend/access/access.h"
-
 static enum rollout_verb verb_of(enum ast_kind k)
 {
     switch (k) {
@@ -85,8 +83,7 @@ enum reeve_err cmd_rollout_verb(struct cmd *x)
     TRY(cmd_reason(x, &a->reason, true));
     TRY(snap_open(x->s, &sn, x->rep));
     TRY(cmd_get_rollout(x, &sn, &a->id, d));
-    TRY(access_check_region(&sn.region, x->s, PRIV_OPERATE, d->target[0].type == AT_CERT ? GK_CERT : GK_CONFIG,
-                            &d->target[0].name, x->rep));
+    TRY(cmd_need_targets(x, &sn, PRIV_OPERATE, d));
     TRY(promote_target(x, d, &wave));
     TRY(rollout_verb_apply(d, verb_of(x->stmt->kind), wave, next, x->rep));
     put_reason(x, next);
@@ -176,8 +173,7 @@ enum reeve_err cmd_rollback_rollout(struct cmd *x)
         TRY(cmd_reserve_rollout(x, &id));       /* used only when a new rollout is needed */
     TRY(snap_open(x->s, &sn, x->rep));
     TRY(cmd_get_rollout(x, &sn, &a->name, d));
-    TRY(access_check_region(&sn.region, x->s, PRIV_ROLLBACK, d->target[0].type == AT_CERT ? GK_CERT : GK_CONFIG,
-                            &d->target[0].name, x->rep));
+    TRY(cmd_need_targets(x, &sn, PRIV_ROLLBACK, d));
     if (rollout_state_terminal(d->state))
         TRY(roll_back_finished(x, &sn, d, next, id));
     else

@@ -69,6 +69,11 @@ void cmd_doc_start(const struct cmd *x, struct rollout_doc *d, const struct roll
     d->submitted_by = x->s->role;
     d->state = RS_PLANNED;
     d->strategy = spec->strategy;
+    cmd_doc_why(x, d);
+}
+
+void cmd_doc_why(const struct cmd *x, struct rollout_doc *d)
+{
     size_t n = x->reason.len < sizeof d->why - 1 ? x->reason.len : sizeof d->why - 1;
     while (n > 0 && !utf8_valid(slice_of(x->reason.p, n)))
         n--;
@@ -98,12 +103,10 @@ enum reeve_err cmd_rollout_begin(struct cmd *x, struct snap *sn, const struct ro
 /* The window must exist; whether it is open is the engine's question. */
 enum reeve_err cmd_check_window(struct cmd *x, struct snap *sn, const struct rollout_spec *spec)
 {
-    struct slice v;
-    uint8_t key[NAME_MAX_LEN + 2] = { REGION_KV_PREFIX, 'w' };
+    struct window_row row;
     if (spec->window.len == 0)
         return REEVE_OK;
-    memcpy(key + 2, spec->window.s, spec->window.len);
-    enum reeve_err err = kv_get(&sn->kv, slice_of(key, 2u + spec->window.len), &v);
+    enum reeve_err err = region_window_get(&sn->region, &spec->window, &row);
     if (err == REEVE_E_NOT_FOUND)
         return report_set(x->rep, REEVE_E_UNDEFINED_OBJECT, "window \"%s\" does not exist", spec->window.s);
     return err;

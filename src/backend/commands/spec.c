@@ -147,6 +147,27 @@ static enum reeve_err strategy_load(struct cmd *x, struct snap *sn, const struct
     return err == REEVE_OK ? err : report_set(x->rep, err, "could not read strategy \"%s\"", name->s);
 }
 
+/* "5%" or "100 NODES" of a setting: read as the clause it stands for. */
+static enum reeve_err canary_setting(struct cmd *x, const char *canary, struct rollout_spec *s)
+{
+    char *text = arena_printf(x->arena, "CREATE STRATEGY x AS CANARY %s", canary);
+    struct ast_list list;
+    struct report rep = { 0 };
+    if (text == NULL)
+        return report_set(x->rep, REEVE_E_NOMEM, "out of memory");
+    if (parse_string(x->arena, slice_str(text), &list, &rep) != REEVE_OK || list.n != 1 ||
+        list.v[0]->kind != AST_CREATE_STRATEGY || list.v[0]->fleet.rollout.present != 1u << ROLL_CANARY)
+        return report_set(x->rep, REEVE_E_INVALID_VALUE, "setting rollout_default_canary is not a share: \"%s\"", canary);
+    return waves(x, &list.v[0]->fleet.rollout, s);
+}
+
+enum reeve_err cmd_check_canary(struct cmd *x, const char *text)
+{
+    enum reeve_err err;
+    struct rollout_spec *s = cmd_alloc(x, sizeof *s, &err);
+    return s == NULL ? err : canary_setting(x, text, s);
+}
+
 /* The settings rollout_default_canary and rollout_default_bake, where they differ from the built-in ones. */
 static enum reeve_err apply_settings(struct cmd *x, struct rollout_spec *s)
 {
@@ -154,15 +175,7 @@ static enum reeve_err apply_settings(struct cmd *x, struct rollout_spec *s)
     const char *canary = session_text(x->s, SET_rollout_default_canary);
     bool stock = strcasecmp(canary, "100 NODES") == 0;
     if (s->n_waves == 0 && !s->immediate && !stock) {
-        char *text = arena_printf(x->arena, "CREATE STRATEGY x AS CANARY %s", canary);
-        struct ast_list list;
-        struct report rep = { 0 };
-        if (text == NULL)
-            return report_set(x->rep, REEVE_E_NOMEM, "out of memory");
-        if (parse_string(x->arena, slice_str(text), &list, &rep) != REEVE_OK || list.n != 1 ||
-            list.v[0]->kind != AST_CREATE_STRATEGY)
-            return report_set(x->rep, REEVE_E_INVALID_VALUE, "setting rollout_default_canary is not a share: \"%s\"", canary);
-        enum reeve_err err = waves(x, &list.v[0]->fleet.rollout, s);
+        enum reeve_err err = canary_setting(x, canary, s);
         if (err != REEVE_OK)
             return err;
     }

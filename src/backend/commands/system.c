@@ -2,6 +2,7 @@
 #include "cmd_int.h"
 
 #include "backend/ipc/ipc.h"
+#include "backend/parser/parser.h"
 
 static enum reeve_err setting_text_of(struct cmd *x, const struct ast_setting *a, enum setting_id id, struct slice *out)
 {
@@ -26,21 +27,26 @@ static enum reeve_err setting_text_of(struct cmd *x, const struct ast_setting *a
     return err;
 }
 
-enum reeve_err cmd_alter_system(struct cmd *x)
+/* Texts that only a statement would read are read now, not when a rollout needs them. */
+static enum reeve_err check_meaning(struct cmd *x, enum setting_id id, struct slice text)
 {
-    const struct ast_setting *a = &x->stmt->setting;
-    bool set = x->stmt->kind == AST_ALTER_SYSTEM_SET && !a->to_default;
-    enum setting_id id;
-    struct slice text = { NULL, 0 };
-    struct cmd_outcome o;
+    char *s = arena_strndup(x->arena, text.p, text.len);
+    struct predicate where;
+    struct ast_expr *e;
+    if (s == NULL)
+        return report_set(x->rep, REEVE_E_NOMEM, "out of memory");
+    if (id == SET_rollout_default_canary)
+        return cmd_check_canary(x, s);
+    if (id != SET_target_predicate || text.len == 0)
+        return REEVE_OK;
+    enum reeve_err err = parse_expression(x->arena, text, &e, x->rep);
+    return err == REEVE_OK ? cmd_predicate(x, e, &where) : err;
+}
+
+static enum reeve_err add_setting(struct cmd *x, enum setting_id id, bool set, struct slice text)
+{
     struct name name;
     enum reeve_err err;
-    TRY(cmd_need_superuser(x, "change the server's settings"));
-    TRY(session_setting_find(&id, slice_str(a->name), x->rep));
-    if (setting_def(id)->context == SETTING_INTERNAL)
-        return report_set(x->rep, REEVE_E_WRONG_STATE, "setting \"%s\" cannot be changed", a->name);
-    if (set)
-        TRY(setting_text_of(x, a, id, &text));
     if (!name_set_str(&name, setting_def(id)->name))
         return REEVE_E_BUG;
     struct wr *w = cmd_op(x, RO_SETTING, &err);
@@ -49,12 +55,62 @@ enum reeve_err cmd_alter_system(struct cmd *x)
     wr_name(w, &name);
     wr_u8(w, set);
     wr_str16(w, text);
-    TRY(cmd_op_end(x));
+    return cmd_op_end(x);
+}
+
+/* Only those that ALTER SYSTEM ever set have a row. */
+static enum reeve_err reset_all(struct cmd *x)
+{
+    struct snap sn;
+    struct kv_iter it;
+    struct slice key, val;
+    bool was[SET__COUNT] = { false };
+    enum setting_id id;
+    enum reeve_err err = snap_open(x->s, &sn, x->rep);
+    if (err != REEVE_OK)
+        return err;
+    region_iter_init(&sn.region, &it, 'a', (struct slice){ NULL, 0 });
+    while (region_iter_next(&it, &key, &val) == REEVE_OK)
+        if (setting_find(&id, key))
+            was[id] = true;
+    snap_close(&sn);
+    for (int i = 0; i < SET__COUNT && err == REEVE_OK; i++)
+        if (was[i])
+            err = add_setting(x, (enum setting_id) i, false, (struct slice){ NULL, 0 });
+    return err;
+}
+
+static void say_when(struct cmd *x, enum setting_id id)
+{
+    session_notice(x->s, NOTICE_NOTICE, NULL, setting_def(id)->context == SETTING_POSTMASTER
+                   ? "setting \"%s\" takes effect after a restart"
+                   : "setting \"%s\" takes effect with RELOAD CONFIGURATION", setting_def(id)->name);
+}
+
+enum reeve_err cmd_alter_system(struct cmd *x)
+{
+    const struct ast_setting *a = &x->stmt->setting;
+    bool set = x->stmt->kind == AST_ALTER_SYSTEM_SET && !a->to_default;
+    bool all = x->stmt->kind == AST_ALTER_SYSTEM_RESET && strcmp(a->name, "all") == 0;
+    enum setting_id id = 0;
+    struct slice text = { NULL, 0 };
+    struct cmd_outcome o;
+    enum reeve_err err;
+    TRY(cmd_need_superuser(x, "change the server's settings"));
+    if (!all)
+        TRY(session_setting_find(&id, slice_str(a->name), x->rep));
+    if (!all && setting_def(id)->context == SETTING_INTERNAL)
+        return report_set(x->rep, REEVE_E_WRONG_STATE, "setting \"%s\" cannot be changed", a->name);
+    if (set) {
+        TRY(setting_text_of(x, a, id, &text));
+        TRY(check_meaning(x, id, text));
+    }
+    if (x->explain)
+        return cmd_explain_note(x, "%s %s for the whole server", set ? "sets" : "resets", all ? "every setting" : setting_def(id)->name);
+    TRY(all ? reset_all(x) : add_setting(x, id, set, text));
     TRY(cmd_finish(x, &o));
-    if (setting_def(id)->context == SETTING_POSTMASTER)
-        session_notice(x->s, NOTICE_NOTICE, NULL, "setting \"%s\" takes effect after a restart", name.s);
-    else
-        session_notice(x->s, NOTICE_NOTICE, NULL, "setting \"%s\" takes effect with RELOAD CONFIGURATION", name.s);
+    if (!all)
+        say_when(x, id);
 out:
     return err;
 }
@@ -62,6 +118,8 @@ out:
 enum reeve_err cmd_reload(struct cmd *x)
 {
     enum reeve_err err = cmd_need_superuser(x, "reload the configuration");
+    if (err == REEVE_OK && x->explain)
+        return cmd_explain_note(x, "every process reads its settings again");
     return err == REEVE_OK ? postmaster_call(x->s, MSG_RELOAD_REQUEST, (struct slice){ NULL, 0 }, x->rep) : err;
 }
 
@@ -76,6 +134,8 @@ enum reeve_err cmd_signal_session(struct cmd *x)
         err = cmd_need(x, PRIV_ADMIN, GK_SYSTEM, NULL);
     if (err != REEVE_OK)
         return err;
+    if (x->explain)
+        return cmd_explain_note(x, "%s session %d", x->stmt->kind == AST_CANCEL_QUERY ? "cancels the statement of" : "ends", (int) pid);
     wr_u32(&w, (uint32_t) pid);
     wr_u8(&w, x->stmt->kind == AST_CANCEL_QUERY ? 1 : 2);
     err = postmaster_call(x->s, MSG_SIGNAL_BACKEND, wr_slice(&w), x->rep);
@@ -98,9 +158,9 @@ enum reeve_err cmd_alter_region(struct cmd *x)
     enum reeve_err err;
     TRY(slot_name(&x->slot, &a->name, "region", &name));
     TRY(cmd_need(x, PRIV_ADMIN, GK_REGION, &name));
-    TRY(cmd_reason(x, &a->reason, true));
     if (a->action == REGION_SET)
         return cmd_unsupported(x, "regions have no options yet", "FREEZE and UNFREEZE work.");
+    TRY(cmd_reason(x, &a->reason, true));
     TRY(snap_open(x->s, &sn, x->rep));
     struct attest_object *old = cmd_alloc(x, sizeof *old, &err);
     if (old == NULL)

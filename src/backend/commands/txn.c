@@ -29,6 +29,7 @@ struct pending {
     size_t n_updates;
     struct pending_update update[PENDING_UPDATES_MAX];
     struct slice statement, reason;
+    struct pending_rollout *rollout;    /* NULL: none */
     bool attached;
 };
 
@@ -95,19 +96,33 @@ static struct slice statement_for_history(struct cmd *x)
     return slice_of(x->c->text.p + x->stmt->pos, len);
 }
 
+/* History has one text for a ring transaction: those of its statements, as far as they fit. */
+static void add_text(struct cmd *x, struct slice *all, struct slice one, const char *between)
+{
+    struct wr w = wr_heap(ATTEST_TEXT_MAX);
+    if (slice_eq(*all, one))
+        return;
+    wr_bytes(&w, all->p, all->len);
+    wr_text(&w, all->len > 0 ? between : "");
+    wr_bytes(&w, one.p, one.len);
+    if (!w.bad)
+        *all = arena_copy(&x->p->arena, wr_slice(&w));
+    wr_free(&w);
+}
+
 static enum reeve_err pending_get(struct cmd *x)
 {
     if (x->p != NULL)
         return REEVE_OK;
     if (!x->c->alone)
         x->p = cmd_pending_of(x->s);
-    if (x->p == NULL) {
-        if ((x->p = pending_new(x->s)) == NULL)
-            return report_set(x->rep, REEVE_E_NOMEM, "out of memory");
-        x->p->statement = arena_copy(&x->p->arena, statement_for_history(x));
-    }
-    if (x->reason.len > 0)
-        x->p->reason = arena_copy(&x->p->arena, x->reason);
+    if (x->p == NULL && (x->p = pending_new(x->s)) == NULL)
+        return report_set(x->rep, REEVE_E_NOMEM, "out of memory");
+    if (!x->noted)
+        add_text(x, &x->p->statement, statement_for_history(x), "; ");
+    if (!x->noted && x->reason.len > 0)
+        add_text(x, &x->p->reason, x->reason, "; ");
+    x->noted = true;
     return REEVE_OK;
 }
 
@@ -142,6 +157,49 @@ enum reeve_err cmd_op_end(struct cmd *x)
     return REEVE_OK;
 }
 
+enum reeve_err cmd_not_mixed(struct cmd *x)
+{
+    const struct pending *p = x->c->alone ? NULL : cmd_pending_of(x->s);
+    return p != NULL && p->n_ops > 0 ? mixed(x) : REEVE_OK;
+}
+
+const struct pending_rollout *cmd_pending_rollout(struct cmd *x)
+{
+    const struct pending *p = x->c->alone ? NULL : cmd_pending_of(x->s);
+    return p != NULL ? p->rollout : NULL;
+}
+
+static bool belongs_to(const struct pending_update *u, const struct rollout_doc *d)
+{
+    struct name id;
+    rollout_object_name(&id, d->id);
+    if (u->type == AT_ROLLOUT)
+        return name_eq(&u->name, &id);
+    for (uint8_t i = 0; i < d->n_targets; i++)
+        if (u->type == d->target[i].type && name_eq(&u->name, &d->target[i].name))
+            return true;
+    return false;
+}
+
+enum reeve_err cmd_rollout_replace(struct cmd *x, const struct pending_rollout *r)
+{
+    size_t n = 0;
+    enum reeve_err err = pending_get(x);
+    if (err != REEVE_OK)
+        return err;
+    struct pending *p = x->p;
+    for (size_t i = 0; p->rollout != NULL && i < p->n_updates; i++)
+        if (!belongs_to(&p->update[i], &p->rollout->doc))
+            p->update[n++] = p->update[i];
+    if (p->rollout != NULL)
+        p->n_updates = n;
+    else if ((p->rollout = arena_alloc(&p->arena, sizeof *p->rollout)) == NULL)
+        return report_set(x->rep, REEVE_E_NOMEM, "out of memory");
+    *p->rollout = *r;
+    p->rollout->spec = arena_copy(&p->arena, r->spec);
+    return REEVE_OK;
+}
+
 /* What was decided on an older version than the one to be replaced must be decided again. */
 static bool is_based_on(const struct cmd *x, const struct update *u)
 {
@@ -172,8 +230,9 @@ static enum reeve_err update_add(struct cmd *x, struct snap *sn, struct update *
         return report_set(x->rep, err, "the region has no name");
     u->actor = x->s->role;
     u->address = slice_str(x->s->client_addr);
-    u->reason = x->reason;
-    u->statement = statement_for_history(x);
+    bool joint = x->p->rollout != NULL && belongs_to(&(struct pending_update){ .type = u->type, .name = u->object }, &x->p->rollout->doc);
+    u->reason = joint ? x->p->reason : x->reason;
+    u->statement = joint ? x->p->statement : statement_for_history(x);
     struct wr w = wr_heap(ATTEST_LEAF_MAX);
     update_encode(u, false, &w);
     bool bad = w.bad;

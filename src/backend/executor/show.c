@@ -83,7 +83,7 @@ static const struct { const char *relation, *key; } relations[] = {
     [OBJ_VALIDATOR] = { "validators", "validator" }, [OBJ_APPROVAL] = { "approvals", "rollout_id" },
     [OBJ_ROLE] = { "roles", "name" }, [OBJ_SESSION] = { "stat_activity", "pid" }, [OBJ_ISSUE] = { "issues", "issue_id" },
     [OBJ_EXTENSION] = { "extensions", "name" }, [OBJ_WINDOW] = { "windows", "name" },
-    [OBJ_JOIN_TOKEN] = { "join_tokens", "name" }, [OBJ_SETTING] = { "settings", "name" }, [OBJ_SYSTEM] = { "settings", "name" },
+    [OBJ_JOIN_TOKEN] = { "join_tokens", "token_id" }, [OBJ_SETTING] = { "settings", "name" }, [OBJ_SYSTEM] = { "settings", "name" },
 };
 
 static const char *relation_of(const struct ast_stmt *s)

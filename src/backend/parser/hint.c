@@ -192,3 +192,22 @@ void hint_syntax_error(struct parse *p, int token, const struct pvalue *tok, int
         return;
     hint_expected(p, s);
 }
+
+/* What SHOW lists; the words of grammar.lemon's kind(). */
+static const char *const shown[] = {
+    "approvals", "authorities", "certs", "config", "extensions", "history", "issues", "join_tokens", "leases", "members",
+    "nodes", "regions", "rings", "roles", "rollouts", "services", "sessions", "strategies", "validators", "windows",
+};
+
+bool parse_nearest_show(struct slice word, char out[32])
+{
+    int best = 1000;
+    for (size_t i = 0; i < sizeof shown / sizeof shown[0]; i++) {
+        int d = distance((const char *) word.p, word.len, shown[i], strlen(shown[i]));
+        if (d < best && near(d, strlen(shown[i]))) {
+            best = d;
+            upper(out, 32, shown[i]);
+        }
+    }
+    return best < 1000;
+}

@@ -108,6 +108,7 @@ static enum reeve_err make_spec(struct renew *n, struct ring_view *v, struct rep
         n->spec.strategy = n->doc.strategy;
     }
     rollout_spec_default(&n->spec, named ? &n->base : NULL);
+    n->spec.where_implied = n->spec.where.len == 0;
     TRY(join_where(&n->spec.where, &n->doc.where));
     err = rollout_spec_check(&n->spec, rep);
 out:

@@ -135,6 +135,15 @@ static struct wall_ms created_at(struct ring_view *v, const struct rollout_doc *
     return o->aux_time;
 }
 
+/* A window that was dropped stays shut: nobody says any more when it would open. */
+static bool window_open(struct ring_view *v, const struct rollout_doc *d, struct wall_ms now)
+{
+    struct window_row w;
+    if (d->window.len == 0)
+        return true;
+    return region_window_get(&v->region, &d->window, &w) == REEVE_OK && window_is_open(&w, now);
+}
+
 static enum reeve_err make_view(struct ring *r, struct ring_view *v, const struct rollout_doc *d,
                                 const struct attest_object *o, struct rollout_view *view)
 {
@@ -146,7 +155,7 @@ static enum reeve_err make_view(struct ring *r, struct ring_view *v, const struc
     view->wave_since = o->aux_time;
     view->max_skew_ms = ATTEST_MAX_SKEW_MS;
     view->report_timeout_ms = (uint32_t) settings_int(r->child->settings, SET_rollout_report_timeout);
-    view->window_open = true;       /* maintenance windows come with a later issue; plans that name one wait for it */
+    view->window_open = window_open(v, d, view->now);
     return region_rollout_view(&v->region, d, &live, view);
 }
 

@@ -1,4 +1,7 @@
 /* control_settings.c - SET, RESET and SHOW of session settings */
+#include <strings.h>
+
+#include "backend/catalog/catalog.h"
 #include "backend/executor/slot.h"
 #include "backend/tcop/tcop_int.h"
 
@@ -43,6 +46,23 @@ static enum reeve_err values_text(struct tcop *t, struct run *r, struct slice *o
     return REEVE_OK;
 }
 
+/* SET ROLE and SET SESSION AUTHORIZATION: only back to who the session is anyway. */
+static bool is_identity(const char *name)
+{
+    return strcmp(name, "role") == 0 || strcmp(name, "session_authorization") == 0 ||
+           strcmp(name, "session authorization") == 0;
+}
+
+static enum reeve_err set_identity(struct tcop *t, struct run *r, struct report *rep)
+{
+    struct slice who;
+    enum reeve_err err = r->stmt->setting.to_default ? REEVE_OK : values_text(t, r, &who, rep);
+    if (err != REEVE_OK || r->stmt->setting.to_default || slice_is(who, "none") || slice_is(who, t->s.role.s))
+        return err;
+    report_set(rep, REEVE_E_UNSUPPORTED, "a session cannot become another role");
+    return report_hint(rep, "Connect as that role; what it is a member of counts anyway.");
+}
+
 static enum reeve_err set(struct tcop *t, struct run *r, struct report *rep)
 {
     const struct ast_setting *x = &r->stmt->setting;
@@ -50,6 +70,8 @@ static enum reeve_err set(struct tcop *t, struct run *r, struct report *rep)
     enum setting_id id;
     struct slice text;
     enum reeve_err err;
+    if (is_identity(x->name))
+        return set_identity(t, r, rep);
     TRY(setting_find_words(&id, x->name, rep));
     if (local && t->s.txn == TXN_IDLE)
         session_notice(&t->s, NOTICE_WARNING, "25P01", "SET LOCAL can only be used in transaction blocks");
@@ -67,16 +89,33 @@ out:
 static enum reeve_err reset(struct tcop *t, struct run *r, struct report *rep)
 {
     enum setting_id id;
+    if (is_identity(r->stmt->setting.name))
+        return REEVE_OK;
     enum reeve_err err = setting_find_words(&id, r->stmt->setting.name, rep);
     return err == REEVE_OK ? session_reset(&t->s, slice_str(setting_def(id)->name), false, rep) : err;
+}
+
+/* SHOW takes settings and nouns; a word that is neither may be near one, or be a relation that SELECT shows. */
+static void hint_show(const char *word, struct report *rep)
+{
+    char near[32];
+    if (parse_nearest_show(slice_str(word), near)) {
+        report_hint(rep, "Perhaps you meant SHOW %s.", near);
+        return;
+    }
+    for (int i = 0; i < catalog_ntables; i++)
+        if (strcmp(catalog_tables[i]->schema, "sys") == 0 && strcasecmp(catalog_tables[i]->name, word) == 0)
+            report_hint(rep, "SELECT * FROM sys.%s shows them.", catalog_tables[i]->name);
 }
 
 static enum reeve_err show(struct tcop *t, struct run *r, struct dest *dest, struct report *rep)
 {
     enum setting_id id;
     char buf[64];
-    enum reeve_err err;
-    TRY(setting_find_words(&id, r->stmt->setting.name, rep));
+    enum reeve_err err = setting_find_words(&id, r->stmt->setting.name, rep);
+    if (err == REEVE_E_UNDEFINED_OBJECT)
+        hint_show(r->stmt->setting.name, rep);
+    TRY(err);
     struct dest_column col = { setting_def(id)->name, T_TEXT };
     struct datum v = d_str(session_setting_text(&t->s, id, buf));
     TRY(dest_columns(dest, 1, &col));

@@ -85,6 +85,15 @@ enum reeve_err region_strategy_get(struct region *r, const struct name *name, st
     return load_strategy(r->kv, &k, out);
 }
 
+enum reeve_err region_window_get(struct region *r, const struct name *window, struct window_row *out)
+{
+    struct rkey k;
+    struct slice v;
+    rkey_name(&k, 'w', window);
+    enum reeve_err err = kv_get(r->kv, rkey_slice(&k), &v);
+    return err == REEVE_OK ? window_row_decode(out, v) : err;
+}
+
 enum reeve_err region_deploy_get(struct region *r, const struct name *object, uint32_t ordinal, struct deploy_row *out)
 {
     struct rkey k;

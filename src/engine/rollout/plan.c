@@ -8,6 +8,7 @@
  *
  * Left out: a stage that would add no cohort at all. Frozen regions with
  * matching nodes make the plan fail instead of being skipped silently.
+ * Without a single node there is one wave for those who will come.
  */
 #include "engine/rollout/plan_int.h"
 
@@ -135,6 +136,33 @@ static uint32_t prepare_ms(const struct planner *p)
     return ms < PREPARE_MAX_MS ? (uint32_t) ms : PREPARE_MAX_MS;
 }
 
+/*
+ * Nobody to be careful with. Whoever narrowed the plan meant somebody, so that
+ * is a mistake; else the change is for those who will come, at once.
+ */
+static enum reeve_err plan_nobody(struct planner *p)
+{
+    static const struct wave_spec all = { .kind = SHARE_PPM, .amount = PPM };
+    struct rollout_spec s = { .n_waves = 1, .wave = { all } };
+    const struct rollout_spec *asked = p->s;
+    enum reeve_err err = REEVE_OK;
+    if (asked->where.len > 0 && !asked->where_implied) {
+        report_set(p->rep, REEVE_E_INVALID_VALUE, "no node matches");
+        return report_hint(p->rep, "SHOW NODES lists the nodes; agents enrol with a token of CREATE JOIN_TOKEN.");
+    }
+    p->d->n_waves = 0;
+    memset(p->d->wave, 0, sizeof p->d->wave);
+    p->s = &s;
+    p->first = 0;
+    p->end = p->d->n_regions;
+    TRY(plan_stages(p));
+    p->d->wave[0].bake_ms = 0;
+    p->d->manual = false;
+out:
+    p->s = asked;
+    return err;
+}
+
 enum reeve_err rollout_plan(const struct crypto_ops *c, struct rollout_doc *d, const struct rollout_spec *s,
                             struct slice object, const struct plan_region_info *regions, size_t n_regions,
                             struct plan_source *src, struct report *rep)
@@ -147,12 +175,10 @@ enum reeve_err rollout_plan(const struct crypto_ops *c, struct rollout_doc *d, c
     unsigned step = s->by_region ? 1 : d->n_regions;
     for (unsigned i = 0; i < d->n_regions; i += step)
         TRY(plan_group(&p, i, i + step));
-    if (p.total == 0) {
-        report_set(rep, REEVE_E_INVALID_VALUE, "no node matches");
-        return report_hint(rep, "SHOW NODES lists the nodes; agents enrol with a token of CREATE JOIN_TOKEN.");
-    }
+    if (p.total == 0)
+        TRY(plan_nobody(&p));
     TRY(src->each(src->h, count, &p));
-    d->prepare_ms = prepare_ms(&p);
+    d->prepare_ms = p.total > 0 ? prepare_ms(&p) : 0;
 out:
     return err;
 }

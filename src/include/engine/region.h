@@ -234,6 +234,12 @@ enum reeve_err region_strategy_get(struct region *r, const struct name *name, st
 enum reeve_err region_deploy_get(struct region *r, const struct name *object, uint32_t ordinal, struct deploy_row *out) REEVE_MUST_CHECK;
 enum reeve_err region_wave_get(struct region *r, uint64_t rollout, const struct name *region, uint8_t wave, struct wave_row *out) REEVE_MUST_CHECK;
 enum reeve_err region_issue_next(struct region *r, uint64_t *after_id, struct issue_row *out) REEVE_MUST_CHECK;
+/* NOT_FOUND where there is no such window. */
+enum reeve_err region_window_get(struct region *r, const struct name *window, struct window_row *out) REEVE_MUST_CHECK;
+/* Change windows (engine/region/window.c): is the cron text sound, is the window open now, when does it open next (0: never). */
+bool window_cron_ok(const char *cron);
+bool window_is_open(const struct window_row *w, struct wall_ms now);
+struct wall_ms window_next_open(const struct window_row *w, struct wall_ms now);
 /* Generic iteration: table byte + sub-prefix; key_out is what follows the table byte. */
 void region_iter_init(struct region *r, struct kv_iter *it, uint8_t table, struct slice sub_prefix);
 enum reeve_err region_iter_next(struct kv_iter *it, struct slice *key, struct slice *val) REEVE_MUST_CHECK;

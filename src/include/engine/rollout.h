@@ -103,6 +103,7 @@ struct rollout_spec {
     uint8_t n_regions;                  /* BY REGION (...), in that order */
     struct name region[ROLLOUT_REGIONS_MAX];
     struct predicate where;
+    bool where_implied;                 /* not said by anybody, but the object's own; not encoded */
     uint8_t n_gates;
     struct gate gate[ROLLOUT_GATES_MAX];
     uint32_t rate_per_min;              /* 0: unlimited */
@@ -214,7 +215,7 @@ struct plan_region_info { struct name name; uint32_t ordinal_max; bool frozen; }
  * object's own condition (cert_doc.where) into s->where, and may overwrite
  * prepare_ms (certificates: 2 s + 1 ms per node; shared keys need none).
  * NOMEM when scratch holds fewer than the matching nodes of the regions that
- * advance together; INVALID_VALUE with a report when nothing matches, a region
+ * advance together; INVALID_VALUE with a report when a WHERE matches nothing, a region
  * is unknown, or more waves are needed than there may be (RATE, BY REGION);
  * REGION_FROZEN when matching nodes live in a frozen region.
  */

@@ -32,6 +32,9 @@ enum reeve_err parse_string(struct arena *a, struct slice text, struct ast_list 
 enum reeve_err parse_expression(struct arena *a, struct slice text, struct ast_expr **expr, struct report *rep)
     REEVE_MUST_CHECK;
 
+/* SHOW ROLLOTS: the noun that was probably meant, in upper case; false where none is near. */
+bool parse_nearest_show(struct slice word, char out[32]);
+
 /* 1-based character position of a byte offset; 0 for -1 or an offset outside the text. */
 int parse_position(struct slice text, int byte);
 
