@@ -47,11 +47,27 @@ REVOKE CERT a GENERATION 1;
 REVOKE CERT nothing;
 EXPLAIN REVOKE CERT b;
 -- no node carries it: the new generation is for those to come
+SET client_min_messages = warning;
 ROTATE CERT b IMMEDIATE;
+WAIT FOR ROLLOUT 1 TIMEOUT '10 s';
 ROTATE CERT c;
+WAIT FOR ROLLOUT 2 TIMEOUT '10 s';
+SELECT name, generation, state FROM sys.certs WHERE name IN ('b', 'c') ORDER BY 1;
 ROTATE CERT a TO GENERATION 1 IMMEDIATE;
 ROTATE CERT a TO GENERATION 9 IMMEDIATE;
-ROTATE CERT b TO GENERATION 1 IMMEDIATE;
+ROTATE CERT b TO GENERATION 2 IMMEDIATE;
+ROTATE CERT b TO GENERATION 1 IMMEDIATE REASON 'the old one was better';
+WAIT FOR ROLLOUT 3 TIMEOUT '10 s';
+REVOKE CERT b REASON 'leak';
+SELECT cert, generation, state FROM sys.cert_generations WHERE cert = 'b';
+ROLLBACK ROLLOUT 2;
+WAIT FOR ROLLOUT 4 TIMEOUT '10 s';
+ROLLBACK ROLLOUT 9;
+PAUSE ROLLOUT 1;
+WAIT FOR ROLLOUT 9;
+WAIT FOR ROLLOUT 1 UNTIL sleeping;
+WAIT FOR ROLLOUT 1 UNTIL rolled_back;
+RESET client_min_messages;
 -- drop and again: numbers go on
 DROP STRATEGY safe;
 DROP CERT c REASON 'no longer used';

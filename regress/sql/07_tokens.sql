@@ -10,7 +10,7 @@ CREATE JOIN_TOKEN WITH (labels = 'tier');
 CREATE JOIN_TOKEN WITH (colour = 'red');
 EXPLAIN CREATE JOIN_TOKEN;
 SHOW JOIN_TOKENS WHERE uses_left = 5;
-SELECT region, uses_left, expires IS NULL AS for_ever, created_by, labels FROM sys.join_tokens ORDER BY uses_left, labels::text;
+SELECT region, uses_left, expires IS NULL AS for_ever, created_by, labels FROM sys.join_tokens ORDER BY uses_left, for_ever;
 SELECT token_id AS id FROM sys.join_tokens WHERE uses_left = 5 \gset
 SHOW JOIN_TOKENS WHERE uses_left = 5;
 EXPLAIN REVOKE JOIN_TOKEN :'id';

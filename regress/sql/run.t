@@ -79,6 +79,8 @@ sub run_topic {
     my ($topic) = @_;
     # Long texts of settings that some topics need; none changes what a statement means.
     my $s = ReeveServer->new(conf => "rollout_prepare_window = 200ms\n")->init->start;
+    # The region attests itself at its first start, soon after the server answers.
+    $s->wait_for(sub { $s->psql('SELECT count(*) FROM sys.regions') eq '1' }, 'the region is attested');
     local $ENV{PGPASSWORD} = $ReeveServer::PASSWORD;
     local $ENV{PGUSER} = 'admin';
     local $ENV{PGDATABASE} = 'reeve';

@@ -238,9 +238,6 @@ static void immediate_is_one_wave_without_prepare(void **state)
 static void what_cannot_be_planned_says_why(void **state)
 {
     bool bad = false;
-    make_fleet(0);
-    shares(1, 5u);
-    assert_err(plan(), REEVE_E_INVALID_VALUE);
     make_fleet(NODES);
     scratch_n = NODES - 1;
     assert_err(plan(), REEVE_E_NOMEM);
@@ -251,6 +248,29 @@ static void what_cannot_be_planned_says_why(void **state)
     predicate_op(&spec.where, 0x10, &bad);
     assert_err(plan(), REEVE_E_INVALID_VALUE);
     assert_string_equal(rep.message, "no node matches");
+}
+
+static void without_nodes_the_change_is_for_those_to_come(void **state)
+{
+    bool bad = false;
+    make_fleet(0);
+    shares(2, 5u, 100u);
+    spec.manual = true;
+    assert_ok(plan());
+    assert_int_equal(doc.n_waves, 1);
+    assert_int_equal(doc.wave[0].bake_ms, 0);
+    assert_int_equal(doc.prepare_ms, 0);
+    assert_false(doc.manual);
+    assert_true(doc.region[0].bound[0] == COHORT_END);
+    assert_sound();
+    /* who narrows the plan means somebody, unless it is the object's own condition */
+    predicate_op(&spec.where, 0x02, &bad);
+    predicate_push_const(&spec.where, slice_str("mars"), &bad);
+    predicate_op(&spec.where, 0x10, &bad);
+    assert_err(plan(), REEVE_E_INVALID_VALUE);
+    spec.where_implied = true;
+    assert_ok(plan());
+    assert_int_equal(doc.n_waves, 1);
 }
 
 static void random_plans_are_nested_and_complete(void **state)
@@ -317,6 +337,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_rate_cuts_waves_into_slices),
     cmocka_unit_test(immediate_is_one_wave_without_prepare),
     cmocka_unit_test(what_cannot_be_planned_says_why),
+        cmocka_unit_test(without_nodes_the_change_is_for_those_to_come),
     cmocka_unit_test(random_plans_are_nested_and_complete),
     cmocka_unit_test(bytes_and_doc_are_the_same_thing),
 };

@@ -113,18 +113,21 @@ static uint32_t silent_now(struct ro *r)
     return v.opened.silent;
 }
 
-static struct wall_ms created_at(struct ro *r)
+static bool first_event(struct ro *r, struct event_row *ev)
 {
-    struct event_row ev;
     uint8_t prefix[8];
     struct wr w = wr_fixed(prefix, sizeof prefix);
     struct kv_iter it;
     struct slice key, val;
     wr_u64(&w, r->d->id);
     region_iter_init(&r->c.sn.region, &it, 'e', wr_slice(&w));
-    if (region_iter_next(&it, &key, &val) == REEVE_OK && event_row_decode(&ev, val) == REEVE_OK)
-        return ev.at;
-    return (struct wall_ms){ 0 };
+    return region_iter_next(&it, &key, &val) == REEVE_OK && event_row_decode(ev, val) == REEVE_OK;
+}
+
+static struct wall_ms created_at(struct ro *r)
+{
+    struct event_row ev;
+    return first_event(r, &ev) ? ev.at : (struct wall_ms){ 0 };
 }
 
 static const struct vcolumn rollouts_columns[] = {
@@ -136,6 +139,7 @@ static const struct vcolumn rollouts_columns[] = {
     { "created", T_TIMESTAMPTZ, false }, { "started", T_TIMESTAMPTZ, false }, { "finished", T_TIMESTAMPTZ, false },
     { "deadline", T_TIMESTAMPTZ, false }, { "version", T_INT8, false }, { "evidence", T_JSONB, false },
     { "objects", T_TEXT_ARRAY, false },
+    { "asked_because", T_TEXT, false },
 };
 
 static struct datum evidence(struct vscan *s, const struct rollout_doc *d)
@@ -150,10 +154,24 @@ static struct datum evidence(struct vscan *s, const struct rollout_doc *d)
 
 static struct datum objects(struct vscan *s, const struct rollout_doc *d)
 {
-    struct name v[ROLLOUT_TARGETS_MAX];
-    for (uint8_t i = 0; i < d->n_targets; i++)
+    struct name *v = arena_alloc(s->row, sizeof *v * ROLLOUT_TARGETS_MAX);
+    for (uint8_t i = 0; v != NULL && i < d->n_targets; i++)
         v[i] = d->target[i].name;
-    return d_names(s, v, d->n_targets);
+    return v ? d_names(s, v, d->n_targets) : d_null();
+}
+
+/* REASON of the statement that began it: "reason" goes on to say what happened since. */
+static struct datum asked_because(struct ro *r)
+{
+    struct event_row ev;
+    struct slice leaf;
+    uint64_t height;
+    enum reeve_err err;
+    struct update *u = cat_alloc(&r->c, sizeof *u, &err);
+    if (u == NULL || !first_event(r, &ev) || attest_leaf(&r->c.sn.attest, ev.leaf_index, &leaf, &height) != REEVE_OK ||
+        update_decode(u, leaf) != REEVE_OK || u->reason.len == 0)
+        return d_null();
+    return d_text(arena_copy(r->c.s->row, u->reason));
 }
 
 static const char *phase_of(const struct rollout_doc *d)
@@ -185,6 +203,7 @@ static enum reeve_err rollout_row(struct ro *r)
         d->why[0] ? d_str(d->why) : d_null(), d_wall(created), d->opened ? d_wall(r->c.o->aux_time) : d_null(),
         d_wall(rollout_state_terminal(d->state) ? r->c.o->time : none), d_wall(d->deadline_s ? deadline : none),
         d_int((int64_t) r->c.o->leaf_index), evidence(s, d), objects(s, d),
+        vscan_needs(s, 25) ? asked_because(r) : d_null(),
     };
     return vscan_row(s, v);
 }

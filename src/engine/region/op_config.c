@@ -2,8 +2,9 @@
  * op_config.c - SET and RESET CONFIG, at once or staged for an attested rollout
  *
  * Generations of a key only grow. 'v' key 00 gen holds the value, 'y' key 00
- * gen its type and whether it means absent, so that a rollback knows both. The
- * last CONFIG_GENS_MAX generations are kept.
+ * gen its type and whether it means absent, so that a rollback knows both.
+ * Kept are what is served, what the attested mirror names, and the newest
+ * CONFIG_GENS_MAX numbers.
  */
 #include "engine/region/region_int.h"
 
@@ -21,13 +22,91 @@ static enum reeve_err config_load(struct apply *a, const struct name *key, struc
     return err;
 }
 
-static uint32_t next_gen(const struct config_row *row)
+/*
+ * A number that nothing of this name ever had: a generation that was attested
+ * and went back counts, and so does one that was staged and never used.
+ */
+static enum reeve_err next_gen(struct apply *a, const struct name *key, const struct config_row *row, uint32_t *gen)
 {
-    return (row->gen > row->gen_new ? row->gen : row->gen_new) + 1;
+    struct attest at = { .kv = a->kv, .c = a->r->c };
+    struct attest_object o;
+    uint32_t max = row->gen > row->gen_new ? row->gen : row->gen_new;
+    struct kv_iter it;
+    struct slice k, v;
+    uint8_t prefix[NAME_MAX_LEN + 3] = { REGION_KV_PREFIX, 'y' };
+    enum reeve_err err = attest_get(&at, AT_CONFIG, key, &o);
+    if (err == REEVE_OK && o.gen_max > max)
+        max = o.gen_max;
+    if (err != REEVE_OK && err != REEVE_E_NOT_FOUND)
+        return err;
+    memcpy(prefix + 2, key->s, key->len);
+    kv_iter_init(&it, a->kv, slice_of(prefix, key->len + 3u));
+    while ((err = kv_iter_next(&it, &k, &v)) == REEVE_OK) {
+        struct rd r = rd_of(slice_of(k.p + k.len - 4, 4));
+        uint32_t g = rd_u32(&r);
+        max = g > max ? g : max;
+    }
+    *gen = max + 1;
+    return err == REEVE_E_NOT_FOUND ? REEVE_OK : err;
 }
 
-enum reeve_err config_value_put(struct apply *a, const struct name *key, uint32_t gen, uint8_t type, bool absent,
-                                struct slice value)
+/* ---- which values are kept ---- */
+
+/* Those of the attested mirror, that being served, and the newest CONFIG_GENS_MAX numbers. */
+static bool is_kept(const struct config_doc *d, const struct config_row *row, uint32_t newest, uint32_t gen)
+{
+    for (uint8_t i = 0; d != NULL && i < d->n; i++)
+        if (d->g[i].gen == gen)
+            return true;
+    return gen == row->gen || (uint64_t) gen + CONFIG_GENS_MAX > newest;
+}
+
+static enum reeve_err mirror_of(struct apply *a, const struct name *key, struct config_doc **d)
+{
+    struct attest at = { .kv = a->kv, .c = a->r->c };
+    struct attest_object o;
+    *d = NULL;
+    enum reeve_err err = attest_get(&at, AT_CONFIG, key, &o);
+    if (err != REEVE_OK || o.update.op != 1)
+        return err == REEVE_E_NOT_FOUND ? REEVE_OK : err;
+    *d = &a->s->doc.config;
+    return config_doc_decode(*d, o.update.payload) == REEVE_OK ? REEVE_OK : REEVE_E_CORRUPT;
+}
+
+#define VICTIMS_MAX 16      /* a put leaves at most one more than before; a few for good measure */
+
+static enum reeve_err prune_values(struct apply *a, const struct name *key, const struct config_row *row, uint32_t newest)
+{
+    uint32_t victim[VICTIMS_MAX];
+    unsigned n = 0;
+    struct config_doc *d;
+    struct kv_iter it;
+    struct slice k, v;
+    struct rkey rk;
+    uint8_t prefix[NAME_MAX_LEN + 3] = { REGION_KV_PREFIX, 'y' };
+    enum reeve_err err;
+    TRY(mirror_of(a, key, &d));
+    memcpy(prefix + 2, key->s, key->len);
+    kv_iter_init(&it, a->kv, slice_of(prefix, key->len + 3u));
+    while (n < VICTIMS_MAX && (err = kv_iter_next(&it, &k, &v)) == REEVE_OK) {
+        struct rd r = rd_of(slice_of(k.p + k.len - 4, 4));
+        uint32_t g = rd_u32(&r);
+        if (!is_kept(d, row, newest, g))
+            victim[n++] = g;
+    }
+    err = REEVE_OK;
+    for (unsigned i = 0; i < n; i++) {
+        rkey_name_u32(&rk, 'v', key, victim[i]);
+        TRY(kv_del(a->kv, rkey_slice(&rk)));
+        rkey_name_u32(&rk, 'y', key, victim[i]);
+        TRY(kv_del(a->kv, rkey_slice(&rk)));
+    }
+out:
+    return err;
+}
+
+static enum reeve_err value_put(struct apply *a, const struct name *key, const struct config_row *row, uint32_t gen,
+                                uint8_t type, bool absent, struct slice value)
 {
     const uint8_t meta[2] = { type, absent };
     struct rkey k;
@@ -36,12 +115,7 @@ enum reeve_err config_value_put(struct apply *a, const struct name *key, uint32_
     TRY(put_bytes(a->kv, &k, value));
     rkey_name_u32(&k, 'y', key, gen);
     TRY(put_bytes(a->kv, &k, slice_of(meta, sizeof meta)));
-    if (gen > CONFIG_GENS_MAX) {
-        rkey_name_u32(&k, 'v', key, gen - CONFIG_GENS_MAX);
-        TRY(kv_del(a->kv, rkey_slice(&k)));
-        rkey_name_u32(&k, 'y', key, gen - CONFIG_GENS_MAX);
-        TRY(kv_del(a->kv, rkey_slice(&k)));
-    }
+    TRY(prune_values(a, key, row, gen));
 out:
     return err;
 }
@@ -142,12 +216,12 @@ enum reeve_err op_config_set(struct apply *a, struct rd *r, struct wr *out)
     if (expected != 0 && row.version != expected)
         return refuse(a, REEVE_E_CONFLICT, "config key \"%s\" changed meanwhile", key.s);
     TRY(config_json(a, &key, &row, &before));
-    row.gen = next_gen(&row);
+    TRY(next_gen(a, &key, &row, &row.gen));
     row.gen_new = 0;
     row.value_type = type;
     row.value_type_new = 0;
     row.absent = false;
-    TRY(config_value_put(a, &key, row.gen, type, false, value));
+    TRY(value_put(a, &key, &row, row.gen, type, false, value));
     TRY(config_commit(a, &key, &row, &before, "set"));
     wr_u64(out, row.version);
 out:
@@ -169,11 +243,11 @@ enum reeve_err op_config_reset(struct apply *a, struct rd *r, struct wr *out)
         return refuse(a, REEVE_E_UNDEFINED_OBJECT, "config key \"%s\" does not exist", key.s);
     TRY(may_change(a, &key, &row));
     TRY(config_json(a, &key, &row, &before));
-    row.gen = next_gen(&row);
+    TRY(next_gen(a, &key, &row, &row.gen));
     row.gen_new = 0;
     row.value_type_new = 0;
     row.absent = true;
-    TRY(config_value_put(a, &key, row.gen, row.value_type, true, (struct slice){ NULL, 0 }));
+    TRY(value_put(a, &key, &row, row.gen, row.value_type, true, (struct slice){ NULL, 0 }));
     TRY(config_commit(a, &key, &row, &before, "reset"));
     wr_u64(out, row.version);
 out:
@@ -200,11 +274,11 @@ enum reeve_err op_config_stage(struct apply *a, struct rd *r, struct wr *out)
     if (row.rollout_id != 0)
         return refuse(a, REEVE_E_ROLLOUT_RUNNING, "rollout %llu is running on config key \"%s\"",
                       (unsigned long long) row.rollout_id, key.s);
-    row.gen_new = next_gen(&row);
+    TRY(next_gen(a, &key, &row, &row.gen_new));
     row.value_type_new = type;
     if (!was)
         row.updated = a->now;
-    TRY(config_value_put(a, &key, row.gen_new, type, absent, value));
+    TRY(value_put(a, &key, &row, row.gen_new, type, absent, value));
     rkey_name(&k, 'c', &key);
     TRY(store_config(a, &k, &row));
     wr_u32(out, row.gen_new);

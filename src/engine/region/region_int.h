@@ -201,8 +201,6 @@ enum reeve_err attested_node(struct apply *a, const struct update *u) REEVE_MUST
 enum reeve_err rollout_load(struct region *r, uint64_t id, struct rollout_doc *out) REEVE_MUST_CHECK;
 
 /* op_config.c */
-enum reeve_err config_value_put(struct apply *a, const struct name *key, uint32_t gen, uint8_t type, bool absent,
-                                struct slice value) REEVE_MUST_CHECK;
 enum reeve_err config_type_get(struct kv *kv, const struct name *key, uint32_t gen, uint8_t *type, bool *absent) REEVE_MUST_CHECK;
 /* {"value": ..., "type": ..., "version": ...} of a row as it stands; empty when absent. */
 enum reeve_err config_json(struct apply *a, const struct name *key, const struct config_row *row, struct wr *out) REEVE_MUST_CHECK;
