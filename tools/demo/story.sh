@@ -103,7 +103,9 @@ probe = 127.0.0.1:$((sql_port + 9 + i))
 EOC
     # The first certificate comes before nginx runs: there is nothing to reload then.
     cat >"$d/reload.sh" <<EOC
-[ ! -e "$d/refuse-reload" ] || { echo "nginx: configuration test failed" >&2; exit 1; }
+if [ -e "$d/refuse-reload" ]; then
+    case \$(readlink "$d/edge-tls/current") in gen-3-*) echo "nginx: this one is not for me" >&2; exit 1 ;; esac
+fi
 if [ -e "$out/nginx$i/nginx.pid" ]; then nginx -p "$out/nginx$i" -c "$out/nginx$i/nginx.conf" -s reload
 else nginx -p "$out/nginx$i" -c "$out/nginx$i/nginx.conf"; fi
 EOC
@@ -194,7 +196,8 @@ step_4()
     rm -f "$out/agent1/refuse-reload"
     claim "with the evidence: the counts that fired the gate" is "SELECT evidence ->> 'fired_gate' = '1' AND (evidence ->> 'failed')::int >= 2 AND reason LIKE 'rollback gate%' FROM sys.rollouts WHERE rollout_id = $id" t
     within "the issue has cleared" 20 is "SELECT count(*) FROM sys.issues WHERE kind = 'rollout_gate'" 0
-    claim "nginx 1, whose reload failed, serves the previous generation" serves_old 1 "$serial1"
+    within "agent 1's reload command failed, and it put the previous generation back" 20 grep -q "generation 3 failed: RELOAD" "$out/agent1.log"
+    within "nginx 1 serves the previous generation" 20 serves_old 1 "$serial1"
     claim "nginx 2 and 3 were never touched" both_old "$serial2" "$serial3"
     within "every node serves generation 2 again" 30 is "SELECT on_current FROM sys.certs WHERE name = 'edge-tls' AND generation = 2" $((count + 3))
     show "SELECT rollout_id, state, wave, done, failed, reason FROM sys.rollouts WHERE rollout_id = $id"
