@@ -27,7 +27,7 @@ static void genesis_fill(struct world *w, unsigned n)
     g->chain = name_of("test");
     g->time.ms = GENESIS_MS;
     for (unsigned i = 0; i < n; i++) {
-        char name[8];
+        char name[16];
         seed[1] = (uint8_t) (i + 1);
         snprintf(name, sizeof name, "v%u", i);
         all[i].v.name = name_of(name);

@@ -446,7 +446,6 @@ static void a_session_is_resumed(void **state)
 {
     start(CERT_PER_NODE);
     assert_true(gate_until(&g, in_service));
-    gate_jump(&g, 1300);                /* a heartbeat: the ticket is kept */
     gate_turns(&g, 1300);
     gate_cut(&g);
     gate_turns(&g, 3);

@@ -74,10 +74,14 @@ enum reeve_err attested_config(struct apply *a, const struct update *u)
     if (err != REEVE_OK)
         return err == REEVE_E_NOT_FOUND ? REEVE_OK : err;
     TRY(config_json(a, &u->object, &row, &before));
+    uint32_t staged = row.gen_new;
     TRY(follow(a, u, d, &row, &changed));
     TRY(store_config(a, &k, &row));
-    if (!changed)
+    if (!changed && staged == row.gen_new)
         return REEVE_OK;
+    /* A value that is only staged is on its way to agents too: the waves' nodes need it. */
+    if (!changed)
+        return feed_add(a, FEED_CONFIG, &u->object);
     TRY(config_json(a, &u->object, &row, &after));
     a->actor = u->actor;
     a->client = u->address;

@@ -203,20 +203,6 @@ void conn_flush(struct agent *a)
         (void) conn_write(a);
 }
 
-void conn_ready(struct agent *a)
-{
-    a->phase = AP_READY;
-    a->c.deadline_ms = 0;
-    a->heartbeat_due_ms = ag_mono(a) + ag_random_ms(a->heartbeat_ms);
-    ag_log(a, AGENT_LOG_INFO, "connected to %s, region %s, ordinal %u", a->ep_text, a->region.s, a->ordinal);
-    session_subscribe(a);
-    for (struct slot *s = a->slots; s != NULL; s = s->next)
-        if (s->report_reqid != 0)
-            s->report_due = true;
-}
-
-/* ---- time ---- */
-
 static void keep_session(struct agent *a)
 {
     struct wr w = wr_heap(8192);
@@ -231,6 +217,21 @@ static void keep_session(struct agent *a)
     secret_wipe(w.p, w.len);
     wr_free(&w);
 }
+
+void conn_ready(struct agent *a)
+{
+    a->phase = AP_READY;
+    a->c.deadline_ms = 0;
+    a->heartbeat_due_ms = ag_mono(a) + ag_random_ms(a->heartbeat_ms);
+    ag_log(a, AGENT_LOG_INFO, "connected to %s, region %s, ordinal %u", a->ep_text, a->region.s, a->ordinal);
+    keep_session(a);
+    session_subscribe(a);
+    for (struct slot *s = a->slots; s != NULL; s = s->next)
+        if (s->report_reqid != 0)
+            s->report_due = true;
+}
+
+/* ---- time ---- */
 
 static void heartbeat(struct agent *a)
 {

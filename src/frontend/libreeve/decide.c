@@ -123,6 +123,15 @@ static void decide_cert(struct agent *a, const struct name *object)
     demand(a, s);
 }
 
+/* Does the generation say that the key is not there? */
+static bool gen_absent(const struct config_doc *d, uint32_t gen)
+{
+    for (uint8_t i = 0; i < d->n; i++)
+        if (d->g[i].gen == gen)
+            return d->g[i].absent;
+    return gen == 0;
+}
+
 /* A config key is "installed" by being chosen: the report says which generation that is. */
 static void decide_config(struct agent *a, const struct name *key)
 {
@@ -153,7 +162,7 @@ static void decide_config(struct agent *a, const struct name *key)
         slot_result(a, s, gen, RESULT_REJECTED, WE_DIGEST, "the value does not match its attested digest");
         return;
     }
-    bool there = err == REEVE_OK ? v->gen == gen : err == REEVE_E_NOT_FOUND && a->config_ms >= 0;
+    bool there = err == REEVE_OK ? v->gen == gen : err == REEVE_E_NOT_FOUND && gen_absent(&d, gen);
     if (there && s->serving != gen) {
         s->serving = gen;
         slot_result(a, s, gen, RESULT_DONE, 0, "");
