@@ -74,10 +74,10 @@ enum reeve_err attested_config(struct apply *a, const struct update *u)
     if (err != REEVE_OK)
         return err == REEVE_E_NOT_FOUND ? REEVE_OK : err;
     TRY(config_json(a, &u->object, &row, &before));
-    uint32_t staged = row.gen_new;
+    uint64_t rollout = row.rollout_id;
     TRY(follow(a, u, d, &row, &changed));
     TRY(store_config(a, &k, &row));
-    if (!changed && staged == row.gen_new)
+    if (!changed && rollout == row.rollout_id)
         return REEVE_OK;
     /* A value that is only staged is on its way to agents too: the waves' nodes need it. */
     if (!changed)
