@@ -146,6 +146,10 @@ static void make_token(const char *dir)
     char text[WIRE_TOKEN_TEXT_MAX];
     wire_token_encode(text, &t);
     printf("%s\n", text);
+    wr_free(&w);
+    wr_free(&out);
+    free(r.scratch);
+    free(set);
 }
 
 /* ---- bytes ---- */

@@ -15,17 +15,7 @@
 #include "backend/utils/title.h"
 #include "backend/utils/version.h"
 #include "backend/validator/validator.h"
-#include "config.h"
 #include "crypto/hash.h"
-
-#ifdef REEVE_SANITIZE
-/* The leak check at exit wants to trace, which the sandbox refuses; unit tests do that check. */
-const char *__asan_default_options(void);
-const char *__asan_default_options(void)
-{
-    return "detect_leaks=0";
-}
-#endif
 
 child_main_fn *child_main_of(enum proc_kind kind)
 {

@@ -10,6 +10,7 @@
 #include "backend/postmaster/pm_int.h"
 #include "backend/utils/log.h"
 #include "backend/utils/sandbox.h"
+#include "backend/utils/sanitize.h"
 #include "backend/utils/title.h"
 
 enum reeve_err pm_backends_init(struct pm *pm)
@@ -107,7 +108,9 @@ static _Noreturn void run_backend(struct pm *pm, struct backend_fork *b, int cha
         log_report(LOG_SEV_ERROR, &rep);
         _exit(1);
     }
-    _exit(pm->hooks->backend(b));
+    int code = pm->hooks->backend(b);
+    sanitize_leaks();
+    _exit(code);
 }
 
 /* ---- in the postmaster ---- */

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "backend/utils/clock.h"
+#include "backend/utils/sanitize.h"
 #include "common/buf.h"
 #include "common/text.h"
 
@@ -65,7 +66,7 @@ static int open_file(void)
 /* stderr of a finished start-up is the log as well: assertions and sanitizers write there. */
 static void take_stderr(void)
 {
-    if (!lg.to_stderr && lg.fd >= 0)
+    if (!lg.to_stderr && lg.fd >= 0 && !sanitize_take_stderr())
         dup2(lg.fd, STDERR_FILENO);
 }
 
@@ -190,7 +191,7 @@ static void put_json_line(struct wr *w, enum log_severity s, const char *msg, co
 static void emit(const char *p, size_t len)
 {
     follow_rotation();
-    bool twice = lg.to_stderr && (lg.fd < 0 || !same_file(STDERR_FILENO, lg.path));
+    bool twice = lg.to_stderr && (lg.fd < 0 || !same_file(STDERR_FILENO, lg.path)) && !sanitize_has_stderr();
     /* A log that cannot be written must not stop the server. */
     if (lg.fd >= 0 && write(lg.fd, p, len) < 0)
         lg.checked_ms = 0;

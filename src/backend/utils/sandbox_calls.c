@@ -10,10 +10,17 @@
 #include <unistd.h>
 
 #include "backend/utils/sandbox_int.h"
+#include "config.h"
+
+#ifdef REEVE_SANITIZE
+#define SANITIZED 1
+#else
+#define SANITIZED 0
+#endif
 
 /* Nobody: other processes' memory, new programs, the machine, identity, ways around the filter. */
 static const int refused_all[] = {
-    SCMP_SYS(ptrace), SCMP_SYS(process_vm_readv), SCMP_SYS(process_vm_writev), SCMP_SYS(process_madvise),
+    SCMP_SYS(process_vm_readv), SCMP_SYS(process_vm_writev), SCMP_SYS(process_madvise),
     SCMP_SYS(pidfd_getfd), SCMP_SYS(pidfd_send_signal), SCMP_SYS(kcmp), SCMP_SYS(userfaultfd),
     SCMP_SYS(perf_event_open), SCMP_SYS(bpf), SCMP_SYS(io_uring_setup), SCMP_SYS(io_uring_enter),
     SCMP_SYS(io_uring_register),
@@ -58,7 +65,26 @@ static int refuse(scmp_filter_ctx f, const int *calls, size_t n)
 }
 #define REFUSE(f, list) refuse(f, list, sizeof list / sizeof *list)
 
-/* Signals to itself only (abort), threads but no processes; clone3 hides its flags from a filter. */
+/*
+ * Nobody traces. With sanitizers a process may trace itself (its leak check
+ * does, from a clone that shares its memory) and nobody else.
+ */
+static int refuse_tracing(scmp_filter_ctx f)
+{
+    if (!SANITIZED)
+        return seccomp_rule_add(f, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(ptrace), 0);
+    return seccomp_rule_add(f, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(ptrace), 1,
+                            SCMP_A1(SCMP_CMP_NE, (scmp_datum_t) getpid(), 0));
+}
+
+/* Threads but no processes; with sanitizers also the tracer, which is known by CLONE_UNTRACED. */
+static int refuse_processes(scmp_filter_ctx f)
+{
+    scmp_datum_t mask = SANITIZED ? CLONE_THREAD | CLONE_UNTRACED : CLONE_THREAD;
+    return seccomp_rule_add(f, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(clone), 1, SCMP_A0(SCMP_CMP_MASKED_EQ, mask, 0));
+}
+
+/* Signals to itself only (abort); clone3 hides its flags from a filter. */
 static int refuse_by_argument(scmp_filter_ctx f)
 {
     scmp_datum_t self = (scmp_datum_t) getpid();
@@ -66,8 +92,9 @@ static int refuse_by_argument(scmp_filter_ctx f)
     if (rc == 0)
         rc = seccomp_rule_add(f, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(tgkill), 1, SCMP_A0(SCMP_CMP_NE, self, 0));
     if (rc == 0)
-        rc = seccomp_rule_add(f, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(clone), 1,
-                              SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, 0));
+        rc = refuse_processes(f);
+    if (rc == 0)
+        rc = refuse_tracing(f);
     if (rc == 0)
         rc = seccomp_rule_add(f, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
     return rc;

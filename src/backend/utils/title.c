@@ -11,6 +11,7 @@ extern char **environ;
 
 static char *area;
 static size_t area_len;
+static char **args;                     /* kept for good, as the environment is */
 
 /* End of the unbroken run of strings that starts at p. */
 static char *run_end(char *end, char **strings)
@@ -37,7 +38,8 @@ char **title_init(int argc, char **argv)
 {
     if (argc < 1)
         return argv;
-    char **args = copy_strings(argv), **env = copy_strings(environ);
+    char **env = copy_strings(environ);
+    args = copy_strings(argv);
     if (args == NULL || env == NULL)
         return argv;
     char *end = run_end(run_end(argv[0], argv), environ);
