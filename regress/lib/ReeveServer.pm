@@ -14,10 +14,12 @@ use File::Temp qw(tempdir);
 use IO::Socket::INET;
 use IPC::Open3;
 use POSIX ();
+use Scalar::Util qw(weaken);
 use Symbol qw(gensym);
 use Test::More;
 use Time::HiRes qw(sleep time);
 
+my @all;
 our $PASSWORD = 'open sesame';
 $ENV{PATH} = abs_path($ENV{REEVE_BUILD}) . "/bin:$ENV{PATH}" if $ENV{REEVE_BUILD};
 
@@ -34,6 +36,7 @@ sub new {
     my $self = bless { base => $base, dir => "$base/d", owner => $$, region => 'eu', superuser => 'admin', conf => '', %o },
         $class;
     $self->{$_} ||= free_port() for qw(port agent_port peer_port);
+    weaken($all[@all] = $self);
     return $self;
 }
 
@@ -179,5 +182,8 @@ sub DESTROY {
     $self->ctl('stop', '-m', 'immediate', '-t', '10');
     kill 'KILL', $pid if alive($pid);
 }
+
+# Before the folders are removed, which happens ahead of global destruction.
+END { $_ && $_->DESTROY for @all }
 
 1;

@@ -8,6 +8,9 @@ package SqlServer;
 use strict;
 use warnings;
 use File::Temp qw(tempdir);
+use Scalar::Util qw(weaken);
+
+my @all;
 
 sub new {
     my ($class, %o) = @_;
@@ -20,6 +23,7 @@ sub new {
     write_file("$self->{dir}/reeve_hba.conf", $o{hba}) if $o{hba};
     $self->run('reeve-ctl', 'start', '-D', $self->{dir});
     $self->{running} = 1;
+    weaken($all[@all] = $self);
     return $self;
 }
 
@@ -75,6 +79,9 @@ sub DESTROY {
     local $?;
     eval { $self->stop };
 }
+
+# Before the folders are removed, which happens ahead of global destruction.
+END { $_ && $_->DESTROY for @all }
 
 sub slurp { open my $f, '<', $_[0] or return ''; local $/; return scalar(<$f>) // '' }
 sub write_file { open my $f, '>', $_[0] or die "$_[0]: $!"; print $f $_[1]; close $f }

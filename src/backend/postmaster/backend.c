@@ -89,7 +89,8 @@ static void reset_signals(void)
 /* What the child must not carry: other sessions' cancel keys. */
 static void forget(struct pm *pm)
 {
-    explicit_bzero(pm->backends, pm->n_slots * sizeof *pm->backends);
+    for (unsigned i = 0; i < pm->n_slots; i++)
+        explicit_bzero(&pm->backends[i].cancel_key, sizeof pm->backends[i].cancel_key);
 }
 
 static _Noreturn void run_backend(struct pm *pm, struct backend_fork *b, int channel_fd)
