@@ -5,7 +5,8 @@
  *   T                            trust_encode
  *   M                            u8 1 | u8 enrolled | u32 ordinal | name region | u64 epoch | u64 revision | str16 resume |
  *                                u8 n { name key | u8 length, value }
- *   X                            TLS session
+ *   X                            u8 1 by client certificate, else 0 | TLS session (one made without a certificate
+ *                                does not prove one when it is resumed)
  *   O type name                  u64 version | leaf
  *   V u32 gen u8 state name      u8 type | u64 revision | value
  *   S type name                  u8 1 | u32 serving | u32 tried | u8 result | u16 code | str16 error | u32 latency |
@@ -107,7 +108,14 @@ void cache_put_meta(struct agent *a)
 void cache_put_session(struct agent *a)
 {
     struct key k = key_of('X', 0, 0, NULL);
-    put(a, &k, &a->session);
+    struct wr w = wr_heap(a->session.len + 1);
+    (void) wr_reserve(&w, a->session.len + 1);   /* grown at once: no copy of a secret is left behind */
+    wr_reset(&w);
+    wr_u8(&w, a->mtls);
+    wr_bytes(&w, a->session.p, a->session.len);
+    put(a, &k, &w);
+    secret_wipe(w.p, w.len);
+    wr_free(&w);
 }
 
 void cache_put_held(struct agent *a, const struct held *h)
@@ -272,6 +280,12 @@ static bool load_material(struct agent *a, struct rd *key, struct slice v)
     return true;
 }
 
+static void load_session(struct agent *a, struct slice v)
+{
+    if (v.len > 1 && v.p[0] == a->mtls)
+        wr_bytes(&a->session, v.p + 1, v.len - 1);
+}
+
 static enum reeve_err load_one(void *arg, struct slice key, struct slice v)
 {
     struct agent *a = arg;
@@ -280,7 +294,7 @@ static enum reeve_err load_one(void *arg, struct slice key, struct slice v)
     switch (rd_u8(&k)) {
     case 'T': ok = a->have_trust = trust_decode(a->trust, v) == REEVE_OK; break;
     case 'M': ok = load_meta(a, v); break;
-    case 'X': wr_bytes(&a->session, v.p, v.len); break;
+    case 'X': load_session(a, v); break;
     case 'O': ok = load_held(a, &k, v); break;
     case 'V': ok = load_value(a, &k, v); break;
     case 'S': ok = load_slot(a, &k, v); break;
