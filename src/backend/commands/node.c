@@ -97,6 +97,8 @@ enum reeve_err cmd_create_join_token(struct cmd *x)
     memset(&token, 0, sizeof token);
     memset(&row, 0, sizeof row);
     TRY(cmd_need(x, PRIV_ENROLL, GK_SYSTEM, NULL));
+    if (pv_present(&x->stmt->object.name))
+        TRY(cmd_unsupported(x, "join tokens have no names yet", "Leave the name out; sys.join_tokens shows the id of each."));
     TRY(token_context(x, &token));
     row.region = token.region;
     TRY(token_options(x, &x->stmt->object.options, &row));

@@ -52,7 +52,7 @@ static void check_authority(struct ring *r, struct ring_view *v, const struct at
                 end = d.g[i].not_after.ms;
                 severity = severity_of(clock_wall().ms, end - (end - d.g[i].not_before.ms) / AUTHORITY_SHARE, end);
             }
-    say(r, v, "authority_expiry", &o->update.object, "authority", severity, end, "ROTATE AUTHORITY brings a new key.");
+    say(r, v, "authority_expiry", &o->update.object, "authority", severity, end, "ALTER AUTHORITY PREPARE, later ACTIVATE, brings a new key.");
 }
 
 /* issue_set reads the store again and may move the object's slices: names are kept by value. */

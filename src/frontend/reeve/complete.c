@@ -47,7 +47,7 @@ static struct { const char *after; struct list list; } names[] = {
     { "ROLE", { .sql = "SELECT name FROM sys.roles" } },
     { "TO", { .sql = "SELECT name FROM sys.roles" } },
     { "NODE", { .sql = "SELECT node_id FROM sys.nodes LIMIT 500" } },
-    { "JOIN_TOKEN", { .sql = "SELECT name FROM sys.join_tokens" } },
+    { "JOIN_TOKEN", { .sql = "SELECT token_id FROM sys.join_tokens" } },
     { "REGION", { .sql = "SELECT name FROM sys.regions" } },
 };
 #define N_NAMES (sizeof names / sizeof names[0])
