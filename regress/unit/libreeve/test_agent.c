@@ -215,7 +215,7 @@ static void refused_after(void (*provoke)(void), enum reeve_err want)
     assert_true(g.refused[want] > 0);
     assert_int_equal(g.last_error, WE_VERIFY);
     assert_int_equal(g.installed_gen, 1);
-    assert_int_equal(g.accepted, before);
+    assert_int_equal(agent_stats(g.a)->losses, 1);
     assert_true(gate_until(&g, ready));
     assert_int_equal(g.accepted, before + 1);
 }
@@ -325,7 +325,7 @@ static void garbage_ends_the_connection_and_nothing_else(void **state)
     assert_true(gate_until(&g, in_service));
     wr_bytes(&g.out, "\x82\x00\x08\x00\x00", 5);
     gate_turns(&g, 20);
-    assert_int_equal(agent_phase(g.a), AP_WAITING);
+    assert_int_equal(agent_stats(g.a)->losses, 1);
     assert_int_equal(g.last_error, WE_MALFORMED);
     assert_true(gate_until(&g, ready));
     assert_int_equal(web().serving, 1);
@@ -384,7 +384,7 @@ static void a_loss_is_followed_by_the_announced_window(void **state)
         gate_turns(&g, 20);
         gate_cut(&g);
         gate_turns(&g, 3);
-        int64_t w = wait_ms();
+        int64_t w = agent_phase(g.a) == AP_WAITING ? wait_ms() : 0;     /* or on its way already */
         assert_true(w >= 0 && w <= 5000);
         most = w > most ? w : most;
     }
@@ -460,7 +460,7 @@ static void a_silent_gateway_is_left(void **state)
     assert_true(gate_until(&g, in_service));
     g.mute = true;
     gate_turns(&g, 3100);
-    assert_int_equal(agent_phase(g.a), AP_WAITING);
+    assert_int_equal(agent_stats(g.a)->losses, 1);
 }
 
 static void no_newer_header_for_three_intervals_is_stale(void **state)
