@@ -9,6 +9,7 @@ use Time::HiRes qw(time);
 
 my ($n, $runs, $workloads) = (env_int('BENCH_AGENTS', 2000), env_int('BENCH_RUNS', 5), env_int('BENCH_WORKLOADS', 1));
 my $where = machine();
+my $settle = env_int('BENCH_SETTLE', 3);
 my @runs;
 
 sub one_run {
@@ -35,6 +36,7 @@ sub one_run {
         return $at{connected} && $at{served} && $at{registered};
     });
     my $cpu = kinds_diff($before, kinds_cpu($s, fleet => $fleet));
+    sleep $settle;               # memory of agents that are there, not of their coming
     my ($rss2, $anon2) = gateways_memory($s);
     kill 'TERM', $fleet;
     until_true(30, 'the fleet ends', sub { ended($fleet) });

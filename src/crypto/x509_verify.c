@@ -93,6 +93,16 @@ out:
     return err;
 }
 
+enum reeve_err x509_cert_verify_by(const struct x509_cert *c, const struct x509_cert *root, struct wall_ms at)
+{
+    X509_STORE *store = X509_STORE_new();
+    enum reeve_err err = store != NULL && X509_STORE_add_cert(store, root->x) == 1 ? REEVE_OK : REEVE_E_NOMEM;
+    if (err == REEVE_OK)
+        err = verify(store, c->x, NULL, at);
+    X509_STORE_free(store);
+    return err;
+}
+
 enum reeve_err x509_verify_chain(struct slice leaf, const struct slice *inter, size_t n_inter,
                                  const struct slice *roots, size_t n_roots, struct wall_ms at)
 {

@@ -139,6 +139,7 @@ struct conn *conn_new(struct gateway *g, int fd)
         return NULL;
     }
     link_conn(g, c);
+    g->churn++;
     return c;
 }
 

@@ -78,14 +78,17 @@ out:
 
 /* ---- nodes: a changed row, a revoked id ---- */
 
-static void node_changed(struct gateway *g, struct view *v, const struct name *id_text)
+/* True when a connection follows another set from now on. */
+static bool node_changed(struct gateway *g, struct view *v, const struct name *id_text)
 {
     struct node_id id;
     if (!node_id_parse(&id, name_slice(id_text)))
-        return;
+        return false;
     struct conn *c = conn_of_node(g, &id);
-    if (c != NULL && c->enrolled && node_admit(c, v) == NODE_CHANGED)
-        send_auth_ok(c);
+    if (c == NULL || !c->enrolled || node_admit(c, v) != NODE_CHANGED)
+        return false;
+    send_auth_ok(c);
+    return true;
 }
 
 static void check_revocations(struct gateway *g, struct view *v, uint64_t from, uint64_t to)
@@ -96,20 +99,21 @@ static void check_revocations(struct gateway *g, struct view *v, uint64_t from, 
         uint64_t height;
         if (attest_leaf(&v->attest, i, &leaf, &height) == REEVE_OK && update_decode(&u, leaf) == REEVE_OK &&
             u.type == AT_NODE)
-            node_changed(g, v, &u.object);
+            (void) node_changed(g, v, &u.object);
     }
 }
 
-static void read_feed(struct gateway *g, struct view *v, uint64_t after)
+/* True when there is something in it that a connection may lack now. */
+static bool read_feed(struct gateway *g, struct view *v, uint64_t after)
 {
     struct feed_entry e;
     struct feed_iter it;
-    bool config = false;
+    bool config = false, nodes = false;
     feed_iter_init(&it, v, after);
     for (int i = 0; i < FEED_ROWS_MAX && feed_iter_next(&it, &e); i++) {
         config |= e.kind == FEED_CONFIG;
         if (e.kind == FEED_NODE)
-            node_changed(g, v, &e.name);
+            nodes |= node_changed(g, v, &e.name);
     }
     if (config) {
         g->facts.config_before = g->facts.config_revision;
@@ -117,12 +121,19 @@ static void read_feed(struct gateway *g, struct view *v, uint64_t after)
         cache_drop(&g->cache, CACHE_DELTA);
         cache_drop(&g->cache, CACHE_SNAPSHOT);
     }
+    return config || nodes;
 }
 
 /* ---- moving on ---- */
 
-static void moved(struct gateway *g, struct view *v, const struct facts *was)
+/*
+ * True when connections may lack something now: most revisions (enrolments,
+ * reports, registrations of others) are none of an agent's business, and a
+ * walk over all connections for each of them would be.
+ */
+static bool moved(struct gateway *g, struct view *v, const struct facts *was)
 {
+    bool lacking = !was->known || g->facts.height != was->height;
     if (g->facts.height != was->height) {
         cache_drop_all(&g->cache);
         if (objects_refresh(g, v) != REEVE_OK)
@@ -133,7 +144,8 @@ static void moved(struct gateway *g, struct view *v, const struct facts *was)
     if (!was->known)
         g->facts.config_revision = g->facts.config_before = g->facts.revision;
     else if (g->facts.revision != was->revision)
-        read_feed(g, v, was->revision);
+        lacking |= read_feed(g, v, was->revision);
+    return lacking;
 }
 
 void facts_refresh(void *arg)
@@ -143,13 +155,14 @@ void facts_refresh(void *arg)
     struct facts was;
     if (view_open(g, &v) != REEVE_OK)
         return;
+    bool lacking = false;
     enum reeve_err err = read_facts(g, &v, &was);
     if (err == REEVE_OK)
-        moved(g, &v, &was);
+        lacking = moved(g, &v, &was);
     else
         log_limited(LOG_SEV_WARNING, "the region's store could not be read: %s", reeve_err_text(err));
     view_close(&v);
-    if (err == REEVE_OK && (g->facts.height != was.height || g->facts.revision != was.revision))
+    if (lacking)
         follow_push_start(g);
 }
 

@@ -2,10 +2,12 @@
 #include "backend/gateway/gateway.h"
 #include "backend/gateway/gateway_int.h"
 
+#include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
 
 #define LEAVE_MS 700
+#define CHURN_TRIM 64
 
 static void on_ring_message(void *arg, struct ipc_channel *ch, struct ipc_msg *m)
 {
@@ -39,10 +41,23 @@ static void reap(void *arg)
     }
 }
 
+/*
+ * Handshakes leave holes between what connections keep, as much again as that
+ * itself; they go back to the system when a crowd has come or gone.
+ */
+static void memory_return(struct gateway *g)
+{
+    if (g->churn < CHURN_TRIM || g->n_opening > 0)
+        return;
+    g->churn = 0;
+    malloc_trim(0);
+}
+
 static void sweep(void *arg)
 {
     struct gateway *g = arg;
     conn_sweep(g);
+    memory_return(g);
     reap(g);
     follow_push_start(g);               /* ticks that are due, readers that caught up */
     if (loop_timer_in(g->loop, &g->sweep_timer, GW_SWEEP_MS, sweep, g) != REEVE_OK)

@@ -194,6 +194,7 @@ void agent_free(struct agent *a)
     if (a->own_tls)
         tls_ctx_free(a->tls);
     store_close(a->store);
+    x509_close(a->root);
     secret_wipe(a->session.p, a->session.len);
     wr_free(&a->session);
     wr_free(&a->resume);

@@ -155,6 +155,8 @@ struct agent {
     uint64_t epoch, revision;
     int64_t config_ms;                  /* values confirmed; -1 not in this process */
 
+    struct x509_cert *root;             /* material.c: the authority's certificate used last, decoded */
+    struct hash32 root_hash;
     struct slot *slots;
     bool decide_due;
     int64_t decide_ms;                  /* when time alone demands it */
@@ -244,7 +246,7 @@ struct material *material_find(struct slot *s, uint32_t gen);
 /* a NULL: the store is left alone (while it is being read). */
 struct material *material_make(struct agent *a, struct slot *s, uint32_t gen);
 void material_clear(struct material *m);
-enum reeve_err material_check(const struct agent *a, const struct slot *s, const struct material *m, struct slice leaf,
+enum reeve_err material_check(struct agent *a, const struct slot *s, const struct material *m, struct slice leaf,
                               const struct xkey *key, struct x509_info *info, unsigned *code, struct report *rep) REEVE_MUST_CHECK;
 void authority_chain_of(const struct agent *a, const struct cert_doc *d, uint32_t gen, struct wr *out);
 void authority_ca_of(const struct agent *a, const struct name *authority, struct wr *out);

@@ -123,6 +123,8 @@ enum reeve_err x509_cert_key_matches(const struct x509_cert *c, const struct xke
 enum reeve_err x509_cert_matches(const struct x509_cert *c, const struct x509_spec *spec, struct report *rep) REEVE_MUST_CHECK;
 enum reeve_err x509_cert_verify(const struct x509_cert *c, const struct slice *inter, size_t n_inter,
                                 const struct slice *roots, size_t n_roots, struct wall_ms at) REEVE_MUST_CHECK;
+/* With one root that is decoded as well. */
+enum reeve_err x509_cert_verify_by(const struct x509_cert *c, const struct x509_cert *root, struct wall_ms at) REEVE_MUST_CHECK;
 /*
  * PEM of one certificate appended; and the DER certificates of a PEM text, one
  * call each (other blocks are skipped). Every answer but NOT_FOUND moves *pem on.
