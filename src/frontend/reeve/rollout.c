@@ -12,6 +12,7 @@
 #include <time.h>
 
 #define REFRESH_MS 250
+#define REST_WIDTH 72           /* of a wave's line, beside the bar */
 
 const char *shell_rollout_of(const PGresult *res)
 {
@@ -47,7 +48,7 @@ static const char *paint(const struct shell *sh, const char *code)
     return sh->color ? code : "";
 }
 
-/* done █ failed ✗ silent ? remaining · — the sign says it without colour too */
+/* done █ failed x silent ? remaining · — the sign says it without colour too */
 static void bar(struct shell *sh, int width, int nodes, int done, int failed, int silent)
 {
     static const struct { const char *sign, *color; } parts[] = {
@@ -72,8 +73,8 @@ static void bar(struct shell *sh, int width, int nodes, int done, int failed, in
 
 static int bar_width(void)
 {
-    int w = shell_columns() - 62;
-    return w < 10 ? 10 : w > 50 ? 50 : w;
+    int w = shell_columns() - REST_WIDTH;
+    return w < 8 ? 8 : w > 50 ? 50 : w;
 }
 
 static const char *state_color(const char *state)
@@ -90,9 +91,9 @@ static void wave_head(const PGresult *waves, int i, int nodes)
 {
     double share = atof(text(waves, i, "share"));
     if (share > 0)
-        printf("  wave %-2d %5.4g%% ", num(waves, i, "wave"), 100 * share);
+        printf(" %2d %5.4g%% ", num(waves, i, "wave"), 100 * share);
     else
-        printf("  wave %-2d %6d ", num(waves, i, "wave"), nodes);
+        printf(" %2d %6d ", num(waves, i, "wave"), nodes);
 }
 
 /* Lines printed. */
@@ -100,6 +101,8 @@ static int draw(struct shell *sh, const PGresult *ro, const PGresult *waves)
 {
     const char *state = text(ro, 0, "state"), *why = text(ro, 0, "reason"), *k = sh->tty_out ? "\033[K" : "";
     int lines = 1, width = bar_width();
+    /* A line that wraps would count twice when the view is drawn again: it is cut instead. */
+    printf("%s", sh->tty_out ? "\033[?7l" : "");
     printf("rollout %s  %s '%s'  %s%s%s  wave %d/%d  %d of %d nodes%s\n", text(ro, 0, "rollout_id"), text(ro, 0, "kind"),
            text(ro, 0, "object"), paint(sh, state_color(state)), state, paint(sh, "\033[0m"), num(ro, 0, "wave"),
            num(ro, 0, "waves"), num(ro, 0, "done"), num(ro, 0, "targets"), k);
@@ -108,13 +111,14 @@ static int draw(struct shell *sh, const PGresult *ro, const PGresult *waves)
         int failed = num(waves, i, "nodes_failed"), silent = num(waves, i, "nodes_silent");
         wave_head(waves, i, nodes);
         bar(sh, width, nodes, done, failed, silent);
-        printf(" %6d done %4d failed %4d silent %6d left  %s%s\n", done, failed, silent, num(waves, i, "nodes_remaining"),
+        printf(" %6d done %4d failed %4d silent %6d left %s%s\n", done, failed, silent, num(waves, i, "nodes_remaining"),
                text(waves, i, "state"), k);
     }
     if (why[0]) {
-        printf("  %s%s\n", why, k);
+        printf("    %s%s\n", why, k);
         lines++;
     }
+    printf("%s", sh->tty_out ? "\033[?7h" : "");
     fflush(stdout);
     return lines;
 }
@@ -157,6 +161,10 @@ void shell_rollout_follow(struct shell *sh, const char *rollout_id)
     while (!end && !shell_interrupted) {
         PGresult *ro = fetch(sh, "rollouts", id), *waves = ro ? fetch(sh, "rollout_waves", id) : NULL;
         if (waves == NULL || PQntuples(ro) == 0) {
+            if (waves != NULL) {
+                fprintf(stderr, "There is no rollout %s.\n", id);
+                sh->exit_code = EXIT_STATEMENT;
+            }
             PQclear(ro);
             PQclear(waves);
             return;
