@@ -67,13 +67,29 @@ static enum reeve_err ring_channel(struct session *s, struct report *rep)
     return REEVE_OK;
 }
 
-/* After the request left, a lost connection or a given-up wait says nothing about what the ring did. */
-static enum reeve_err outcome(enum reeve_err err, struct report *rep)
+/* A key that nobody names yet is no change: only these two may be given up without a doubt. */
+static bool changes_nothing(uint16_t msg)
 {
-    if (err != REEVE_E_CLOSED && err != REEVE_E_TIMEOUT && err != REEVE_E_MALFORMED)
+    return msg == MSG_CREATE_AUTHORITY_KEY || msg == MSG_CREATE_SHARED_KEY;
+}
+
+static const char *why_unanswered(enum reeve_err err)
+{
+    return err == REEVE_E_TIMEOUT ? "the ring did not answer in time"
+         : err == REEVE_E_CANCELED ? "canceled while the ring was at it" : "the connection to the ring was lost";
+}
+
+/* After the request left, a lost connection or a given-up wait says nothing about what the ring did. */
+static enum reeve_err unanswered(uint16_t msg, enum reeve_err err, struct report *rep)
+{
+    if (err != REEVE_E_CLOSED && err != REEVE_E_TIMEOUT && err != REEVE_E_MALFORMED && err != REEVE_E_CANCELED)
+        return err;
+    if (changes_nothing(msg) && err == REEVE_E_CANCELED)
         return err;
     report_clear(rep);
-    report_set(rep, REEVE_E_UNKNOWN_OUTCOME, "the connection to the ring was lost; whether the change was made is unknown");
+    if (changes_nothing(msg))
+        return report_set(rep, REEVE_E_UNAVAILABLE, "%s; nothing was changed", why_unanswered(err));
+    report_set(rep, REEVE_E_UNKNOWN_OUTCOME, "%s; whether the change was made is unknown", why_unanswered(err));
     report_hint(rep, "Look before you try again: SHOW HISTORY LIMIT 5.");
     return REEVE_E_UNKNOWN_OUTCOME;
 }
@@ -87,7 +103,7 @@ enum reeve_err ring_call(struct session *s, uint16_t msg, struct slice body, str
     struct mono_ms deadline = { session_mono_now().ms + RING_CALL_MS_MAX };
     err = ipc_call(s->env->ring, msg, body, deadline, &result, NULL, rep);
     if (err != REEVE_OK)
-        return outcome(err, rep);
+        return unanswered(msg, err, rep);
     wr_bytes(reply, result.p, result.len);
     return reply->bad ? report_set(rep, REEVE_E_TOO_BIG, "the ring's answer is too large") : REEVE_OK;
 }

@@ -42,7 +42,7 @@ static void finish(struct key_call *k, enum reeve_err err, const struct report *
 static void finish_err(struct key_call *k, enum reeve_err err)
 {
     struct report rep = { .code = REEVE_OK };
-    report_set(&rep, err, "the signer is not available");
+    report_set(&rep, err, "the signer does not answer; nothing was changed");
     finish(k, err, &rep, slice_of(NULL, 0));
 }
 
@@ -58,6 +58,8 @@ static void answered(void *arg, struct ipc_answer *a)
     k->asked = false;
     if (a->err == REEVE_E_CLOSED && k->r->signer != NULL)
         again(k);
+    else if (a->err == REEVE_E_TIMEOUT || a->err == REEVE_E_CLOSED)
+        finish_err(k, REEVE_E_UNAVAILABLE);
     else
         finish(k, a->err, &a->rep, a->result);
 }

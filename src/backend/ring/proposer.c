@@ -135,6 +135,8 @@ static enum reeve_err run_list(struct proposer *p, struct proposal *list, unsign
     struct storage_txn *t;
     wr_reset(&p->results);
     enum reeve_err err = storage_begin(p->store, STORAGE_WRITE, &t);
+    if (err == REEVE_E_DISK_FULL)
+        return report_set(rep, err, "the disk is full; nothing was changed");
     if (err != REEVE_OK)
         return report_set(rep, err, "could not begin a transaction (%s)", reeve_err_text(err));
     err = apply_list(p, storage_kv(t), list, rep);

@@ -35,6 +35,7 @@ struct submit {
     enum submit_state state;
     bool live;                      /* still in the list; false: only call-backs are left */
     bool handed;                    /* given to a validator at least once */
+    bool doubt;                     /* one of them was lost, so it may be in a block */
     unsigned calls;                 /* requests under way that name this */
     unsigned n_signed;
     struct hash32 first;            /* leaf hash, once signed */
@@ -192,7 +193,10 @@ static void on_decided(void *arg, struct ipc_answer *a)
         ;
     else if (a->err == REEVE_OK)
         on_final(s, a->result);
+    else if (a->err == REEVE_E_DISK_FULL && !s->doubt)
+        finish(s, a->err, &a->rep, 0, 0);
     else if (passing(a->err)) {
+        s->doubt = true;
         s->state = READY;
         retry_later(s);
     } else

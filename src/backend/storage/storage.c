@@ -1,7 +1,9 @@
 /* storage.c - the environment and its transactions; see the header for the rules. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "backend/storage/storage_int.h"
@@ -61,6 +63,19 @@ static int table_open(struct storage *s)
     return mdb_txn_commit(txn);
 }
 
+/* The reader table is mapped: the first reader in a hole of it would die by SIGBUS on a full disk. */
+static void back_reader_table(const char *path)
+{
+    char name[DATADIR_PATH_MAX];
+    struct stat st;
+    int fd = datadir_path(name, sizeof name, path, "lock.mdb") ? open(name, O_RDWR | O_CLOEXEC) : -1;
+    if (fd < 0)
+        return;
+    if (fstat(fd, &st) == 0)
+        (void) !fallocate(fd, 0, 0, st.st_size);
+    close(fd);
+}
+
 static enum reeve_err open_failed(int rc, const char *path, struct report *rep)
 {
     return report_set(rep, storage_code(rc), "could not open the store in \"%s\": %s", path, mdb_strerror(rc));
@@ -91,6 +106,10 @@ enum reeve_err storage_open(struct storage **out, const char *dir, enum storage_
         storage_close(s);
         return open_failed(rc, path, rep);
     }
+    if (mdb_env_get_fd(s->env, &s->fd) != MDB_SUCCESS)
+        s->fd = -1;
+    if (mode == STORAGE_WRITE)
+        back_reader_table(path);
     *out = s;
     return REEVE_OK;
 }
@@ -172,11 +191,21 @@ static int adopt_map(struct storage *s)
     return s->open_txns == 0 ? mdb_env_set_mapsize(s->env, 0) : MDB_MAP_RESIZED;
 }
 
+/* A file system that does not tell is taken to have room. */
+static bool has_room(const struct storage *s)
+{
+    struct statvfs st;
+    return s->fd < 0 || fstatvfs(s->fd, &st) != 0 || st.f_blocks == 0 ||
+           (uint64_t) st.f_bavail * st.f_frsize >= STORAGE_RESERVE;
+}
+
 enum reeve_err storage_begin(struct storage *s, enum storage_mode mode, struct storage_txn **out)
 {
-    bool write = mode == STORAGE_WRITE;
+    bool write = mode != STORAGE_READ;
     reeve_assert(!write || of(s)->mode == STORAGE_WRITE);
     of(s);
+    if (mode == STORAGE_WRITE && !has_room(s))
+        return REEVE_E_DISK_FULL;
     int rc = !write && s->spare != NULL ? renew_spare(s, out) : begin_new(s, write, out);
     if (rc == MDB_MAP_RESIZED && (rc = adopt_map(s)) == MDB_SUCCESS)
         rc = begin_new(s, write, out);

@@ -13,6 +13,7 @@ struct storage {
     MDB_dbi dbi;
     enum storage_mode mode;
     int32_t pid;                        /* who opened it (L1) */
+    int fd;                             /* of the data file, LMDB's own; for the room on its disk */
     unsigned open_txns;
     struct storage_txn *spare;          /* a reset read transaction, for the next snapshot */
 };

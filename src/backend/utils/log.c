@@ -25,6 +25,7 @@ static struct {
     enum log_severity least;
     enum log_form form;
     int64_t checked_ms;
+    bool torn;                          /* the last line was cut short by a full disk */
 } lg = { .title = "reeved", .fd = -1, .to_stderr = true, .least = LOG_SEV_INFO };
 
 static const char *const severities[] = { "DEBUG", "INFO", "NOTICE", "WARNING", "ERROR", "FATAL" };
@@ -193,8 +194,13 @@ static void emit(const char *p, size_t len)
     follow_rotation();
     bool twice = lg.to_stderr && (lg.fd < 0 || !same_file(STDERR_FILENO, lg.path)) && !sanitize_has_stderr();
     /* A log that cannot be written must not stop the server. */
-    if (lg.fd >= 0 && write(lg.fd, p, len) < 0)
+    if (lg.torn && lg.fd >= 0)
+        lg.torn = write(lg.fd, "\n", 1) != 1;
+    ssize_t n = lg.fd >= 0 ? write(lg.fd, p, len) : (ssize_t) len;
+    if (n < 0)
         lg.checked_ms = 0;
+    else if ((size_t) n < len)
+        lg.torn = true;
     if (twice && write(STDERR_FILENO, p, len) < 0)
         lg.checked_ms = 0;
 }

@@ -162,7 +162,7 @@ static enum reeve_err put_draft(struct chain *c, const struct block_draft *d)
     struct storage_txn *t;
     struct wr w = wr_heap(ATTEST_BLOCK_MAX);
     draft_encode(d, &w);
-    enum reeve_err err = w.bad ? REEVE_E_TOO_BIG : storage_begin(c->store, STORAGE_WRITE, &t);
+    enum reeve_err err = w.bad ? REEVE_E_TOO_BIG : storage_begin(c->store, STORAGE_RESERVED, &t);
     if (err == REEVE_OK) {
         err = kv_put(storage_kv(t), draft_key, wr_slice(&w));
         if (err == REEVE_OK)
@@ -180,7 +180,8 @@ enum reeve_err chain_draft_save(struct chain *c, struct block_draft *d)
     enum reeve_err err = storage_begin(c->store, STORAGE_WRITE, &t);
     if (err != REEVE_OK)
         return err;
-    /* The roots come from applying; what counts is applied again when it is final. */
+    /* The roots come from applying; what counts is applied again when it is final. Begun without the reserve: a block
+       that would not fit when it is final is better not made. */
     struct attest a = attest_of(c, t);
     err = attest_propose(&a, d->leaf, d->n, &d->header);
     storage_abort(t);
@@ -240,7 +241,7 @@ enum reeve_err chain_vote_save(struct chain *c, const struct simplex_vote *v, co
     signer_vote_encode(&vote, &w);
     wr_bytes(&w, sig->b, 64);
     reeve_assert(!k.bad && !w.bad);
-    enum reeve_err err = storage_begin(c->store, STORAGE_WRITE, &t);
+    enum reeve_err err = storage_begin(c->store, STORAGE_RESERVED, &t);
     if (err != REEVE_OK)
         return err;
     err = kv_put(storage_kv(t), wr_slice(&k), wr_slice(&w));
@@ -321,7 +322,7 @@ enum reeve_err chain_commit(struct chain *c, const struct block_draft *d, const 
     TRY(finalization_verify(&crypto_ops_real, f, &c->head.chain_id, &c->set, &c->head.set_hash));
     block_encode(f, d->leaf, d->n, block);
     TRY(block->bad ? REEVE_E_TOO_BIG : REEVE_OK);
-    TRY(storage_begin(c->store, STORAGE_WRITE, &t));
+    TRY(storage_begin(c->store, STORAGE_RESERVED, &t));
     struct attest a = attest_of(c, t);
     err = apply_final(&a, d, f, rep);
     if (err == REEVE_OK)

@@ -104,8 +104,10 @@ static void build(struct voter *v, const struct simplex_vote *vote)
     if (err != REEVE_E_NOT_FOUND && err != REEVE_E_AGAIN && err != REEVE_E_DISK_FULL)
         drive_die(v, err, "a block could not be saved");
     else {
-        if (err == REEVE_E_DISK_FULL)
+        if (err == REEVE_E_DISK_FULL) {
             log_limited(LOG_SEV_ERROR, "a block could not be saved: %s", reeve_err_text(err));
+            queue_refuse_full(v);
+        }
         not_built(v, vote);
     }
 }

@@ -102,12 +102,22 @@ void queue_release_block(struct voter *v)
         s->in_block = false;
 }
 
-void queue_close(struct voter *v)
+static void refuse_all(struct voter *v, enum reeve_err err, const char *why)
 {
     struct report rep = { .code = REEVE_OK };
-    report_set(&rep, REEVE_E_SHUTDOWN, "the validator is shutting down");
+    report_set(&rep, err, "%s", why);
     while (v->queue) {
-        ipc_reply_err(v->queue->ch, v->queue->id, REEVE_E_SHUTDOWN, &rep);
+        ipc_reply_err(v->queue->ch, v->queue->id, err, &rep);
         queue_remove(v, &v->queue);
     }
+}
+
+void queue_refuse_full(struct voter *v)
+{
+    refuse_all(v, REEVE_E_DISK_FULL, "the validator's disk is full; nothing was changed");
+}
+
+void queue_close(struct voter *v)
+{
+    refuse_all(v, REEVE_E_SHUTDOWN, "the validator is shutting down");
 }

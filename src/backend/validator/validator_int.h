@@ -132,6 +132,8 @@ void queue_fill_draft(struct voter *v);
 void queue_answer_block(struct voter *v, uint64_t height);
 /* The block under way was given up before anybody voted: its submissions wait again. */
 void queue_release_block(struct voter *v);
+/* No block can be made: none of those that wait is in one. */
+void queue_refuse_full(struct voter *v);
 void queue_close(struct voter *v);
 
 /* main.c */

@@ -13,6 +13,9 @@
  *     STORAGE_READ_MS_MAX (storage_reader_age tells; the holder ends it).
  *  L4 MDB_MAP_FULL and ENOSPC are DISK_FULL: the transaction is over, nothing
  *     of it happened, and the environment stays readable and writable.
+ *  L5 What begins with less than STORAGE_RESERVE bytes left on the disk is
+ *     DISK_FULL before anything is written: a write cut short looks to LMDB
+ *     like a failing disk. The reserve is for what must be kept all the same.
  */
 #ifndef REEVE_BACKEND_STORAGE_STORAGE_H
 #define REEVE_BACKEND_STORAGE_STORAGE_H
@@ -24,7 +27,10 @@
 struct storage;
 struct storage_txn;
 
-enum storage_mode { STORAGE_READ, STORAGE_WRITE };
+#define STORAGE_RESERVE    (4u << 20)
+
+/* STORAGE_RESERVED: a write transaction that may use the reserve; begin only, opening takes the other two. */
+enum storage_mode { STORAGE_READ, STORAGE_WRITE, STORAGE_RESERVED };
 
 /*
  * map_size: bytes of address space, the largest the store may grow to (WRITE;
@@ -38,7 +44,7 @@ enum reeve_err storage_open(struct storage **out, const char *dir, enum storage_
 /* No transaction may be open. NULL is allowed. */
 void storage_close(struct storage *s);
 
-/* A snapshot for reading, or the one write transaction. BUSY: no reader slot left. */
+/* A snapshot for reading, or the one write transaction. BUSY: no reader slot left. DISK_FULL: L5. */
 enum reeve_err storage_begin(struct storage *s, enum storage_mode mode, struct storage_txn **out) REEVE_MUST_CHECK;
 /* The view to hand to engines; put and del answer BUG on a snapshot. */
 struct kv *storage_kv(struct storage_txn *t);
