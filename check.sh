@@ -14,7 +14,9 @@ jobs=$(nproc)
 [ "$jobs" -le 4 ] || jobs=4
 REEVE_TAP_SUM=$(mktemp) || exit 1
 export REEVE_TAP_SUM
-trap 'rm -f "$REEVE_TAP_SUM"' EXIT
+reports=$(mktemp -d) || exit 1
+times=
+trap 'rm -rf "$REEVE_TAP_SUM" "$reports"' EXIT
 quick=${QUICK:-}
 fuzz_seconds=${FUZZ_SECONDS:-10}
 
@@ -22,6 +24,7 @@ say() { printf '== %3d s  %s\n' $SECONDS "$*"; }
 
 finish()
 {
+    printf 'seconds:%s, all %d\n' "$times" $SECONDS
     awk '{ p += $1; f += $2; s += $3 }
          END { if (s) printf "%d skipped\n", s; printf "%d passed, %d failed\n", p, f; exit !(p > 0 && f == 0) }' "$REEVE_TAP_SUM"
     exit $?
@@ -50,23 +53,35 @@ build()
 # compile DIR GOALS...: one after the other, because `all` is a make of its own
 compile()
 {
-    local dir=$1 goal
+    local dir=$1 goal began=$SECONDS
     shift
     for goal in "$@"; do
         make -s -C "$dir" -j"$jobs" "$goal" >"$dir/make.log" 2>&1 || { tail -40 "$dir/make.log"; return 1; }
     done
+    times="$times $dir $((SECONDS - began)),"
 }
 
 # suite NAME SECONDS PROVE-ARGUMENTS...
 suite()
 {
-    local name=$1 limit=$2 before
+    local name=$1 limit=$2 before began=$SECONDS
     shift 2
-    say "$name"
+    say "$name$which"
     before=$(wc -l <"$REEVE_TAP_SUM")
     timeout -k 10 "$limit" prove --harness TapSum "$@" </dev/null
     # A harness that was stopped or died has counted nothing.
     [ "$(wc -l <"$REEVE_TAP_SUM")" -gt "$before" ] || broken "$name did not finish within $limit s"
+    sanitizer_reports "$name"
+    times="$times $name$which $((SECONDS - began)),"
+}
+
+# What the processes of a server found (backend/utils/sanitize.h) fails the suite that made them find it.
+sanitizer_reports()
+{
+    [ -s "${REEVE_SANITIZER_LOG:-/dev/null}" ] || return 0
+    head -c 20000 "$REEVE_SANITIZER_LOG"
+    broken "sanitizers reported during $1"
+    : >"$REEVE_SANITIZER_LOG"
 }
 
 # Everything below runs against one build folder.
@@ -76,13 +91,15 @@ use_build()
     export PATH=$top/$1/bin:$plain_path
 }
 plain_path=$PATH
+which=
 
 programs()      # unit|scenario SECONDS
 {
     local list
     list=$(make -s -C "$REEVE_BUILD" "list-$1") || { broken "list-$1"; return; }
     [ -n "$list" ] || return 0
-    (cd "$REEVE_BUILD" && CMOCKA_MESSAGE_OUTPUT=TAP suite "$1" "$2" --exec '' $list)
+    cd "$REEVE_BUILD" && CMOCKA_MESSAGE_OUTPUT=TAP suite "$1" "$2" --exec '' $list
+    cd "$top" || exit 1
 }
 
 scripts()       # FOLDER SECONDS
@@ -122,9 +139,15 @@ export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1:detect_stack_use_after_return
 export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1:halt_on_error=1}
 if build build-asan --enable-werror --enable-sanitize CFLAGS='-O1 -g' && compile build-asan all check-programs; then
     use_build build-asan
+    which=.asan
+    export REEVE_SANITIZER_LOG=$reports/server
     programs unit 600
-    programs scenario 600
+    programs scenario 300
+    scripts sql 300
     scripts cluster 900
+    scripts interop 300
+    unset REEVE_SANITIZER_LOG
+    which=
 else
     broken "build with sanitizers"
 fi
