@@ -35,6 +35,16 @@ static void slow_handshakes_cut_the_rate_and_quick_ones_raise_it(void **state)
     assert_true(a.rate > low + 500);
 }
 
+/* A machine that finishes 200 a second, each after two seconds of waiting: the rate stays near what goes through. */
+static void the_rate_is_not_cut_far_below_what_is_finished(void **state)
+{
+    struct admission a;
+    admission_init(&a, at(0));
+    for (int i = 0; i < 4000; i++)
+        admission_done(&a, at(i * 5), 2000);
+    assert_true(a.rate >= 170 && a.rate <= 200);
+}
+
 static void an_idle_bucket_says_nothing_about_the_machine(void **state)
 {
     struct admission a;
@@ -76,6 +86,7 @@ static void a_mass_that_obeys_is_in_soon(void **state)
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(the_rate_bounds_what_is_taken),
     cmocka_unit_test(slow_handshakes_cut_the_rate_and_quick_ones_raise_it),
+    cmocka_unit_test(the_rate_is_not_cut_far_below_what_is_finished),
     cmocka_unit_test(an_idle_bucket_says_nothing_about_the_machine),
     cmocka_unit_test(a_mass_that_obeys_is_in_soon),
 };

@@ -3,7 +3,9 @@
  * others are told
  *
  * A token bucket whose rate follows the handshakes' own latency, additive up
- * and multiplicative down (AIMD). Whoever is shed joins a virtual queue that
+ * and multiplicative down (AIMD), but never below nine tenths of what is being
+ * finished: a crowd that waits makes every handshake slow, and letting in a
+ * little less than goes through is what drains it. Whoever is shed joins a virtual queue that
  * drains at the rate and is told when its turn is; agents add a random quarter
  * to that, so the queue need not be remembered and nobody comes together. No
  * clock and no socket here: times are parameters.
@@ -23,6 +25,9 @@ struct admission {
     double tokens;                      /* at most a quarter second of rate, at least 64 */
     double debt;                        /* shed and expected back */
     int64_t last_ms, cut_ms;
+    double goodput;                     /* handshakes finished a second, in the last whole window */
+    int64_t window_ms;                  /* the present one's begin */
+    unsigned finished;                  /* in it */
 };
 
 void admission_init(struct admission *a, struct mono_ms now);

@@ -242,9 +242,16 @@ void conn_retry_after(struct conn *c, uint32_t after_ms, uint8_t reason)
 
 /* ---- time ---- */
 
+/* Bytes that this process has not come to read yet are a sign of life, too. */
+static bool has_unread(const struct conn *c)
+{
+    uint8_t b;
+    return recv(c->io.fd, &b, 1, MSG_PEEK | MSG_DONTWAIT) == 1;
+}
+
 static void check_idle(struct conn *c, int64_t now, int64_t silent_ms)
 {
-    if (c->phase == CP_READY && now - c->heard.ms > silent_ms)
+    if (c->phase == CP_READY && now - c->heard.ms > silent_ms && !has_unread(c))
         conn_fail(c, WE_IDLE, 1, 0, "too long without a sign of life");
     else if (c->out_head != NULL && now - c->wrote.ms > GW_WRITE_STALL_MS)
         conn_close(c, "the agent does not read");
