@@ -329,7 +329,7 @@ static enum reeve_err take_option(struct options *o, int *i, int argc, char **ar
     if (eq == NULL && take_flag(o, name))
         return REEVE_OK;
     if (eq == NULL && *i + 1 >= argc)
-        return report_set(rep, REEVE_E_INVALID_VALUE, "--%s needs a value", name);
+        return report_set(rep, REEVE_E_INVALID_VALUE, "--%s needs a value, or is no option (see --help)", name);
     const char *v = eq ? eq + 1 : argv[++*i];
     if (strcmp(name, "config") == 0) {
         o->program_file = v;

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -85,9 +86,29 @@ static bool runs_and_stays(const struct ctl *c, struct server *s)
     }
 }
 
+/* Without a folder for its log the server could not say what is wrong. */
+static int check_directory(const struct ctl *c)
+{
+    char log[CTL_PATH_MAX + 32];
+    struct stat st;
+    if (stat(c->dir, &st) < 0) {
+        fprintf(stderr, "reeve-ctl: could not use data directory \"%s\": %s\n", c->dir, strerror(errno));
+        return EXIT_FAILED;
+    }
+    start_log(c, log);
+    *strrchr(log, '/') = '\0';
+    if (stat(log, &st) == 0)
+        return EXIT_OK;
+    fprintf(stderr, "reeve-ctl: \"%s\" is not a Reeve data directory\nHINT: Make one with reeve-ctl init -D DIR.\n", c->dir);
+    return EXIT_FAILED;
+}
+
 int ctl_start(const struct ctl *c)
 {
     struct server s;
+    int rc = check_directory(c);
+    if (rc != EXIT_OK)
+        return rc;
     if (runs_and_stays(c, &s)) {
         fprintf(stderr, "reeve-ctl: a server is running already in \"%s\" (pid %d)\n", c->dir, s.pid);
         return EXIT_FAILED;
