@@ -185,6 +185,18 @@ static void send_frame(struct probe *p, const struct wire_frame *f)
     wr_free(&w);
 }
 
+/* GWPROBE_RECEIVED names a file that gets every byte as it was inside TLS. */
+static void keep_received(const uint8_t *bytes, size_t n)
+{
+    const char *path = getenv("GWPROBE_RECEIVED");
+    FILE *f = path ? fopen(path, "ab") : NULL;
+    if (f == NULL)
+        return;
+    if (fwrite(bytes, 1, n, f) != n)
+        die("%s", path);
+    fclose(f);
+}
+
 /* The next whole frame in p->in, or 0 when closed or nothing until then (-1). */
 static size_t next_frame(struct probe *p, int64_t until)
 {
@@ -199,8 +211,10 @@ static size_t next_frame(struct probe *p, int64_t until)
         }
         size_t n;
         enum tls_result r = tls_read(p->tls, p->in + p->in_len, IN_MAX - p->in_len, &n);
-        if (r == TLS_OK)
+        if (r == TLS_OK) {
+            keep_received(p->in + p->in_len, n);
             p->in_len += n;
+        }
         else if (r == TLS_WANT_READ || r == TLS_WANT_WRITE) {
             if (!wait_io(p, POLLIN, until))
                 return (size_t) -1;
