@@ -11,12 +11,12 @@ demo_main()
     pick_ports
     trap 'stop_everything' EXIT
     trap 'exit 130' INT TERM
-    step_1
-    step_2
-    step_3
-    step_4
-    step_5
-    step_6
+    local n
+    for n in 1 2 3 4 5 6; do
+        "step_$n"
+        # A sabotaged step that was noticed has shown what it had to show.
+        [ "$break" = "$n" ] && [ "$failures" -gt 0 ] && break
+    done
     finish
 }
 
