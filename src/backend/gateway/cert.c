@@ -282,6 +282,7 @@ static void submit(struct conn *c, const struct wire_frame *f, struct slice obje
     r->shared = shared;
     r->leaf_hash = leaf_hash;
     c->requests++;
+    c->g->churn++;
     enqueue(r);
     sign_kick(c->g);
 }

@@ -191,7 +191,7 @@ struct gateway {
 
     struct conn *conns;
     uint32_t n_conns, n_opening;
-    uint32_t churn;                     /* connections made since memory was given back */
+    uint32_t churn, churn_seen;         /* connections and requests since memory was given back; at the last sweep */
     struct conn **slots;
     uint32_t *slot_gen;
     uint32_t n_slots, free_hint;

@@ -42,14 +42,16 @@ static void reap(void *arg)
 }
 
 /*
- * Handshakes leave holes between what connections keep, as much again as that
- * itself; they go back to the system when a crowd has come or gone.
+ * Handshakes and requests leave holes between what connections keep, as much
+ * again as that itself; they go back to the system once a crowd has come.
  */
 static void memory_return(struct gateway *g)
 {
-    if (g->churn < CHURN_TRIM || g->n_opening > 0)
+    bool quiet = g->churn == g->churn_seen && g->n_opening == 0;
+    g->churn_seen = g->churn;
+    if (!quiet || g->churn < CHURN_TRIM)
         return;
-    g->churn = 0;
+    g->churn = g->churn_seen = 0;
     malloc_trim(0);
 }
 
