@@ -8,6 +8,8 @@
 #include "crypto/hash.h"
 #include "crypto/x509.h"
 
+#include <openssl/x509.h>
+
 #include <unistd.h>
 
 #define DAY_MS (24 * 3600 * 1000LL)
@@ -543,7 +545,40 @@ static int tear_down(void **state)
     return rmdir(dir);
 }
 
+/* The twin is OpenSSL's own encoder and decoder. */
+static void p256_keys_are_written_and_read_as_openssl_does(void **state)
+{
+    for (int round = 0; round < 20; round++) {
+        struct xkey *key, *again;
+        uint8_t mem[512], a[128], b[128], *theirs = NULL;
+        struct wr w = wr_fixed(mem, sizeof mem), spki = wr_fixed(a, sizeof a), spki2 = wr_fixed(b, sizeof b);
+        assert_int_equal(xkey_generate(&key, KEY_ECDSA_P256), REEVE_OK);
+        assert_int_equal(xkey_to_der(key, &w), REEVE_OK);
+        const unsigned char *p = mem;
+        PKCS8_PRIV_KEY_INFO *p8 = d2i_PKCS8_PRIV_KEY_INFO(NULL, &p, (long) w.len);
+        EVP_PKEY *pkey = EVP_PKCS82PKEY(p8);
+        PKCS8_PRIV_KEY_INFO *back = EVP_PKEY2PKCS8(pkey);
+        assert_int_equal(i2d_PKCS8_PRIV_KEY_INFO(back, &theirs), (int) w.len);
+        assert_memory_equal(theirs, mem, w.len);
+        assert_int_equal(xkey_from_der(&again, wr_slice(&w)), REEVE_OK);
+        assert_int_equal(xkey_spki(key, &spki) | xkey_spki(again, &spki2), REEVE_OK);
+        assert_true(slice_eq(wr_slice(&spki), wr_slice(&spki2)));
+        xkey_free(again);
+        mem[40] ^= 1;                   /* the scalar of another point */
+        assert_int_equal(xkey_from_der(&again, wr_slice(&w)), REEVE_E_MALFORMED);
+        mem[40] ^= 1;
+        mem[100] ^= 1;                  /* off the curve */
+        assert_int_equal(xkey_from_der(&again, wr_slice(&w)), REEVE_E_MALFORMED);
+        OPENSSL_free(theirs);
+        PKCS8_PRIV_KEY_INFO_free(p8);
+        PKCS8_PRIV_KEY_INFO_free(back);
+        EVP_PKEY_free(pkey);
+        xkey_free(key);
+    }
+}
+
 static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(p256_keys_are_written_and_read_as_openssl_does),
     cmocka_unit_test(kinds_have_names),
     cmocka_unit_test(a_leaf_chains_to_its_authority_for_every_pair_of_kinds),
     cmocka_unit_test(an_intermediate_is_needed_and_its_path_length_counts),
