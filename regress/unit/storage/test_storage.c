@@ -1,7 +1,9 @@
 /* test_storage.c - what only the real store has: processes, snapshots, durability, a full map. */
 #include "../utils/tmpdir.h"
 
+#include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <sys/wait.h>
 
 #include "backend/storage/storage.h"
@@ -204,6 +206,22 @@ static void a_store_that_is_not_there_or_none_is_refused(void **state)
     assert_non_null(strstr(rep.message, "could not open the store"));
 }
 
+/* Whoever could lock lock.mdb for itself alone would take itself for the first and clear the table of readers. */
+static void the_writer_keeps_its_lock_on_the_reader_table(void **state)
+{
+    int status;
+    pid_t pid = fork();
+    if (pid == 0) {
+        char path[256];
+        snprintf(path, sizeof path, "%s/data/lock.mdb", tmpdir);
+        struct flock l = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 1 };
+        int fd = open(path, O_RDWR);
+        _exit(fd < 0 || fcntl(fd, F_GETLK, &l) < 0 ? 2 : l.l_type == F_UNLCK ? 1 : 0);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 static const struct CMUnitTest tests[] = {
     T(a_snapshot_does_not_change_and_the_next_one_is_fresh),
@@ -212,6 +230,7 @@ static const struct CMUnitTest tests[] = {
     T(another_process_reads_what_was_committed),
     T(an_environment_inherited_across_fork_is_not_used),
     T(a_dead_readers_place_is_freed),
+    T(the_writer_keeps_its_lock_on_the_reader_table),
     T(what_was_committed_survives_the_writers_death_and_nothing_else),
     T(a_store_that_is_not_there_or_none_is_refused),
 };

@@ -19,6 +19,8 @@ static struct storage *of(struct storage *s)
     return s;
 }
 
+#define READER_BYTES  64u               /* a reader's place in lock.mdb, and its head */
+
 /* ---- environment ---- */
 
 static int env_open_once(MDB_env **env, const char *path, enum storage_mode mode, uint64_t map_size, unsigned readers_max)
@@ -63,16 +65,22 @@ static int table_open(struct storage *s)
     return mdb_txn_commit(txn);
 }
 
-/* The reader table is mapped: the first reader in a hole of it would die by SIGBUS on a full disk. */
-static void back_reader_table(const char *path)
+/*
+ * The reader table is mapped: the first reader in a hole of it would die by
+ * SIGBUS on a full disk. Only before LMDB opens it: closing any descriptor of
+ * that file drops this process's locks on it, and without the writer's lock
+ * the next to open it takes itself for the first and clears the table.
+ */
+static void back_reader_table(const char *path, unsigned readers_max)
 {
     char name[DATADIR_PATH_MAX];
     struct stat st;
-    int fd = datadir_path(name, sizeof name, path, "lock.mdb") ? open(name, O_RDWR | O_CLOEXEC) : -1;
+    int fd = datadir_path(name, sizeof name, path, "lock.mdb") ? open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0600) : -1;
     if (fd < 0)
         return;
+    off_t size = (off_t) ((readers_max ? readers_max : READERS) + 2u) * READER_BYTES;
     if (fstat(fd, &st) == 0)
-        (void) !fallocate(fd, 0, 0, st.st_size);
+        (void) !fallocate(fd, 0, 0, st.st_size > size ? st.st_size : size);
     close(fd);
 }
 
@@ -89,6 +97,8 @@ enum reeve_err storage_open(struct storage **out, const char *dir, enum storage_
         return report_set(rep, REEVE_E_TOO_BIG, "the data directory's name is too long");
     if (mode == STORAGE_WRITE && mkdir(path, 0700) < 0 && errno != EEXIST)
         return open_failed(errno, path, rep);
+    if (mode == STORAGE_WRITE)
+        back_reader_table(path, readers_max);
     struct storage *s = calloc(1, sizeof *s);
     if (s == NULL)
         return report_set(rep, REEVE_E_NOMEM, "out of memory");
@@ -108,8 +118,6 @@ enum reeve_err storage_open(struct storage **out, const char *dir, enum storage_
     }
     if (mdb_env_get_fd(s->env, &s->fd) != MDB_SUCCESS)
         s->fd = -1;
-    if (mode == STORAGE_WRITE)
-        back_reader_table(path);
     *out = s;
     return REEVE_OK;
 }
