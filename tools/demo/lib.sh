@@ -73,8 +73,9 @@ spawn()
 {
     local name=$1
     shift
-    "$@" >>"$out/$name.log" 2>&1 </dev/null &
+    "$@" >>"$out/$name.log" 2>&1 </dev/null 9>&- &
     pids+=($!)
+    echo $! >>"$out/pids"
     printf -v "pid_$name" %s $!
 }
 
@@ -102,13 +103,23 @@ stop_everything()
     [ -f "$data/reeve.pid" ] && reeve-ctl stop -D "$data" -m fast >>"$out/ctl.log" 2>&1
 }
 
+# A demo that was left running makes room for this one.
+stop_former()
+{
+    [ -f "$data/reeve.pid" ] || [ -s "$out/pids" ] || return 0
+    note "stopping the demo that was left running"
+    [ ! -s "$out/pids" ] || mapfile -t pids <"$out/pids"
+    stop_everything
+    pids=()
+}
+
 port_is_free() { ! (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
 pick_ports()
 {
     local p
     for p in "$base_port" 17432 27432 37432 47432; do
-        port_is_free "$p" && port_is_free $((p + 1)) && port_is_free $((p + 10)) && { sql_port=$p; break; }
+        port_is_free "$p" && port_is_free $((p + 1)) && port_is_free $((p + 10)) && port_is_free $((p + 11)) && port_is_free $((p + 12)) && { sql_port=$p; break; }
     done
     [ -n "${sql_port:-}" ] || die "no free ports near $base_port"
     agent_port=$((sql_port + 1))

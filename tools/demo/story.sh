@@ -5,8 +5,11 @@ demo_main()
     say "${bold}Reeve: one server, three nginx, $count more agents, one certificate${plain}"
     tools/install-packages build run || die "packages could not be installed"
     build_it
-    mkdir -p "$out" && rm -rf "${out:?}"/* || die "cannot write $out"
+    mkdir -p "$out" || die "cannot write $out"
+    exec 9>"$out/.lock" && flock -n 9 || die "another demo runs in $out"
     export PATH=$top/build/bin:/usr/sbin:$PATH
+    stop_former
+    rm -rf "${out:?}"/* || die "cannot empty $out"
     umask 077
     pick_ports
     trap 'stop_everything' EXIT
@@ -48,7 +51,7 @@ agent_reconnect_window = 3s
 attest_tick_interval = 10s
 rollout_report_timeout = 30s
 EOC
-    reeve-ctl start -D "$data" >>"$out/ctl.log" 2>&1
+    reeve-ctl start -D "$data" >>"$out/ctl.log" 2>&1 9>&-
     claim "reeve-ctl start returned with the server answering" is "SELECT 1" 1
     do_sql "CREATE ROLE operator LOGIN PASSWORD '$password' IN ROLE sys_operator"
     do_sql "CREATE ROLE auditor LOGIN PASSWORD '$password' IN ROLE sys_auditor"
@@ -241,7 +244,7 @@ step_5()
     for i in 1 2 3; do claim "nginx $i goes on serving with everything stopped" serves_old "$i" "$(eval echo "\$serial$i")"; done
     for i in 1 2 3; do start_agent "$i"; done
     within "agents restart from their caches and say STALE" 30 all_agents_say STALE
-    reeve-ctl start -D "$data" >>"$out/ctl.log" 2>&1
+    reeve-ctl start -D "$data" >>"$out/ctl.log" 2>&1 9>&-
     within "with the server back they are FRESH" 60 all_agents_say FRESH
     within "nobody is lost: $((count + 3)) live nodes" 120 is "SELECT nodes_live FROM sys.regions" $((count + 3))
 }
