@@ -331,15 +331,20 @@ static void an_altered_bundle_is_refused(void **state)
 
 struct node { struct sign_key key; struct pubkey pub, seal_pub; struct seal_key seal; };
 
-static enum reeve_err reseal(const struct node *n, bool honest)
+/* lie: 0 none, 1 in the signature, 2 the id of another node */
+static enum reeve_err reseal(const struct node *n, int lie)
 {
+    struct node_id id;
     struct wr body = wr_heap(1 << 20);
     uint8_t msg[WIRE_MESSAGE_MAX];
     struct sig64 sig;
     template_part(&body, true, "shared-tls");
     size_t len = wire_seal_message(msg, &s.trust.chain_id, &n->seal_pub);
     sign_detached(&sig, slice_of(msg, len), &n->key);
-    sig.b[5] ^= honest ? 0 : 1;
+    sig.b[5] ^= lie == 1;
+    node_id_of_key(&id, &n->pub);
+    id.b[3] ^= lie == 2;
+    wr_bytes(&body, id.b, 16);
     wr_bytes(&body, n->pub.b, 32);
     wr_bytes(&body, n->seal_pub.b, 32);
     wr_bytes(&body, sig.b, 64);
@@ -357,8 +362,9 @@ static void every_node_gets_the_same_shared_certificate_with_its_key(void **stat
         struct xkey *k;
         sign_keygen(&n.key, &n.pub);
         seal_keygen(&n.seal, &n.seal_pub);
-        assert_err(reseal(&n, false), REEVE_E_V_SIGNATURE);
-        assert_ok(reseal(&n, true));
+        assert_err(reseal(&n, 1), REEVE_E_V_SIGNATURE);
+        assert_err(reseal(&n, 2), REEVE_E_V_KEY);
+        assert_ok(reseal(&n, 0));
         struct rd r = rd_of(wr_slice(&reply));
         struct slice sealed = rd_str16(&r, 1024), leaf = rd_str32(&r, X509_DER_MAX), chain = rd_str32(&r, X509_DER_MAX);
         assert_true(rd_done(&r));

@@ -319,7 +319,7 @@ enum handled on_cert_request(struct conn *c, const struct wire_frame *f)
 enum handled on_key_request(struct conn *c, const struct wire_frame *f)
 {
     const struct wire_key_request *q = &f->u.key_request;
-    uint8_t msg[WIRE_MESSAGE_MAX], mem[128];
+    uint8_t msg[WIRE_MESSAGE_MAX], mem[160];
     struct wr tail = wr_fixed(mem, sizeof mem);
     if (!has_room(c, f->head.reqid))
         return H_DONE;
@@ -328,6 +328,7 @@ enum handled on_key_request(struct conn *c, const struct wire_frame *f)
         conn_reply_error(c, f->head.reqid, WE_AUTH, 0, 0, "the sealing key is not signed by the node");
         return H_DONE;
     }
+    wr_bytes(&tail, c->id.b, 16);
     wr_bytes(&tail, c->key.b, 32);
     wr_bytes(&tail, q->seal_key.b, 32);
     wr_bytes(&tail, q->signature.b, 64);

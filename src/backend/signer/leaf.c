@@ -60,7 +60,15 @@ out:
     return err;
 }
 
-struct reseal_request { struct pubkey node, seal; struct sig64 sig; };
+struct reseal_request { struct node_id id; struct pubkey node, seal; struct sig64 sig; };
+
+/* The node that enrolled, not only somebody who can sign. */
+static bool is_that_node(const struct reseal_request *r)
+{
+    struct node_id id;
+    node_id_of_key(&id, &r->node);
+    return memcmp(id.b, r->id.b, sizeof id.b) == 0;
+}
 
 static bool node_vouches(struct signer *s, const struct reseal_request *r)
 {
@@ -92,6 +100,7 @@ enum reeve_err signer_reseal_key(struct signer *s, struct rd *in, struct wr *out
     enum reeve_err err = template_read(s, in, &t, rep);
     if (err != REEVE_OK)
         return err;
+    rd_copy(in, r.id.b, sizeof r.id.b);
     rd_copy(in, r.node.b, 32);
     rd_copy(in, r.seal.b, 32);
     rd_copy(in, r.sig.b, 64);
@@ -99,6 +108,8 @@ enum reeve_err signer_reseal_key(struct signer *s, struct rd *in, struct wr *out
         return report_set(rep, REEVE_E_MALFORMED, "malformed request for a shared key");
     if (s->cert.mode == CERT_PER_NODE)
         return report_set(rep, REEVE_E_WRONG_STATE, "certificate \"%s\" has a key of its own on every node", t.cert.s);
+    if (!is_that_node(&r))
+        return report_set(rep, REEVE_E_V_KEY, "the key is not the one that the node's id was made from");
     if (!node_vouches(s, &r))
         return report_set(rep, REEVE_E_V_SIGNATURE, "the node's sealing key is not signed by its identity");
     TRY(opened_shared(s, &t, &key, rep));

@@ -39,4 +39,4 @@ MSG(SHARED_KEY,      K_RING, K_SIGNER, 0)                       /* as CREATE_SHA
 MSG(GATEWAY_DELEGATE, K_GATEWAY, K_SIGNER, 0)                   /* 32 gateway Ed25519 key -> delegation (engine/wire.h) signed by the region key */
 MSG(TICKET_KEYS,     K_GATEWAY, K_SIGNER, 0)                    /* empty -> 80 bytes: TLS ticket keys shared by the gateways */
 MSG(ISSUE_LEAF,      K_GATEWAY, K_SIGNER, 0)                    /* u8 have-proof, [str32 bundle with the cert and authority objects], 32 cert leaf hash, u32 gen, 16 node id, str16 SPKI -> str32 leaf DER, str32 chain DER. Without proof: AGAIN unless that leaf hash was proved before */
-MSG(RESEAL_KEY,      K_GATEWAY, K_SIGNER, 0)                    /* as ISSUE_LEAF's proof part, 32 cert leaf hash, u32 gen, 32 node Ed25519 key, 32 X25519 key, 64 node signature over it -> str16 sealed key, str32 leaf DER, str32 chain DER */
+MSG(RESEAL_KEY,      K_GATEWAY, K_SIGNER, 0)                    /* as ISSUE_LEAF's proof part, 32 cert leaf hash, u32 gen, 16 node id, 32 node Ed25519 key, 32 X25519 key, 64 node signature over it -> str16 sealed key, str32 leaf DER, str32 chain DER */
