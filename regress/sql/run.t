@@ -31,6 +31,7 @@ sub mask_text {
     s/\b[0-9a-f]{64}\b/<hash>/g;
     s/\breeve1?:[A-Za-z0-9_:.-]{20,}/<token>/g;
     s/\b[0-9a-f]{16}\b/<id>/g;
+    s/request of \d+ bytes/request of <n> bytes/g;
     s/(process|pid|session) \d+/$1 <pid>/g;
     s/-----BEGIN ([A-Z ]+)-----.*?-----END \1-----/<$1>/gs;
     return $_;
