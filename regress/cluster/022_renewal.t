@@ -10,7 +10,7 @@ my $f = RolloutFleet->new;
 $f->sql("CREATE AUTHORITY ca");
 $f->sql("CREATE STRATEGY now AS CANARY 50% FOR '0 s' THEN 100%");
 $f->sql("CREATE CERT short FROM AUTHORITY ca SANS ('s.example') VALID FOR '70 s' RENEW BEFORE '66 s' USING STRATEGY now");
-$f->sql("CREATE CERT ending FROM AUTHORITY ca SANS ('e.example') VALID FOR '60 s' RENEW BEFORE '0 s'");
+$f->sql("CREATE AUTHORITY brief WITH (ttl = '1 min')");
 $f->sql("CREATE CERT web FROM AUTHORITY ca SANS ('web.example')");
 $f->fleet('a', count => 10);
 
@@ -31,12 +31,12 @@ subtest 'renewal' => sub {
 };
 
 subtest 'running out' => sub {
-    ok($f->wait_for(sub { $f->sql("SELECT count(*) FROM sys.issues WHERE object = 'ending'") >= 1 }, 'an issue about it'), 'an issue is raised before the end');
-    like($f->sql("SELECT kind, message FROM sys.issues WHERE object = 'ending' LIMIT 1"), qr/expir/, 'and says what');
-    my $id = $f->begin("ROTATE CERT ending IMMEDIATE VALID FOR '30 days'");
-    ok($f->wait_state($id, 'succeeded'), 'rotated by hand');
-    serves('2:10', 'everybody has it', 'ending');
-    ok($f->wait_for(sub { $f->sql("SELECT count(*) FROM sys.issues WHERE object = 'ending'") == 0 }, 'no issue is left'), 'the issue is cleared');
+    my $count = "SELECT count(*) FROM sys.issues WHERE object = 'brief'";
+    ok($f->wait_for(sub { $f->sql($count) >= 1 }, 'an issue about it', 60), 'an issue is raised before an authority ends');
+    like($f->sql("SELECT kind, severity, message FROM sys.issues WHERE object = 'brief'"), qr/^authority_expiry\|warning\|.*expires at/, 'and says what');
+    $f->sql("ALTER AUTHORITY brief PREPARE");
+    $f->sql("ALTER AUTHORITY brief ACTIVATE");
+    ok($f->wait_for(sub { $f->sql($count) == 0 }, 'no issue is left'), 'the issue is cleared by a new key');
 };
 
 subtest 'revocation' => sub {

@@ -15,11 +15,6 @@ static const char *auth_state_name(uint8_t s)
     return s < 6 ? names[s] : "?";
 }
 
-static struct wall_ms later(struct wall_ms t, int64_t s)
-{
-    return (struct wall_ms){ t.ms + 1000 * s };
-}
-
 /* ---- what nodes serve, counted from their reports ---- */
 
 static enum reeve_err count_deploys(struct cat *c, const struct name *object, const struct cert_doc *d, struct deploy_counts *n)
@@ -90,7 +85,7 @@ static enum reeve_err cert_row(struct cat *c, const struct name *name, struct ce
         d_str(d->rollout_id ? "rotating" : g == NULL ? "none" : gen_state_name(g->state)),
         d_str(d->subject), d_names(s, d->san, d->n_sans), d_str(key_type_name(d->key_type)),
         d_str(d->mode < 4 ? modes[d->mode] : "?"), g ? d_wall(g->not_before) : d_null(), g ? d_wall(g->not_after) : d_null(),
-        g ? d_wall(later(g->not_after, -(int64_t) d->renew_before_s)) : d_null(), d_name(&d->strategy),
+        g ? d_wall(cert_renew_at(d, g)) : d_null(), d_name(&d->strategy),
         d_int(n.targets), d_int(n.current), d_int(n.previous), d_int(n.older), d_int(n.unknown),
         d->rollout_id ? d_int((int64_t) d->rollout_id) : d_null(), predicate_text(s, &d->where),
     };

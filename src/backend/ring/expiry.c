@@ -36,7 +36,7 @@ static void check_cert(struct ring *r, struct ring_view *v, const struct attest_
     if (o->update.op == 1 && cert_doc_decode(&d, o->update.payload) == REEVE_OK &&
         (g = cert_gen_find(&d, d.active_gen)) != NULL) {
         end = g->not_after.ms;
-        severity = severity_of(clock_wall().ms, end - (int64_t) d.renew_before_s * 500, end);
+        severity = severity_of(clock_wall().ms, d.renew_before_s > 0 ? end - (end - cert_renew_at(&d, g).ms) / 2 : end, end);
     }
     say(r, v, "certificate_expiry", &o->update.object, "certificate", severity, end, "ROTATE CERT brings a new generation.");
 }

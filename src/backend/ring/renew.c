@@ -278,7 +278,7 @@ static bool is_due(struct renew *n, const struct attest_object *o, int64_t now)
         cert_doc_decode(&n->doc, o->update.payload) != REEVE_OK || n->doc.rollout_id != 0)
         return false;
     const struct cert_gen *g = cert_gen_find(&n->doc, n->doc.active_gen);
-    return g != NULL && n->doc.renew_before_s > 0 && now >= g->not_after.ms - (int64_t) n->doc.renew_before_s * 1000;
+    return g != NULL && n->doc.renew_before_s > 0 && now >= cert_renew_at(&n->doc, g).ms;
 }
 
 void renew_run(struct ring *r, struct renew *n, struct ring_view *v)

@@ -48,6 +48,8 @@ static enum reeve_err parse_again(struct tcop *t, struct run *r, struct prepared
         return err;
     reeve_assert(p->list.n == 1 && p->list.v[0]->kind == AST_PREPARE);
     int nparams = p->list.v[0]->nparams;
+    if (nparams < ntypes)
+        nparams = ntypes;               /* declared counts, used or not */
     p->list.v[0] = p->list.v[0]->prepare.stmt;
     p->list.v[0]->nparams = nparams;
     return tcop_shape(t, &p->arena, p->list.v[0], p->text, types, ntypes, &p->shape, rep);

@@ -153,12 +153,14 @@ static enum reeve_err option_format(const struct slot_ctx *ctx, const struct pva
 
 static enum reeve_err options(struct copy *k, const struct slot_ctx *ctx, const struct ast_options *o)
 {
-    static const char *const allowed[] = { "format", "header", "delimiter", "null", NULL };
+    static const char *const allowed[] = { "format", "header", "delimiter", "null", "csv", NULL };
     const struct pvalue *v;
     enum reeve_err err;
     TRY(slot_options_check(ctx, o, allowed));
     if ((v = slot_option(o, "format")) != NULL)
         TRY(option_format(ctx, v, k));
+    if (slot_option(o, "csv") != NULL)      /* COPY ... TO STDOUT CSV, the older spelling */
+        k->csv = true;
     k->delimiter = k->csv ? ',' : '\t';
     k->null = slice_str(k->csv ? "" : "\\N");
     if ((v = slot_option(o, "header")) != NULL) {

@@ -30,6 +30,17 @@ enum reeve_err cert_gen_revoke(struct cert_doc *d, uint32_t gen, uint32_t to_act
     return gens_revoke(&v, gen, to_active, rep);
 }
 
+struct wall_ms cert_renew_at(const struct cert_doc *d, const struct cert_gen *g)
+{
+    int64_t before = (int64_t) d->renew_before_s * 1000, asked = (int64_t) d->validity_s * 1000;
+    int64_t life = g->not_after.ms - g->created.ms;
+    if (before == 0)
+        return (struct wall_ms){ 0 };
+    if (life < before + (asked - before) / 2 && life > 0 && asked > 0)
+        before = before * life / asked;
+    return (struct wall_ms){ g->not_after.ms - before };
+}
+
 uint32_t cert_gen_fallback(const struct cert_doc *d, uint32_t without, struct wall_ms now)
 {
     for (uint8_t i = d->n; i > 0; i--) {

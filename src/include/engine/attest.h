@@ -218,6 +218,12 @@ PAYLOAD_DECL(node);
 #undef PAYLOAD_DECL
 /* (rollout_doc_encode/decode: engine/rollout.h) */
 
+/*
+ * When a generation is to be renewed. One that its authority cut short is
+ * renewed at the same share of the life it really has: otherwise it would be
+ * due from its first second on, again and again. 0: never.
+ */
+struct wall_ms cert_renew_at(const struct cert_doc *d, const struct cert_gen *g);
 struct cert_gen *cert_gen_find(struct cert_doc *d, uint32_t gen);
 
 /*
