@@ -9,8 +9,10 @@
 #include "frontend/reeve/shell.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <readline/history.h>
 #include <readline/readline.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -182,23 +184,45 @@ static char *keep(char *entry, const char *line, bool whole)
 
 static bool interrupted;                /* Ctrl-C ended the line; readline's call-backs carry no argument */
 
+static bool take_interrupt(void)
+{
+    if (!shell_interrupted)
+        return false;
+    shell_interrupted = 0;
+    interrupted = true;
+    rl_replace_line("", 0);
+    return true;
+}
+
+/* Waits for a byte or a signal; SIGINT is held back between looking and waiting, so that none is overlooked. */
+static bool byte_waits(int fd)
+{
+    struct pollfd p = { .fd = fd, .events = POLLIN };
+    sigset_t hold, before;
+    sigemptyset(&hold);
+    sigaddset(&hold, SIGINT);
+    sigprocmask(SIG_BLOCK, &hold, &before);
+    int n = rl_pending_signal() == 0 && !shell_interrupted ? ppoll(&p, 1, NULL, &before) : 0;
+    bool again = n == 0 || (n < 0 && errno == EINTR);
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    return !again;
+}
+
 /* As readline's own reader, but Ctrl-C gives up the line as if RETURN were pressed on an empty one. */
 static int next_byte(FILE *in)
 {
     unsigned char c;
     for (;;) {
+        rl_check_signals();
+        if (take_interrupt())
+            return '\n';
+        if (!byte_waits(fileno(in)))
+            continue;
         ssize_t n = read(fileno(in), &c, 1);
         if (n == 1)
             return c;
         if (n == 0 || errno != EINTR)
             return EOF;
-        rl_check_signals();
-        if (shell_interrupted) {
-            shell_interrupted = 0;
-            interrupted = true;
-            rl_replace_line("", 0);
-            return '\n';
-        }
     }
 }
 
