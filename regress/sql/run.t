@@ -33,6 +33,8 @@ sub mask_text {
     s/\b[0-9a-f]{16}\b/<id>/g;
     s/request of \d+ bytes/request of <n> bytes/g;
     s/(process|pid|session) \d+/$1 <pid>/g;
+    s/(request of) \d+ bytes/$1 <n> bytes/g;
+    s/"version":\d+/"version":<n>/g;
     s/-----BEGIN ([A-Z ]+)-----.*?-----END \1-----/<$1>/gs;
     return $_;
 }
