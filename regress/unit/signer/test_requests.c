@@ -429,6 +429,17 @@ static void an_update_of_another_region_is_not_signed(void **state)
     wr_free(&bare);
 }
 
+/* Seven bytes that happen to say: a key for a certificate with a name of one letter. */
+static bool asks_for_a_shared_key(struct slice body)
+{
+    struct rd in = rd_of(body);
+    struct name cert;
+    rd_name(&in, &cert);
+    bool gen = rd_u32(&in) != 0;
+    uint8_t type = rd_u8(&in);
+    return rd_done(&in) && cert.len > 0 && gen && (type == KEY_ECDSA_P256 || type == KEY_ED25519);
+}
+
 static void no_truncated_request_is_answered(void **state)
 {
     static signer_request *const all[] = { signer_sign_vote, signer_sign_update, signer_authority_key, signer_shared_key,
@@ -441,7 +452,7 @@ static void no_truncated_request_is_answered(void **state)
             junk[k] = (uint8_t) rng_next(&r) & (rng_below(&r, 2) ? 0xff : 3);
         struct wr body = { .p = junk, .len = len, .cap = len, .max = len };
         unsigned which = rng_below(&r, 7);
-        if (which == 4 && len == 32)
+        if ((which == 4 && len == 32) || (which == 3 && asks_for_a_shared_key(wr_slice(&body))))
             continue;
         enum reeve_err err = ask(all[which], &body);
         if (err == REEVE_OK)
