@@ -4,6 +4,7 @@
 # every process started is remembered by pid and stopped by pid.
 
 count=${REEVE_DEMO_AGENTS:-2000}
+[ "$count" -ge 200 ] || count=200        # a smaller canary would answer too seldom for a gate
 base_port=${REEVE_DEMO_PORT:-7432}
 out=$top/demo-out
 data=$out/server

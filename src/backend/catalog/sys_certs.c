@@ -17,30 +17,62 @@ static const char *auth_state_name(uint8_t s)
 
 /* ---- what nodes serve, counted from their reports ---- */
 
+/* The generation a node should serve when no rollout says otherwise: by rules, which look at the node. */
+static enum reeve_err base_gen(struct cat *c, const struct name *object, const struct cert_doc *d, struct slice key,
+                               size_t prefix, struct node_row *node, uint32_t *gen)
+{
+    struct node_view v;
+    struct rd r = rd_of(slice_of(key.p + prefix, key.len > prefix ? key.len - prefix : 0));
+    uint32_t ordinal = rd_u32(&r);
+    *gen = d->active_gen;
+    if (d->n_rules == 0)
+        return REEVE_OK;
+    enum reeve_err err = region_node_get(&c->sn.region, ordinal, node);
+    if (err != REEVE_OK)
+        return err == REEVE_E_NOT_FOUND ? REEVE_OK : err;
+    memset(&v, 0, sizeof v);
+    v.region = node->region;
+    v.labels = &node->labels;
+    node_id_text(v.id_text, &node->id);
+    *gen = cert_gen_for(d, NULL, object, &v);
+    return REEVE_OK;
+}
+
+static uint32_t gen_before(const struct cert_doc *d, uint32_t gen)
+{
+    uint32_t before = 0;
+    for (uint8_t i = 0; i < d->n; i++)
+        if (d->g[i].gen < gen && d->g[i].state != GEN_WITHDRAWN)
+            before = d->g[i].gen;
+    return before;
+}
+
 static enum reeve_err count_deploys(struct cat *c, const struct name *object, const struct cert_doc *d, struct deploy_counts *n)
 {
     uint8_t prefix[NAME_MAX_LEN + 1];
     struct kv_iter it;
     struct slice key, val;
     struct deploy_row row;
-    uint32_t previous = 0;
+    uint32_t should;
     enum reeve_err err;
+    struct node_row *node = cat_alloc(c, sizeof *node, &err);
     memset(n, 0, sizeof *n);
-    for (uint8_t i = 0; i < d->n; i++)
-        if (d->g[i].gen < d->active_gen)
-            previous = d->g[i].gen;
+    if (node == NULL)
+        return err;
     memcpy(prefix, object->s, object->len);
     prefix[object->len] = 0;
     region_iter_init(&c->sn.region, &it, 'd', slice_of(prefix, object->len + 1u));
     while ((err = region_iter_next(&it, &key, &val)) == REEVE_OK) {
         if (deploy_row_decode(&row, val) != REEVE_OK)
             return REEVE_E_CORRUPT;
+        if ((err = base_gen(c, object, d, key, object->len + 1u, node, &should)) != REEVE_OK)
+            return err;
         n->targets++;
         if (row.serving_gen == 0)
             n->unknown++;
-        else if (row.serving_gen == d->active_gen)
+        else if (row.serving_gen == should)
             n->current++;
-        else if (row.serving_gen == previous)
+        else if (row.serving_gen == gen_before(d, should))
             n->previous++;
         else
             n->older++;

@@ -192,6 +192,13 @@ static char *start_text(struct cmd *x, uint64_t ms)
     return arena_printf(x->arena, "+%llu min", (unsigned long long) (ms / 60000));
 }
 
+/* Validators lengthen every bake by twice the skew they allow each other's clocks. */
+static uint64_t after_bake(const struct rollout_doc *d, unsigned w, uint64_t start)
+{
+    uint32_t bake = d->wave[w].bake_ms;
+    return start + (bake > 0 ? bake + 2u * ATTEST_MAX_SKEW_MS : 0);
+}
+
 static const char *wave_note(struct cmd *x, const struct rollout_doc *d, unsigned w)
 {
     if (w == 0 && d->prepare_ms > 0)
@@ -211,7 +218,7 @@ static enum reeve_err explain_json(struct cmd *x, const struct rollout_doc *d)
                   i ? "," : "", i + 1, d->wave[i].share_ppm, wave_nodes(d, i), d->wave[i].bake_ms, (unsigned long long) start);
         json_quote(&w, slice_str(gates_text(x, d)));
         wr_text(&w, "}");
-        start += d->wave[i].bake_ms;
+        start = after_bake(d, i, start);
     }
     wr_text(&w, "]");
     struct datum v = d_json(arena_copy(x->arena, wr_slice(&w)));
@@ -236,7 +243,7 @@ enum reeve_err cmd_explain_plan(struct cmd *x, const struct rollout_doc *d)
             d_str(gates_text(x, d)), d_str(wave_note(x, d, w)),
         };
         err = dest_row(x->dest, 7, row);
-        start += d->wave[w].bake_ms;
+        start = after_bake(d, w, start);
     }
     return err;
 }

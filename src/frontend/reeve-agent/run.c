@@ -197,6 +197,15 @@ static void print_plan(struct daemon *d)
     json_decref(j);
 }
 
+/* Enrolling uses the token up: not something that a look may do. */
+static int print_would_enrol(struct daemon *d)
+{
+    printf("would enrol as %s at %s; what it would serve is known after that\n", agent_identity(d->agent)->id_text, d->o.servers);
+    agent_free(d->agent);
+    identity_wipe(&d->id);
+    return 0;
+}
+
 int run_command(struct options *o)
 {
     static struct daemon d;
@@ -209,6 +218,8 @@ int run_command(struct options *o)
         log_line(AGENT_LOG_ERROR, "%s", rep.message[0] ? rep.message : reeve_err_text(rep.code));
         return 2;
     }
+    if (o->dry_run && !agent_enrolled(d.agent))
+        return print_would_enrol(&d);
     d.signal_fd = signals_open();
     if (!o->dry_run)
         d.status_fd = status_listen(&d);
