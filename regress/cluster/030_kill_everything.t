@@ -74,11 +74,13 @@ sub kill_everything {
     my @all = sort { rand() <=> 0.5 } $pid, $s->children(undef, $pid);
     kill 'KILL', $_ for @all;
     $killed{everything}++;
+    $s->wait_for(sub { !$s->pid }, 'its end');
 }
 
 sub kill_postmaster {
     kill 'KILL', $s->pid || return;
     $killed{postmaster}++;
+    $s->wait_for(sub { !$s->pid }, 'its end');
 }
 
 sub kill_child {
