@@ -3,6 +3,7 @@
 #
 #   ./check.sh            everything: plain build, sanitizers, a fuzz round
 #   QUICK=1 ./check.sh    the plain build only
+#   WORLD=1 ./check.sh    the sanitized build runs the SQL, interop and all cluster suites too
 #
 # Exits 0 only when tests ran and none failed. The programs lie in build/bin.
 set -u
@@ -123,10 +124,10 @@ if [ ! -x configure ] || [ -n "$(find configure.ac Makefile.am src regress contr
 fi
 if build build --enable-werror && compile build all check-programs; then
     use_build build
-    programs unit 300
+    programs unit 600
     programs scenario 300
-    scripts sql 300
-    scripts cluster 600
+    scripts sql 600
+    scripts cluster 1200
     scripts interop 300
     suite check-house 120 --exec perl tools/check-house :: "$REEVE_BUILD" "$(sed -n 's/^CC = //p' build/Makefile)"
 else
@@ -142,11 +143,15 @@ if build build-asan --enable-werror --enable-sanitize CFLAGS='-O1 -g' && compile
     use_build build-asan
     which=.asan
     export REEVE_SANITIZER_LOG=$reports/server
-    programs unit 600
+    programs unit 900
     programs scenario 300
-    scripts sql 300
-    scripts cluster 900
-    scripts interop 300
+    if [ -n "${WORLD:-}" ]; then
+        scripts sql 900
+        scripts cluster 3000
+        scripts interop 600
+    else
+        suite cluster 1200 regress/cluster/00[1-4]*.t regress/cluster/031*.t regress/cluster/032*.t
+    fi
     unset REEVE_SANITIZER_LOG
     which=
 else
