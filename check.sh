@@ -26,7 +26,8 @@ say() { printf '== %3d s  %s\n' $SECONDS "$*"; }
 finish()
 {
     printf 'seconds:%s, all %d\n' "$times" $SECONDS
-    awk '{ p += $1; f += $2; s += $3 }
+    sed -n 's/^! /failed: /p' "$REEVE_TAP_SUM" | head -100
+    awk '!/^!/ { p += $1; f += $2; s += $3 }
          END { if (s) printf "%d skipped\n", s; printf "%d passed, %d failed\n", p, f; exit !(p > 0 && f == 0) }' "$REEVE_TAP_SUM"
     exit $?
 }
@@ -35,7 +36,7 @@ finish()
 broken()
 {
     echo "FAILED: $*"
-    echo "0 1 0" >>"$REEVE_TAP_SUM"
+    printf '! %s\n0 1 0\n' "$*" >>"$REEVE_TAP_SUM"
 }
 
 # build DIR CONFIGURE-ARGUMENTS...: configured again only when the arguments changed
