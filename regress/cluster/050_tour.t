@@ -21,7 +21,7 @@ binmode Test::More->builder->$_, ':encoding(UTF-8)' for qw(output failure_output
 my $top = abs_path($ENV{REEVE_TOP} // '.');
 my $bin = abs_path($ENV{REEVE_BUILD} // 'build') . '/bin';
 my $folder = tempdir('tour-XXXXXX', TMPDIR => 1, CLEANUP => 1) . '/t';
-my %port = map { $_ => ReeveServer::free_port() } 7432, 7433, 7434;
+my %port = map { $_ => Ports::take() } 7432, 7433, 7434;
 
 sub slurp { open my $f, '<:encoding(UTF-8)', $_[0] or return ''; local $/; return scalar(<$f>) // '' }
 sub spit { open my $f, '>:encoding(UTF-8)', $_[0] or die "$_[0]: $!"; print $f $_[1]; close $f }

@@ -10,7 +10,7 @@ use ReeveServer;
 my $nginx = -x '/usr/sbin/nginx' ? '/usr/sbin/nginx' : undef;
 my $dir = tempdir('/tmp/reeve-agent-XXXXXX', CLEANUP => 1);
 my $s = ReeveServer->new(conf => "attest_tick_interval = 1s\nagent_heartbeat_interval = 2s\nagent_reconnect_window = 200ms\n");
-my ($tls, $state, $web) = ("$dir/tls", "$dir/state", ReeveServer::free_port());
+my ($tls, $state, $web) = ("$dir/tls", "$dir/state", Ports::take());
 my ($agent, $nginx_pid) = (0, 0);
 
 sub slurp { my ($f) = @_; open my $h, '<', $f or return ''; local $/; my $t = <$h>; return defined $t ? $t : '' }

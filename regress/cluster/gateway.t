@@ -7,13 +7,13 @@ use IO::Socket::INET;
 use IO::Select;
 use Time::HiRes qw(sleep time);
 use File::Temp qw(tempdir);
+use Ports;
 use POSIX ":sys_wait_h";
 
 my $build = $ENV{REEVE_BUILD} || "build";
 my $probe = "$build/regress/lib/gwprobe";
 my $ctl = "$build/bin/reeve-ctl";
-my $base = $ENV{REEVE_TEST_PORT} || 20850;
-my ($port, $agent_port) = ($base, $base + 1);
+my ($port, $agent_port, $peer_port) = map { Ports::take() } 1 .. 3;
 my $dir = tempdir("/tmp/reeve-gateway-XXXXXX", CLEANUP => 1);
 my $data = "$dir/d";
 my $log = "$data/log/reeve.log";
@@ -40,7 +40,7 @@ $ENV{PGPASSWORD} = "test";
 sub sql { my ($q) = @_; my $out = qx{psql -h 127.0.0.1 -p $port -U admin -At -c "$q" reeve 2>&1}; chomp $out; return $out; }
 run_ok("init", $ctl, "init", "-D", $data, "--region", "eu", "--superuser", "admin", "--password-file", "$dir/pw");
 open(my $c, ">>", "$data/reeve.conf") or die;
-print $c "port = $port\nagent_port = $agent_port\npeer_port = ", $base + 2, "\ngateways = 2\nattest_tick_interval = 500ms\nagent_heartbeat_interval = 2s\n";
+print $c "port = $port\nagent_port = $agent_port\npeer_port = $peer_port\ngateways = 2\nattest_tick_interval = 500ms\nagent_heartbeat_interval = 2s\n";
 close $c;
 $token = qx{$probe token $data};
 chomp $token;

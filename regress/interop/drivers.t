@@ -6,7 +6,7 @@ use FindBin;
 use lib "$FindBin::Bin/../lib";
 use SqlServer;
 
-my $s = SqlServer->new(port => 20326);
+my $s = SqlServer->new;
 $| = 1;
 my $rc = system '/usr/bin/python3', "$FindBin::Bin/drivers.py", $s->conninfo;
 $s->stop;

@@ -8,7 +8,7 @@ use IO::Socket::INET;
 use SqlServer;
 use Test::More;
 
-my $s = SqlServer->new(port => 20323);
+my $s = SqlServer->new;
 
 sub talk {
     my ($bytes) = @_;

@@ -6,7 +6,7 @@ use FindBin;
 use lib "$FindBin::Bin/../lib";
 use SqlServer;
 
-my $s = SqlServer->new(port => 20329);
+my $s = SqlServer->new;
 $| = 1;
 my $rc = system(($ENV{REEVE_BUILD} // 'build') . '/regress/interop/libpq_probe', $s->conninfo);
 $s->stop;

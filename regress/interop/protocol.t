@@ -7,7 +7,7 @@ use lib "$FindBin::Bin/../lib";
 use SqlServer;
 use Test::More;
 
-my $s = SqlServer->new(port => 20335, hba => "local all all trust\n");
+my $s = SqlServer->new(hba => "local all all trust\n");
 open my $in, '-|', '/usr/bin/python3', "$FindBin::Bin/protocol.py", $s->{dir}, $s->{port}, 'ann', 'reeve' or die;
 my $got = do { local $/; <$in> };
 close $in;

@@ -7,7 +7,7 @@ use lib "$FindBin::Bin/../lib";
 use SqlServer;
 use Test::More;
 
-my $s = SqlServer->new(port => 20320, conf => "log_connections = on\nidle_session_timeout = 0\n");
+my $s = SqlServer->new(conf => "log_connections = on\nidle_session_timeout = 0\n");
 my ($rc, $out);
 
 # says NAME, SQL, PATTERN, options: psql succeeds and prints

@@ -88,7 +88,7 @@ subtest 'forms of results' => sub {
 };
 
 subtest 'connections' => sub {
-    local $ENV{PGPORT} = ReeveServer::free_port();
+    local $ENV{PGPORT} = Ports::take();
     my ($code, $out, $err) = reeve('-c', 'SELECT 1');
     is($code, 2, 'nobody there: exit code 2');
     like($err, qr/^reeve: .*refused/, 'and why');

@@ -21,7 +21,7 @@ sub client {
 }
 authority('good');
 authority('other');
-my $s = SqlServer->new(port => 20332, conf => "ssl_ca_file = '$d/good.crt'\n",
+my $s = SqlServer->new(conf => "ssl_ca_file = '$d/good.crt'\n",
     hba => "local all all scram-sha-256\nhostssl all bob 127.0.0.1/32 cert\nhost all all 127.0.0.1/32 scram-sha-256\n");
 my ($rc, $out) = $s->psql('CREATE ROLE bob LOGIN; CREATE ROLE eve LOGIN');
 is($rc, 0, 'roles without passwords');

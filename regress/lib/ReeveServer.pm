@@ -14,6 +14,7 @@ use File::Temp qw(tempdir);
 use IO::Socket::INET;
 use IPC::Open3;
 use POSIX ();
+use Ports;
 use Scalar::Util qw(weaken);
 use Symbol qw(gensym);
 use Test::More;
@@ -23,19 +24,13 @@ my @all;
 our $PASSWORD = 'open sesame';
 $ENV{PATH} = abs_path($ENV{REEVE_BUILD}) . "/bin:$ENV{PATH}" if $ENV{REEVE_BUILD};
 
-sub free_port {
-    my $s = IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => 0, Proto => 'tcp', Listen => 1, ReuseAddr => 1)
-        or die "no free port: $!";
-    return $s->sockport;
-}
-
 sub new {
     my ($class, %o) = @_;
     # Short: the local socket's name must fit into 107 bytes.
     my $base = tempdir('reeve-XXXXXX', TMPDIR => 1, CLEANUP => 1);
     my $self = bless { base => $base, dir => "$base/d", owner => $$, region => 'eu', superuser => 'admin', conf => '', %o },
         $class;
-    $self->{$_} ||= free_port() for qw(port agent_port peer_port);
+    $self->{$_} ||= Ports::take() for qw(port agent_port peer_port);
     weaken($all[@all] = $self);
     return $self;
 }

@@ -1,13 +1,14 @@
 # SqlServer - one real server in a folder of its own, for driver tests
 #
-#   my $s = SqlServer->new(port => 20320);      # superuser ann, password pencil
+#   my $s = SqlServer->new;      # superuser ann, password pencil
 #   $s->conninfo; $s->psql('SELECT 1'); $s->log; $s->stop;
 #
-# Ports port, port+1, port+2. Stopped and removed at the end of the test.
+# Ports of its own. Stopped and removed at the end of the test.
 package SqlServer;
 use strict;
 use warnings;
 use File::Temp qw(tempdir);
+use Ports;
 use Scalar::Util qw(weaken);
 
 my @all;
@@ -18,7 +19,8 @@ sub new {
     my $self = bless { %o, base => $base, dir => "$base/data", bin => ($ENV{REEVE_BUILD} // 'build') . '/bin' }, $class;
     write_file("$base/pw", "pencil\n");
     $self->run('reeve-ctl', 'init', '-D', $self->{dir}, '--superuser', 'ann', '--password-file', "$base/pw");
-    my ($p, $a, $r) = map { $o{port} + $_ } 0 .. 2;
+    my ($p, $a, $r) = map { Ports::take() } 1 .. 3;
+    $self->{port} = $p;
     append_file("$self->{dir}/reeve.conf", "port = $p\nagent_port = $a\npeer_port = $r\n" . ($o{conf} // ''));
     write_file("$self->{dir}/reeve_hba.conf", $o{hba}) if $o{hba};
     $self->run('reeve-ctl', 'start', '-D', $self->{dir});
