@@ -1,0 +1,185 @@
+/*
+ * member.h - one member of a ring: raft, the log's window, proposals, reads
+ *
+ * What stands between engine/raft and a driver that owns threads, sockets and
+ * files: the same code runs in the server and in the simulator. An event goes
+ * in with the time, effects come out in the order the driver must obey.
+ *
+ * Proposals. A command is gathered with others into one entry (a batch) while
+ * the one before is on its way to the disk: the first alone goes at once, a
+ * crowd shares a sync. Any member takes them; a follower forwards to the
+ * leader and learns the place (index, term, nth) that its command was given.
+ * Whoever took it watches its own log: when that place is committed with that
+ * term the command is applied HERE, so its result is at hand; when another
+ * term is committed at that index it certainly was not.
+ *
+ * Sessions. A command may carry (session, seq): then it is applied once,
+ * however often it is proposed. A session is opened through the log, its id is
+ * its place there and never used again. The table is part of the replicated
+ * state: as many slots everywhere (MEMBER_SESSIONS_MAX), the one unused for
+ * longest in log order gives way. It remembers the newest seq and which of the
+ * MEMBER_SEQS before it were applied. engine/region stays free of it: a
+ * duplicate never reaches the state machine. The rows of the table, of the
+ * applied position and of the configuration are written by the driver in the
+ * same transaction as the state (member_row_next), and are so in every snapshot.
+ *
+ * Entry RAFT_HOST + 0: batch  = u8 1 | varint n | n × (varint session | varint seq | vbytes command)
+ *                               session 0, seq 1: opens a session (no command); session 0, seq 0: no session
+ *       RAFT_HOST + 1: check  = u8 1 | u64 index | 32 bytes state hash there
+ * An unknown kind or version stops applying (quarantine): it is never skipped.
+ * HOST messages: u8 1 | u8 kind | ... (forward.c)
+ *
+ * Invariants
+ *  M1 A ticket is answered exactly once (DONE, READ_DONE).
+ *  M2 APPLIED: the command is in the state of this member, visible, and durable on a quorum. NOT_APPLIED: it never
+ *     will be. UNKNOWN: either; the caller may look, or try again with the same (session, seq).
+ *  M3 Commands are handed out in log order, each fresh one exactly once in the life of the state.
+ *  M4 A read is served by a state that holds everything acknowledged before the read came.
+ *  M5 window.first <= applied + 1, applied <= handed out <= commit.
+ *  M6 A member in quarantine applies nothing, answers no read, leads and campaigns not.
+ *
+ * Duties of the driver: those of raft.h (D1-D8), with the window kept here, and
+ *  E1 APPLY: take commands with member_apply_next() until it has none, in the same step; apply them in that order; put
+ *     the rows of member_row_next() into the same transaction. When readers see all that: APPLIED with the index.
+ *     The durable state may lag behind what readers see; then MEMBER_E_STATE_DURABLE says how far it is durable.
+ *     One APPLY at a time: the next comes after APPLIED.
+ *  E2 A restart gives back the rows of the durable state (member_row_restore), then entries (member_entry_restore).
+ *  E3 MEMBER_F_HASH: the hash of the state right after `index`, for event HASHED. APPLY never goes past such an index,
+ *     so the state of that moment is at hand.
+ *  E4 STOP: leadership is handed over first; STOPPED when the process may end.
+ */
+#ifndef REEVE_ENGINE_MEMBER_H
+#define REEVE_ENGINE_MEMBER_H
+
+#include "engine/raft.h"
+
+#define MEMBER_SESSIONS_MAX 1024
+#define MEMBER_SEQS         64
+#define MEMBER_BATCH_MAX    1024        /* commands in one entry */
+#define MEMBER_COMMAND_MAX  (RAFT_ENTRY_MAX - 64)
+#define MEMBER_EFFECTS_MAX  256
+#define MEMBER_K_BATCH      (RAFT_HOST + 0)
+#define MEMBER_K_CHECK      (RAFT_HOST + 1)
+
+struct member_config {
+    struct raft_config raft;
+    uint32_t window_entries;            /* a power of two */
+    uint32_t window_bytes;              /* payload kept in memory; a follower further behind gets a snapshot */
+    uint32_t batch_bytes;               /* an entry is cut at about this */
+    uint32_t queue_bytes;               /* gathered, not yet in the log; BUSY beyond */
+    uint32_t tickets;                   /* proposals and reads under way here, together; BUSY beyond */
+    uint32_t unknown_ms;                /* a proposal without outcome ends as UNKNOWN */
+    uint32_t read_ms;                   /* a read not confirmed ends as AGAIN */
+    uint32_t hash_every;                /* entries between state hashes; 0: none. The same on all members. */
+};
+void member_config_default(struct member_config *c);
+
+enum member_outcome {
+    MEMBER_APPLIED = 1,
+    MEMBER_DUPLICATE,       /* applied before; index, nth: where (0: no longer known) */
+    MEMBER_NOT_APPLIED,     /* certainly not, by this proposal; err says why (EXPIRED session: WRONG_STATE) */
+    MEMBER_UNKNOWN
+};
+
+enum member_event_type {
+    MEMBER_E_START = 1,
+    MEMBER_E_CLOCK,
+    MEMBER_E_MESSAGE,       /* msg, as decoded */
+    MEMBER_E_APPENDED,      /* seq */
+    MEMBER_E_APPLIED,       /* index */
+    MEMBER_E_STATE_DURABLE, /* index: the state on disk has applied that much */
+    MEMBER_E_PROPOSE,       /* ticket, session, seq, data -> verdict; later DONE */
+    MEMBER_E_OPEN,          /* ticket -> verdict; later DONE, id: the session */
+    MEMBER_E_READ,          /* ticket -> verdict; later READ_DONE */
+    MEMBER_E_CHANGE,        /* ticket, change, n -> verdict; later DONE. On the leader only. */
+    MEMBER_E_TRANSFER,      /* peer (0: the best) -> verdict */
+    MEMBER_E_HASHED,        /* index, hash */
+    MEMBER_E_UNREACHABLE, MEMBER_E_REACHABLE,   /* peer */
+    MEMBER_E_SNAP_READY, MEMBER_E_SNAP_GONE, MEMBER_E_SNAP_STORED, MEMBER_E_SNAP_INSTALLED, MEMBER_E_SNAP_FAILED,
+                            /* as in raft.h; before SNAP_INSTALLED the rows of the new state are restored */
+    MEMBER_E_STOP
+};
+struct member_event {
+    uint8_t type;
+    struct mono_ms now;
+    uint32_t peer;
+    uint64_t ticket;                    /* the driver's, not 0, told apart from others under way */
+    uint64_t session, seq, index, offset;
+    const struct raft_msg *msg;
+    struct slice data;
+    const struct raft_change *change;
+    size_t n;
+    struct raft_snap snap;
+    struct hash32 hash;
+};
+
+enum member_effect_type {
+    MEMBER_F_RAFT = 1,      /* raft: APPEND, SEND, ROLE, CONF, SNAP_*, REPAIRED as in raft.h */
+    MEMBER_F_APPLY,         /* index: hand out up to there; E1 */
+    MEMBER_F_DONE,          /* ticket, outcome, err, index, nth; id: the session opened */
+    MEMBER_F_READ_DONE,     /* ticket, err: OK: serve it from what is visible now; AGAIN otherwise; index */
+    MEMBER_F_HASH,          /* index; E3 */
+    MEMBER_F_QUARANTINE,    /* index: this member's state is not the ring's (or an entry is of an unknown kind) */
+    MEMBER_F_STOPPED
+};
+struct member_effect {
+    uint8_t type, outcome;
+    enum reeve_err err;
+    uint64_t ticket, index, id;
+    uint32_t nth;
+    struct raft_effect raft;
+};
+struct member_effects {
+    enum reeve_err verdict;             /* not OK: the ticket was not taken, DONE will not come */
+    size_t n;
+    struct member_effect e[MEMBER_EFFECTS_MAX];
+};
+
+struct member;
+/* Bytes of memory for that config; 0: the config is not valid. */
+size_t member_size(const struct member_config *c);
+/* state: the applied position is taken from the rows restored afterwards; conf only for a new ring (bootstrap). */
+enum reeve_err member_init(struct member **out, void *mem, size_t len, const struct member_config *c) REEVE_MUST_CHECK;
+/*
+ * Between init and START, in this order: rows of the durable state, if there is
+ * one; entries above it in order of index (also some below it do no harm);
+ * then begin with the hard state and mode. s->base_*, s->conf are taken from
+ * the rows; where there are none from s. CORRUPT as raft_init.
+ */
+enum reeve_err member_row_restore(struct member *m, uint32_t row, struct slice value) REEVE_MUST_CHECK;
+enum reeve_err member_entry_restore(struct member *m, const struct raft_entry *e) REEVE_MUST_CHECK;
+enum reeve_err member_begin(struct member *m, const struct raft_start *s) REEVE_MUST_CHECK;
+
+void member_step(struct member *m, const struct member_event *e, struct member_effects *out);
+struct mono_ms member_wake(const struct member *m);
+
+/* ---- applying ---- */
+struct member_command {
+    uint64_t index;                     /* the entry */
+    uint32_t nth;                       /* in it, from 0 */
+    uint64_t ticket;                    /* somebody here waits for it; 0: nobody */
+    uint64_t session, seq;
+    struct slice command;               /* borrowed until the next step */
+};
+/* The next command of this APPLY; false: no more. */
+bool member_apply_next(struct member *m, struct member_command *out);
+/* The rows of the member's own state changed since the last call round; false: no more. At most MEMBER_ROW_MAX bytes. */
+#define MEMBER_ROW_MAX  (RAFT_CONF_BYTES_MAX + 128)
+#define MEMBER_ROWS_MAX (1 + MEMBER_SESSIONS_MAX)
+bool member_row_next(struct member *m, uint32_t *row, struct wr *out);
+/* Row 0 of a state or snapshot: where it stands, and its configuration (a slice of row0) for struct raft_snap. */
+enum reeve_err member_row_position(struct slice row0, uint64_t *index, uint64_t *term, struct slice *conf) REEVE_MUST_CHECK;
+
+/* ---- looking in ---- */
+const struct raft *member_raft(const struct member *m);
+const struct raft_log *member_log(const struct member *m);      /* for raft_msg_encode, and the entries of an APPEND */
+struct member_status { struct raft_status raft; uint64_t applied, window_first; uint64_t queued_bytes; uint32_t tickets; bool quarantined, stopping; uint64_t batches, commands, duplicates; };
+void member_status(const struct member *m, struct member_status *out);
+/* Where the WAL may be cut: entries below are neither needed for a restart nor by the window. */
+uint64_t member_wal_keep(const struct member *m);
+void member_check(const struct member *m);
+
+void member_event_describe(const struct member_event *e, struct wr *out);
+void member_effect_describe(const struct member_effect *e, struct wr *out);
+
+#endif
