@@ -162,7 +162,7 @@ static void recount(uint8_t wave, struct rollout_counts *c, unsigned *pending)
         c->done += o.state == DEPLOY_DONE;
         c->failed += o.state == DEPLOY_FAILED;
         c->rejected += o.state == DEPLOY_REJECTED;
-        c->reverted += o.state == 9;
+        c->reverted += o.state == NODE_REVERTED;
     }
 }
 
@@ -274,7 +274,7 @@ static void a_gate_rolls_back_raises_an_issue_and_clears_it(void **state)
     for (uint32_t i = 0; i < NODES; i++) {
         struct deploy_row row;
         struct name web = name_of("web");
-        if (region_deploy_get(&s.r, &web, i, &row) == REEVE_OK && row.serving_gen == 2)
+        if (region_deploy_get(&s.r, AT_CERT, &web, i, &row) == REEVE_OK && row.serving_gen == 2)
             report_add(i, DEPLOY_DONE, 1, 1, 10);
     }
     report_end();
@@ -336,7 +336,7 @@ static void a_told_never_overwrites_an_answer(void **state)
     report_begin();
     report_add(5, DEPLOY_TOLD, 2, 0, 0);
     report_end();
-    assert_ok(region_deploy_get(&s.r, &web, 5, &row));
+    assert_ok(region_deploy_get(&s.r, AT_CERT, &web, 5, &row));
     assert_int_equal(row.result, DEPLOY_DONE);
     assert_int_equal(row.serving_gen, 2);
     assert_twin();

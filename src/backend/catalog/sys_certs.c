@@ -47,9 +47,18 @@ static uint32_t gen_before(const struct cert_doc *d, uint32_t gen)
     return before;
 }
 
+/* What precedes the ordinal in the keys of a certificate's deployment rows. */
+static size_t deploy_prefix(uint8_t out[NAME_MAX_LEN + 2], const struct name *cert)
+{
+    out[0] = AT_CERT;
+    memcpy(out + 1, cert->s, cert->len);
+    out[1 + cert->len] = 0;
+    return cert->len + 2u;
+}
+
 static enum reeve_err count_deploys(struct cat *c, const struct name *object, const struct cert_doc *d, struct deploy_counts *n)
 {
-    uint8_t prefix[NAME_MAX_LEN + 1];
+    uint8_t prefix[NAME_MAX_LEN + 2];
     struct kv_iter it;
     struct slice key, val;
     struct deploy_row row;
@@ -59,13 +68,12 @@ static enum reeve_err count_deploys(struct cat *c, const struct name *object, co
     memset(n, 0, sizeof *n);
     if (node == NULL)
         return err;
-    memcpy(prefix, object->s, object->len);
-    prefix[object->len] = 0;
-    region_iter_init(&c->sn.region, &it, 'd', slice_of(prefix, object->len + 1u));
+    size_t len = deploy_prefix(prefix, object);
+    region_iter_init(&c->sn.region, &it, 'd', slice_of(prefix, len));
     while ((err = region_iter_next(&it, &key, &val)) == REEVE_OK) {
         if (deploy_row_decode(&row, val) != REEVE_OK)
             return REEVE_E_CORRUPT;
-        if ((err = base_gen(c, object, d, key, object->len + 1u, node, &should)) != REEVE_OK)
+        if ((err = base_gen(c, object, d, key, len, node, &should)) != REEVE_OK)
             return err;
         n->targets++;
         if (row.serving_gen == 0)
@@ -161,15 +169,14 @@ static const struct vcolumn gens_columns[] = {
 
 static enum reeve_err count_serving(struct cat *c, const struct name *object, uint32_t gen, uint32_t *n)
 {
-    uint8_t prefix[NAME_MAX_LEN + 1];
+    uint8_t prefix[NAME_MAX_LEN + 2];
     struct kv_iter it;
     struct slice key, val;
     struct deploy_row row;
     enum reeve_err err;
-    memcpy(prefix, object->s, object->len);
-    prefix[object->len] = 0;
+    size_t len = deploy_prefix(prefix, object);
     *n = 0;
-    region_iter_init(&c->sn.region, &it, 'd', slice_of(prefix, object->len + 1u));
+    region_iter_init(&c->sn.region, &it, 'd', slice_of(prefix, len));
     while ((err = region_iter_next(&it, &key, &val)) == REEVE_OK)
         if (deploy_row_decode(&row, val) == REEVE_OK && row.serving_gen == gen)
             (*n)++;

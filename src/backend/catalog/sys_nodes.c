@@ -18,7 +18,7 @@ static enum reeve_err generations(struct cat *c, uint32_t ordinal, const struct 
     wr_text(&w, "{");
     for (unsigned i = 0; i < n; i++) {
         struct deploy_row row;
-        enum reeve_err err = region_deploy_get(&c->sn.region, &certs[i], ordinal, &row);
+        enum reeve_err err = region_deploy_get(&c->sn.region, AT_CERT, &certs[i], ordinal, &row);
         if (err == REEVE_E_NOT_FOUND || (err == REEVE_OK && row.serving_gen == 0))
             continue;
         if (err != REEVE_OK) {

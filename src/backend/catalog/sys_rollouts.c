@@ -322,9 +322,18 @@ static const char *node_rollout_state(uint8_t s)
     case DEPLOY_DONE: return "done";
     case DEPLOY_FAILED: return "failed";
     case DEPLOY_REJECTED: return "rejected";
-    case 9: return "reverted";
+    case NODE_REVERTED: return "reverted";
     default: return "pending";
     }
+}
+
+/* Of several keys the one that says most about the node: that which failed, else the first. */
+static const struct rollout_target *telling_target(const struct rollout_doc *d, const struct rollout_node_row *rn)
+{
+    for (uint8_t i = 0; i < d->n_targets && i < rn->n_targets; i++)
+        if (rn->target[i] == rn->state && (rn->state == DEPLOY_FAILED || rn->state == DEPLOY_REJECTED))
+            return &d->target[i];
+    return &d->target[0];
 }
 
 static enum reeve_err rnode_row(struct ro *r, uint32_t ordinal, const struct rollout_node_row *rn, struct node_row *node)
@@ -332,7 +341,8 @@ static enum reeve_err rnode_row(struct ro *r, uint32_t ordinal, const struct rol
     struct vscan *s = r->c.s;
     struct deploy_row dep;
     char id[NODE_ID_TEXT_LEN + 1] = "";
-    bool has = region_deploy_get(&r->c.sn.region, &r->d->target[0].name, ordinal, &dep) == REEVE_OK;
+    const struct rollout_target *t = telling_target(r->d, rn);
+    bool has = region_deploy_get(&r->c.sn.region, (enum attest_type) t->type, &t->name, ordinal, &dep) == REEVE_OK;
     if (region_node_get(&r->c.sn.region, ordinal, node) != REEVE_OK)
         return REEVE_OK;                /* dropped since */
     node_id_text(id, &node->id);

@@ -39,6 +39,15 @@ void rkey_name_u32(struct rkey *k, uint8_t table, const struct name *name, uint3
     wr_u32(&k->w, v);
 }
 
+void rkey_deploy(struct rkey *k, uint8_t type, const struct name *object, uint32_t ordinal)
+{
+    rkey_begin(k, 'd');
+    wr_u8(&k->w, type);
+    wr_bytes(&k->w, object->s, object->len);
+    wr_u8(&k->w, 0);
+    wr_u32(&k->w, ordinal);
+}
+
 void rkey_pair(struct rkey *k, uint8_t table, const struct name *a, const struct name *b)
 {
     rkey_name(k, table, a);

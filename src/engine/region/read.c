@@ -94,10 +94,11 @@ enum reeve_err region_window_get(struct region *r, const struct name *window, st
     return err == REEVE_OK ? window_row_decode(out, v) : err;
 }
 
-enum reeve_err region_deploy_get(struct region *r, const struct name *object, uint32_t ordinal, struct deploy_row *out)
+enum reeve_err region_deploy_get(struct region *r, enum attest_type type, const struct name *object, uint32_t ordinal,
+                                 struct deploy_row *out)
 {
     struct rkey k;
-    rkey_name_u32(&k, 'd', object, ordinal);
+    rkey_deploy(&k, (uint8_t) type, object, ordinal);
     return load_deploy(r->kv, &k, out);
 }
 

@@ -31,6 +31,8 @@ void rkey_bytes(struct rkey *k, uint8_t table, const void *p, size_t len);
 void rkey_name_u32(struct rkey *k, uint8_t table, const struct name *name, uint32_t v);
 /* role 00 member */
 void rkey_pair(struct rkey *k, uint8_t table, const struct name *a, const struct name *b);
+/* u8 type, name 00 u32 */
+void rkey_deploy(struct rkey *k, uint8_t type, const struct name *object, uint32_t ordinal);
 void rkey_grant(struct rkey *k, const struct name *grantee, uint8_t kind, struct slice object);
 void rkey_wave(struct rkey *k, uint64_t rollout, const struct name *region, uint8_t wave);
 void rkey_u64_u32(struct rkey *k, uint8_t table, uint64_t a, uint32_t b);
@@ -80,11 +82,12 @@ enum reeve_err overlay_flush(struct overlay *o) REEVE_MUST_CHECK;
 /* ---- accounting of reports (account.c) ---- */
 struct cached_wave { bool loaded, dirty; struct wave_row row; };
 struct account {
-    struct name object;             /* what doc belongs to; len 0: nothing cached */
+    struct name object;             /* what the last report was about; len 0: nothing yet */
     uint8_t type;
-    uint64_t rollout;               /* 0: the object has none */
+    bool loaded;                    /* doc holds a rollout, and wave its rows */
     struct rollout_doc doc;
-    uint32_t from_gen, to_gen;
+    int target;                     /* of doc, that the object is; -1: its newest rollout is none */
+    uint32_t to_gen;
     struct cached_wave wave[ROLLOUT_REGIONS_MAX][ROLLOUT_WAVES_MAX];
 };
 

@@ -72,7 +72,7 @@ static enum reeve_err one(struct apply *a, struct report_item *it, uint32_t *don
     enum reeve_err err = load_node(a->kv, &k, &node);
     if (err != REEVE_OK)
         return err == REEVE_E_NOT_FOUND ? REEVE_OK : err;
-    rkey_name_u32(&k, 'd', &it->object, it->ordinal);
+    rkey_deploy(&k, it->row.type, &it->object, it->ordinal);
     err = load_deploy(a->kv, &k, &old);
     bool was = err == REEVE_OK;
     if (!was && err != REEVE_E_NOT_FOUND)

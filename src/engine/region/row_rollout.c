@@ -3,7 +3,7 @@
  *
  *   deploy:       u8 type | u32 serving | u32 tried | u8 result | u16 error code | chars error | u32 latency_ms |
  *                 u64 rollout | u64 at | u8 length + serial | u64 not_after | u16 attempts
- *   rollout node: u8 wave | u8 counted | u8 state | u64 told | u64 acked
+ *   rollout node: u8 wave | u8 counted | u8 state | u64 told | u64 acked | u8 n, n x u8 state of a target
  *   wave:         12 x u32 counts | 24 x u32 histogram
  *   issue:        u8 severity | name kind | opt name object | u64 since | chars message | chars hint
  *   history:      u64 at | opt name actor | name object_kind | opt name object | name action | chars client |
@@ -58,6 +58,8 @@ void rollout_node_row_encode(const struct rollout_node_row *n, struct wr *out)
     wr_u8(out, n->state);
     wr_time(out, n->told);
     wr_time(out, n->acked);
+    wr_u8(out, n->n_targets);
+    wr_bytes(out, n->target, n->n_targets);
 }
 
 static void rollout_node_row_read(struct rollout_node_row *n, struct rd *r)
@@ -68,6 +70,11 @@ static void rollout_node_row_read(struct rollout_node_row *n, struct rd *r)
     n->state = rd_u8(r);
     n->told = rd_time(r);
     n->acked = rd_time(r);
+    n->n_targets = rd_u8(r);
+    if (n->n_targets == 0 || n->n_targets > ROLLOUT_TARGETS_MAX)
+        r->bad = true;
+    else
+        rd_copy(r, n->target, n->n_targets);
 }
 
 void wave_row_encode(const struct wave_row *w, struct wr *out)

@@ -145,11 +145,21 @@ static bool is_live(const struct liveness_view *live, uint32_t ordinal)
     return live == NULL || live->is_live(live->h, ordinal);
 }
 
-/* A node told lately that has not answered may be installing it right now. */
+/* Of any target; a node told lately that has not answered may be installing it right now. */
 static bool may_serve(const struct rollout_node_row *o, const struct rollout_view *v)
 {
-    return o->state == DEPLOY_DONE ||
-           (o->state == DEPLOY_TOLD && v->now.ms < o->told.ms + v->report_timeout_ms);
+    bool fresh = v->now.ms < o->told.ms + v->report_timeout_ms;
+    for (unsigned i = 0; i < o->n_targets; i++)
+        if (o->target[i] == DEPLOY_DONE || (o->target[i] == DEPLOY_TOLD && fresh))
+            return true;
+    return false;
+}
+
+/* Could any node serve it at all? One that failed with one target may serve another. */
+static bool nobody_serves(const struct rollout_doc *d, const struct rollout_counts *c)
+{
+    bool mixed = d->n_targets > 1 && (c->failed > 0 || c->rejected > 0);
+    return c->done == 0 && answered(c) >= c->told && !mixed;
 }
 
 static enum reeve_err count_still_new(struct region *r, const struct rollout_doc *d, const struct liveness_view *live,
@@ -160,8 +170,7 @@ static enum reeve_err count_still_new(struct region *r, const struct rollout_doc
     struct rollout_node_row o;
     uint8_t id[8];
     enum reeve_err err;
-    if (!rollout_state_withdraws((enum rollout_state) d->state) ||
-        (v->opened.done == 0 && answered(&v->opened) >= v->opened.told))
+    if (!rollout_state_withdraws((enum rollout_state) d->state) || nobody_serves(d, &v->opened))
         return REEVE_OK;
     rollout_prefix(id, d->id);
     region_iter_init(r, &it, 'o', slice_of(id, sizeof id));

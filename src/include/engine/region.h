@@ -23,7 +23,7 @@
  *   't' token id 8                     -> token row         's' strategy name   -> strategy row
  *   'w' window name                    -> window row        'a' setting name    -> value text
  *   'k' workload: u32 ordinal, 16 id   -> workload row
- *   'd' object 00 u32 ordinal          -> deployment row (what a node serves of an object)
+ *   'd' u8 type, object, 00, u32 ordinal -> deployment row (what a node serves of an object; type as in attest.h)
  *   'x' rollout u64, region, 00, u8 wave -> wave counters
  *   'o' rollout u64, u32 ordinal       -> rollout-node row
  *   'p' rollout u64, u32 ordinal       -> u64 told: counted nodes that were told and have not answered
@@ -123,7 +123,20 @@ struct deploy_row {
     struct wall_ms not_after;
     uint16_t attempts;
 };
-struct rollout_node_row { uint8_t wave; bool counted; uint8_t state; /* deploy_result, 9: reverted */ struct wall_ms told, acked; };
+/*
+ * A node in a rollout. It stands once in the counts, with state, which follows from what it said of every target
+ * (region_node_state): failed or rejected when one is, done when all are.
+ */
+#define NODE_REVERTED 9
+struct rollout_node_row {
+    uint8_t wave;
+    bool counted;
+    uint8_t state;                      /* deploy_result, or NODE_REVERTED */
+    struct wall_ms told, acked;
+    uint8_t n_targets;
+    uint8_t target[ROLLOUT_TARGETS_MAX];/* likewise, by target of the plan; DEPLOY_NONE: nothing said yet */
+};
+uint8_t region_node_state(const uint8_t *target, unsigned n);
 struct wave_row { struct rollout_counts counts; uint32_t latency_hist[24]; /* bucket i: < 2^i ms */ };
 struct issue_row { uint8_t severity; /* 1 info 2 warning 3 critical */ struct name kind, object; struct wall_ms since; char message[256], hint[256]; };
 struct history_row {
@@ -231,7 +244,8 @@ bool region_role_is_member(struct region *r, const struct name *role, const stru
 enum reeve_err region_privileges(struct region *r, const struct name *role, enum grant_kind kind, const struct name *object, uint32_t *mask) REEVE_MUST_CHECK;
 enum reeve_err region_token_get(struct region *r, const uint8_t id[8], struct token_row *out) REEVE_MUST_CHECK;
 enum reeve_err region_strategy_get(struct region *r, const struct name *name, struct strategy_row *out) REEVE_MUST_CHECK;
-enum reeve_err region_deploy_get(struct region *r, const struct name *object, uint32_t ordinal, struct deploy_row *out) REEVE_MUST_CHECK;
+enum reeve_err region_deploy_get(struct region *r, enum attest_type type, const struct name *object, uint32_t ordinal,
+                                 struct deploy_row *out) REEVE_MUST_CHECK;
 enum reeve_err region_wave_get(struct region *r, uint64_t rollout, const struct name *region, uint8_t wave, struct wave_row *out) REEVE_MUST_CHECK;
 enum reeve_err region_issue_next(struct region *r, uint64_t *after_id, struct issue_row *out) REEVE_MUST_CHECK;
 /* NOT_FOUND where there is no such window. */
