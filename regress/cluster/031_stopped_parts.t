@@ -92,7 +92,7 @@ $p = nth('signer');
 kill 'STOP', $p;
 well("SET CONFIG 'x' = '2'", 'signer stopped: a plain change');
 refused(attested(), 'RL004|08007', 4, 'signer stopped: an attested change');
-$err = refused("CREATE AUTHORITY other WITH (key_type = 'ed25519', ttl = '1 year')", '57P05', 15, 'signer stopped: a new authority');
+$err = refused("CREATE AUTHORITY other WITH (key_type = 'ed25519', ttl = '1 year')", '57P03', 15, 'signer stopped: a new authority');
 like($err, qr/nothing was changed/, '... and it says that nothing was changed');
 is(fleet('connected'), $count, '... agents stay connected');
 kill 'CONT', $p;

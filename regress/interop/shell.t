@@ -204,6 +204,20 @@ subtest 'rollouts' => sub {
     is((reeve('-c', '\rollout 3'))[0], 3, 'a followed rollout that did not succeed: exit code 3');
     is((reeve('-c', 'WAIT FOR ROLLOUT 3'))[0], 3, 'so does one that was waited for');
     is((reeve('-c', '\rollout 99'))[0], 1, 'one that is not there: exit code 1');
+
+    ($code, $out) = terminal(80, [ $prompt, [ send => "ROTATE CERT 'edge-tls' CANARY 2 NODES THEN 100% MANUAL;\n" ], [ expect => 'baking' ],
+        [ send => "\x03" ], $prompt, [ send => "ROLLBACK ROLLOUT 4;\n" ], [ expect => 'rolled_back' ], $prompt, [ send => "\\q\n" ], ['gone'] ]);
+    is($code, 0, 'a rollback is followed live, too');
+    utf8::decode($out);
+    $out =~ s/\x1b\[[0-9;?]*[A-Za-z]//g;
+    my @last = (grep { /^ +\d+ .* done / } split /\r*\n/, $out)[-2, -1];
+    like($last[0], qr/<<.* 0 done    0 failed    0 silent      2 reverted$/, 'nodes that went back are named reverted') or diag($out);
+    like($last[1], qr/ 2 left skipped$/, 'those that were never asked are left');
+    is((grep { length > 80 } @last), 0, 'in 80 columns');
+
+    ($code, $out, $err) = reeve('-c', "SET CONFIG 'shell/key' = 1");
+    is($out, "SET CONFIG\n", 'a plain SET CONFIG answers with its tag');
+    like($err, qr/^NOTICE:  config key "shell\/key" is set for every node at once, without a rollout: revision \d+$/m, 'and says what it did');
 };
 
 kill 'TERM', $fleet;

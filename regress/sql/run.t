@@ -35,6 +35,7 @@ sub mask_text {
     s/(process|pid|session) \d+/$1 <pid>/g;
     s/(request of) \d+ bytes/$1 <n> bytes/g;
     s/"version":\d+/"version":<n>/g;
+    s/\brevision \d+/revision <n>/g;
     s/-----BEGIN ([A-Z ]+)-----.*?-----END \1-----/<$1>/gs;
     return $_;
 }

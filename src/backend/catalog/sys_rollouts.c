@@ -1,6 +1,8 @@
 /* sys_rollouts.c - sys.rollouts, rollout_waves, rollout_regions, rollout_nodes, rollout_events, strategies, windows */
 #include "cat_int.h"
 
+#include "engine/wire.h"
+
 /* ---- shared: all rollouts, or the one asked for ---- */
 
 struct ro {
@@ -252,7 +254,7 @@ static enum reeve_err wave_row(struct ro *r, uint8_t region, uint8_t w)
     struct datum v[] = {
         d_int((int64_t) d->id), d_name(&d->region[region].name), d_int(w), d_float(d->wave[w - 1].share_ppm / 1e6),
         d_int(nodes), d_int(c.told), d_int(c.done), d_int(failed), d_int(silent), d_int(c.reverted),
-        d_int(less(nodes, c.done + failed + silent)), d_str(wave_state(d, w)), d_wall(opened), d_wall(until),
+        d_int(less(nodes, c.done + failed + silent + c.reverted)), d_str(wave_state(d, w)), d_wall(opened), d_wall(until),
         d_int(c.p50_ms), d_int(c.p99_ms),
         d_str(d->fired_gate && newest ? "failed" : w <= d->opened ? "pass" : "pending"),
         newest && d->why[0] ? d_str(d->why) : d_null(),
@@ -336,6 +338,13 @@ static const struct rollout_target *telling_target(const struct rollout_doc *d, 
     return &d->target[0];
 }
 
+/* The word that agents say too (docs/protocol/agent.md, Errors); a number where a newer agent knows more. */
+static struct datum error_code(struct vscan *s, unsigned code)
+{
+    const char *name = wire_error_name(code);
+    return strcmp(name, "UNKNOWN") == 0 ? d_fmt(s, "%u", code) : d_str(name);
+}
+
 static enum reeve_err rnode_row(struct ro *r, uint32_t ordinal, const struct rollout_node_row *rn, struct node_row *node)
 {
     struct vscan *s = r->c.s;
@@ -350,7 +359,7 @@ static enum reeve_err rnode_row(struct ro *r, uint32_t ordinal, const struct rol
     struct datum v[] = {
         d_int((int64_t) r->d->id), d_str(id), d_name(&node->region), d_int(rn->wave), d_str(node_rollout_state(rn->state)),
         has ? d_int(dep.serving_gen) : d_null(), d_wall(rn->told), d_wall(rn->acked), has ? d_int(dep.attempts) : d_null(),
-        bad ? d_fmt(s, "%u", dep.error_code) : d_null(), bad ? d_str(dep.error) : d_null(),
+        bad ? error_code(s, dep.error_code) : d_null(), bad ? d_str(dep.error) : d_null(),
         has ? d_int(dep.latency_ms) : d_null(), d_bool(rn->counted),
     };
     return vscan_row(s, v);

@@ -148,6 +148,25 @@ static const char *vartype_name(enum setting_type t)
     return t == SETTING_BOOL ? "bool" : t == SETTING_INT ? "integer" : t == SETTING_ENUM ? "enum" : "string";
 }
 
+/* Where the value comes from, in PostgreSQL's words; ALTER SYSTEM writes a configuration file, too. */
+static const char *source_of(const struct session *s, enum setting_id id, const char *now, const char *reset)
+{
+    const struct setting_def *d = setting_def(id);
+    char boot_text[64];
+    struct setting_value boot = { 0 };
+    struct report rep = { 0 };
+    if (d->context == SETTING_INTERNAL)
+        return "override";
+    if (strcmp(now, reset) != 0)
+        return "session";
+    if (s->settings[id].from_client)
+        return "client";
+    bool same = setting_parse(&boot, id, slice_str(d->boot), &rep) == REEVE_OK &&
+                strcmp(setting_text(id, &boot, boot_text), reset) == 0;
+    setting_free(&boot);
+    return same ? "default" : "configuration file";
+}
+
 static enum reeve_err setting_row(struct vscan *s, enum setting_id id)
 {
     const struct setting_def *d = setting_def(id);
@@ -158,7 +177,8 @@ static enum reeve_err setting_row(struct vscan *s, enum setting_id id)
     const char *reset = setting_text(id, &ses->settings[id].reset, boot);
     struct datum v[] = {
         d_str(d->name), d_str(arena_strdup(s->row, now)), d->unit[0] && is_int ? d_str(d->unit) : d_null(), d_str("Reeve"),
-        d_str(d->desc), d_null(), d_str(setting_context_name(d->context)), d_str(vartype_name(d->type)), d_str("default"),
+        d_str(d->desc), d_null(), d_str(setting_context_name(d->context)), d_str(vartype_name(d->type)),
+        d_str(source_of(ses, id, now, reset)),
         is_int ? d_fmt(s, "%lld", (long long) d->min) : d_null(), is_int ? d_fmt(s, "%lld", (long long) d->max) : d_null(), d_null(),
         d_str(d->boot), d_str(arena_strdup(s->row, reset)), d_bool(ses->env->settings->pending_restart[id]),
     };

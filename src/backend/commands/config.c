@@ -63,10 +63,22 @@ static bool has_rollout_clauses(const struct ast_rollout *r)
 
 /* ---- the plain way ---- */
 
-static enum reeve_err plain_row(struct cmd *x, const struct cmd_outcome *o)
+/*
+ * The row of every statement that changes the fleet, whose columns a driver was
+ * told before the key was known: no rollout, the region's revision as version.
+ * Half of it is empty, so a notice says what it means.
+ */
+static enum reeve_err plain_row(struct cmd *x, const struct change *c, const struct cmd_outcome *o)
 {
+    const char *done = c->absent ? "reset" : "set";
     if (!session_bool(x->s, SET_rollout_returning))
         return REEVE_OK;
+    if (o->known)
+        session_notice(x->s, NOTICE_NOTICE, NULL, "config key \"%s\" is %s for every node at once, without a rollout: revision %llu",
+                       c->key.s, done, (unsigned long long) o->version);
+    else
+        session_notice(x->s, NOTICE_NOTICE, NULL, "config key \"%s\" will be %s for every node at COMMIT, without a rollout",
+                       c->key.s, done);
     enum reeve_err err = dest_columns(x->dest, 6, cmd_fleet_columns);
     struct datum row[] = { d_null(), d_str(o->known ? "succeeded" : "planned"), o->known ? d_int((int64_t) o->version) : d_null(),
                            d_null(), d_int(0), d_null() };
@@ -90,7 +102,7 @@ static enum reeve_err set_plain(struct cmd *x, const struct change *c)
     }
     TRY(cmd_op_end(x));
     TRY(cmd_finish(x, &o));
-    TRY(plain_row(x, &o));
+    TRY(plain_row(x, c, &o));
 out:
     return err;
 }

@@ -13,6 +13,12 @@ static enum reeve_err options(struct cmd *x, const struct ast_options *o)
     enum reeve_err err = slot_options_check(&x->slot, o, allowed);
     const struct pvalue *f = slot_option(o, "format");
     struct slice text;
+    if (err == REEVE_OK && f != NULL && f->kind == PV_PARAM) {
+        /* The columns are told before the parameters are known. */
+        slot_error(&x->slot, f, REEVE_E_UNSUPPORTED, "the format of EXPLAIN cannot be a parameter");
+        report_hint(x->rep, "Write EXPLAIN (FORMAT JSON) or EXPLAIN (FORMAT TEXT).");
+        return REEVE_E_UNSUPPORTED;
+    }
     if (err != REEVE_OK || f == NULL || (err = slot_text(&x->slot, f, "format", &text)) != REEVE_OK)
         return err;
     if (text.len == 4 && strncasecmp((const char *) text.p, "json", 4) == 0)

@@ -208,23 +208,54 @@ static const char *wave_note(struct cmd *x, const struct rollout_doc *d, unsigne
     return w + 1 == d->n_waves ? "last wave" : "";
 }
 
+/* One document in one column, laid out as PostgreSQL lays out its own. */
+static void member(struct wr *w, bool first, const char *name)
+{
+    wr_printf(w, "%s    \"%s\": ", first ? "" : ",\n", name);
+}
+
+static void member_number(struct wr *w, const char *name, uint64_t v)
+{
+    member(w, strcmp(name, "wave") == 0, name);
+    wr_printf(w, "%llu", (unsigned long long) v);
+}
+
+static void member_text(struct wr *w, const char *name, const char *v)
+{
+    member(w, false, name);
+    json_quote(w, slice_str(v ? v : ""));
+}
+
+static enum reeve_err json_row(struct cmd *x, struct wr *w)
+{
+    struct datum v = d_json(arena_copy(x->arena, wr_slice(w)));
+    enum reeve_err err = w->bad ? report_set(x->rep, REEVE_E_TOO_COMPLEX, "the plan is too large") : REEVE_OK;
+    wr_free(w);
+    if (err == REEVE_OK)
+        err = dest_columns(x->dest, 1, &cmd_explain_json_column);
+    return err == REEVE_OK ? dest_row(x->dest, 1, &v) : err;
+}
+
 static enum reeve_err explain_json(struct cmd *x, const struct rollout_doc *d)
 {
-    struct wr w = wr_heap(65536);
-    wr_text(&w, "[");
+    struct wr w = wr_heap(262144);
     uint64_t start = d->prepare_ms;
+    wr_text(&w, "[\n");
     for (unsigned i = 0; i < d->n_waves; i++) {
-        wr_printf(&w, "%s{\"wave\":%u,\"share_ppm\":%u,\"nodes\":%u,\"bake_ms\":%u,\"earliest_start_ms\":%llu,\"gate\":",
-                  i ? "," : "", i + 1, d->wave[i].share_ppm, wave_nodes(d, i), d->wave[i].bake_ms, (unsigned long long) start);
-        json_quote(&w, slice_str(gates_text(x, d)));
-        wr_text(&w, "}");
+        wr_text(&w, i ? ",\n  {\n" : "  {\n");
+        member_number(&w, "wave", i + 1);
+        member_number(&w, "share_ppm", d->wave[i].share_ppm);
+        member_number(&w, "nodes", wave_nodes(d, i));
+        member_text(&w, "regions", regions_text(x, d, i));
+        member_number(&w, "bake_ms", d->wave[i].bake_ms);
+        member_number(&w, "earliest_start_ms", start);
+        member_text(&w, "gate", gates_text(x, d));
+        member_text(&w, "note", wave_note(x, d, i));
+        wr_text(&w, "\n  }");
         start = after_bake(d, i, start);
     }
-    wr_text(&w, "]");
-    struct datum v = d_json(arena_copy(x->arena, wr_slice(&w)));
-    wr_free(&w);
-    enum reeve_err err = dest_columns(x->dest, 1, &cmd_explain_json_column);
-    return err == REEVE_OK ? dest_row(x->dest, 1, &v) : err;
+    wr_text(&w, "\n]");
+    return json_row(x, &w);
 }
 
 enum reeve_err cmd_explain_plan(struct cmd *x, const struct rollout_doc *d)
@@ -251,13 +282,10 @@ enum reeve_err cmd_explain_plan(struct cmd *x, const struct rollout_doc *d)
 static enum reeve_err note_json(struct cmd *x, const char *text)
 {
     struct wr w = wr_heap(8192);
-    wr_text(&w, "[{\"note\":");
+    wr_text(&w, "[\n  {\n    \"note\": ");
     json_quote(&w, slice_str(text));
-    wr_text(&w, "}]");
-    struct datum v = d_json(arena_copy(x->arena, wr_slice(&w)));
-    wr_free(&w);
-    enum reeve_err err = dest_columns(x->dest, 1, &cmd_explain_json_column);
-    return err == REEVE_OK ? dest_row(x->dest, 1, &v) : err;
+    wr_text(&w, "\n  }\n]");
+    return json_row(x, &w);
 }
 
 enum reeve_err cmd_explain_note(struct cmd *x, const char *fmt, ...)

@@ -382,6 +382,9 @@ enum reeve_err cmd_grant_role(struct cmd *x)
     struct cmd_outcome o;
     enum reeve_err err;
     TRY(need_role_admin(x, false));
+    if (a->with_admin)
+        return cmd_unsupported(x, "WITH ADMIN OPTION is not supported",
+                               "A role with CREATEROLE hands on membership in the roles that it is in.");
     if (x->explain)
         return cmd_explain_note(x, "changes the membership of %d role(s)", a->grantees.n);
     for (int r = 0; r < a->privileges.n; r++)

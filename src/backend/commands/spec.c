@@ -107,8 +107,11 @@ static enum reeve_err limits(struct cmd *x, const struct ast_rollout *r, struct 
             return cmd_unsupported(x, "approvals are not available yet",
                                    "Leave out REQUIRE n APPROVALS; the rollout then starts by itself.");
     }
-    if (roll_has(r, ROLL_WITH) && r->with.n > 0)
-        return slot_error(&x->slot, &r->with.v[0].name, REEVE_E_INVALID_VALUE, "a rollout has no options");
+    if (roll_has(r, ROLL_WITH) && r->with.n > 0) {
+        slot_error(&x->slot, &r->with.v[0].name, REEVE_E_INVALID_VALUE, "a rollout has no option \"%s\"", r->with.v[0].name.s);
+        report_hint(x->rep, "Everything about a rollout is said by clauses; WITH is kept for what judges may add.");
+        return REEVE_E_INVALID_VALUE;
+    }
 out:
     return err;
 }

@@ -149,13 +149,20 @@ enum reeve_err cmd_drop_window(struct cmd *x)
     return drop_named(x, RO_WINDOW_DROP, 'w', "window");
 }
 
+static enum reeve_err needs(struct cmd *x, const char *option)
+{
+    report_set(x->rep, REEVE_E_INVALID_VALUE, "a window needs %s", option);
+    report_hint(x->rep, "For example WITH (cron = '0 3 * * *', duration = '2 h').");
+    return REEVE_E_INVALID_VALUE;
+}
+
 static enum reeve_err window_text(struct cmd *x, const struct ast_options *o, const char *name, const char *fallback,
                                   char *out, size_t cap)
 {
     const struct pvalue *v = slot_option(o, name);
     struct slice s = slice_str(fallback ? fallback : "");
     if (v == NULL && fallback == NULL)
-        return report_set(x->rep, REEVE_E_INVALID_VALUE, "a window needs %s", name);
+        return needs(x, name);
     enum reeve_err err = v ? slot_text(&x->slot, v, name, &s) : REEVE_OK;
     if (err == REEVE_OK && s.len >= cap)
         return slot_error(&x->slot, v, REEVE_E_INVALID_VALUE, "%s is too long", name);
@@ -187,7 +194,7 @@ enum reeve_err cmd_create_window(struct cmd *x)
         return cmd_unsupported(x, "windows are in UTC", "Give the times of the window in UTC.");
     const struct pvalue *d = slot_option(&a->options, "duration");
     if (d == NULL)
-        return report_set(x->rep, REEVE_E_INVALID_VALUE, "a window needs duration");
+        return needs(x, "duration");
     TRY(slot_duration_ms(&x->slot, d, "duration", &ms));
     row.duration_s = (uint32_t) (ms / 1000);
     if (row.duration_s == 0 || ms / 1000 > 7 * 86400)

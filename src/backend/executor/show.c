@@ -2,7 +2,9 @@
  * show.c - SHOW as the SELECT it stands for
  *
  * SHOW CERTS WHERE p LIMIT n is SELECT <brief columns> FROM sys.certs WHERE p
- * LIMIT n; SHOW CERT x adds name = x and shows every column.
+ * LIMIT n; SHOW CERT x adds name = x and shows every column. History and
+ * rollouts grow for ever, and what is asked about is nearly always what
+ * happened last: both come newest first, so that LIMIT n shows the last n.
  */
 #include "backend/executor/query.h"
 
@@ -125,6 +127,20 @@ static void brief_targets(struct builder *b, const struct vtable *t, bool all, s
     *out = (struct ast_targets){ n, v };
 }
 
+/* The region's history and the world's count their versions apart: time orders both, versions what has one time. */
+static void newest_first(struct builder *b, const struct ast_stmt *stmt, struct ast_orders *out)
+{
+    static const char *const by[2][2] = { { "at", "version" }, { "rollout_id", NULL } };
+    bool rollouts = stmt->kind == AST_SHOW_RELATION && stmt->show.object == OBJ_ROLLOUT;
+    if (stmt->kind != AST_SHOW_HISTORY && !rollouts)
+        return;
+    struct ast_order *o = make(b, 2 * sizeof *o);
+    for (int i = 0; o != NULL && i < 2 && by[rollouts][i] != NULL; i++) {
+        o[i] = (struct ast_order){ .expr = column(b, by[rollouts][i]), .desc = true };
+        *out = (struct ast_orders){ i + 1, o };
+    }
+}
+
 const struct ast_select *query_show_select(const struct query_env *env, const struct ast_stmt *stmt, struct report *rep)
 {
     struct builder b = { env->arena, false };
@@ -142,6 +158,7 @@ const struct ast_select *query_show_select(const struct query_env *env, const st
         s->from = (struct ast_froms){ 1, f };
         s->where = condition(&b, stmt);
         s->limit = stmt->show.limit;
+        newest_first(&b, stmt, &s->order_by);
         brief_targets(&b, t, all, &s->targets);
         if (s->targets.n == 0)
             brief_targets(&b, t, true, &s->targets);

@@ -201,16 +201,24 @@ static size_t rough_distance(const char *a, const char *b)
     return least - front - back > d ? least - front - back : d;
 }
 
+/* The names there are, and the one that was probably meant first. */
 static void hint_option(const struct slot_ctx *c, const char *name, const char *const *allowed)
 {
+    char list[400] = "";
     const char *best = NULL;
-    for (; *allowed != NULL; allowed++) {
-        if (rough_distance(name, *allowed) <= 2 &&
-            (best == NULL || rough_distance(name, *allowed) < rough_distance(name, best)))
-            best = *allowed;
+    size_t len = 0;
+    int n = 0;
+    while (allowed[n] != NULL)
+        n++;
+    for (int i = 0; i < n; i++) {
+        if (rough_distance(name, allowed[i]) <= 2 &&
+            (best == NULL || rough_distance(name, allowed[i]) < rough_distance(name, best)))
+            best = allowed[i];
+        int more = snprintf(list + len, sizeof list - len, "%s%s", i == 0 ? "" : i == n - 1 ? " and " : ", ", allowed[i]);
+        len += more > 0 && (size_t) more < sizeof list - len ? (size_t) more : 0;
     }
-    if (best != NULL)
-        report_hint(c->report, "Perhaps you meant %s.", best);
+    report_hint(c->report, "%s%s%sThe %s %s.", best ? "Perhaps you meant " : "", best ? best : "", best ? ". " : "",
+                n == 1 ? "option is" : "options are", list);
 }
 
 enum reeve_err slot_options_check(const struct slot_ctx *c, const struct ast_options *o, const char *const *allowed)

@@ -222,6 +222,16 @@ static void hook_activity(void *arg, const struct session *s, enum serve_activit
     activity_put(b->activity, b->slot, &a);
 }
 
+static uint32_t hook_sessions(void *arg, const struct session *s)
+{
+    static struct activity a;
+    struct backend_fork *b = arg;
+    uint32_t n = 0;
+    for (unsigned i = 0; b->activity != NULL && i < activity_slots(b->activity); i++)
+        n += activity_get(b->activity, i, &a) && strcmp(a.user, s->login_role.s) == 0;
+    return n;
+}
+
 static void hook_log(void *arg, const struct session *s, enum serve_log level, const char *sqlstate, const char *text)
 {
     static const enum log_severity severities[] = {
@@ -253,6 +263,7 @@ static void hook_reload(void *arg, struct session *s)
 static const struct serve_hooks hooks = {
     .open = hook_open, .close = hook_close, .role = hook_role, .role_member = hook_role_member,
     .cancel = hook_cancel, .activity = hook_activity, .log = hook_log, .reload = hook_reload,
+    .sessions = hook_sessions,
 };
 
 /* ---- the process ---- */

@@ -220,17 +220,34 @@ static enum reeve_err check_reserved(struct tcop *t, struct report *rep)
     return report_set(rep, REEVE_E_TOO_MANY, "remaining connection slots are reserved for superusers");
 }
 
+/*
+ * CONNECTION LIMIT of the role. The session is entered into the table before
+ * the table is counted: of two that come at the same time both may be refused,
+ * but there is never one too many. Superusers are never shut out, as in
+ * PostgreSQL.
+ */
+static enum reeve_err check_role_limit(struct tcop *t, const struct role_row *row, struct report *rep)
+{
+    if (row->connection_limit < 0 || session_is_superuser(&t->s) || t->start->hooks->sessions == NULL)
+        return REEVE_OK;
+    tcop_activity(t, SERVE_STARTING, slice_of(NULL, 0));
+    if (t->start->hooks->sessions(t->start->arg, &t->s) <= (uint32_t) row->connection_limit)
+        return REEVE_OK;
+    return report_set(rep, REEVE_E_TOO_MANY, "too many connections for role \"%s\"", t->s.login_role.s);
+}
+
 static enum reeve_err set_facts(struct tcop *t)
 {
     enum reeve_err err = session_set_internal(&t->s, SET_is_superuser, session_is_superuser(&t->s) ? "on" : "off");
     return err == REEVE_OK ? session_set_internal(&t->s, SET_session_authorization, t->s.login_role.s) : err;
 }
 
-static enum reeve_err let_in(struct tcop *t, const struct pq_startup *su, struct report *rep)
+static enum reeve_err let_in(struct tcop *t, const struct pq_startup *su, const struct role_row *row, struct report *rep)
 {
     enum reeve_err err;
     TRY(check_database(su, rep));
     TRY(check_reserved(t, rep));
+    TRY(check_role_limit(t, row, rep));
     TRY(apply_options(t, su, rep));
     TRY(apply_pairs(t, su, rep));
     TRY(set_facts(t));
@@ -257,7 +274,7 @@ static enum reeve_err start_up(struct tcop *t, struct pq_startup *su, struct rep
     t->s.tls = t->c.tls != NULL;
     TRY(t->start->hooks->open(t->start->arg, &t->s, rep));
     TRY(auth_check(&t->c, t->start, deadline, su, &t->s, &row, rep));
-    TRY(let_in(t, su, rep));
+    TRY(let_in(t, su, &row, rep));
 out:
     return err;
 }

@@ -85,17 +85,30 @@ static bool begins(PGresult *res, struct shell *sh, char *id, size_t cap)
     return true;
 }
 
+static void tag(const struct shell *sh, PGresult *res)
+{
+    if (!sh->quiet && sh->format == OUT_TABLE && PQcmdStatus(res)[0])
+        printf("%s\n", PQcmdStatus(res));
+}
+
+/* A plain SET CONFIG answers with a row of which the server's notice has said everything. */
+static bool changed_at_once(const PGresult *res)
+{
+    return PQntuples(res) == 1 && PQfnumber(res, "first_wave") == 5 && PQgetisnull(res, 0, 0) && PQgetisnull(res, 0, 3);
+}
+
 static bool one_result(struct shell *sh, PGresult *res, const char *sql, char *rollout, size_t cap)
 {
     switch (PQresultStatus(res)) {
     case PGRES_TUPLES_OK:
     case PGRES_SINGLE_TUPLE:
-        if (!begins(res, sh, rollout, cap) || sh->format == OUT_TABLE)
+        if (changed_at_once(res) && sh->format == OUT_TABLE)
+            tag(sh, res);
+        else if (!begins(res, sh, rollout, cap) || sh->format == OUT_TABLE)
             shell_print(sh, res, stdout);       /* who reads CSV or JSON gets the rollout's last row alone */
         return true;
     case PGRES_COMMAND_OK:
-        if (!sh->quiet && sh->format == OUT_TABLE && PQcmdStatus((PGresult *) res)[0])
-            printf("%s\n", PQcmdStatus((PGresult *) res));
+        tag(sh, res);
         return true;
     case PGRES_EMPTY_QUERY:
         return true;

@@ -48,42 +48,10 @@ static const char *paint(const struct shell *sh, const char *code)
     return sh->color ? code : "";
 }
 
-/* done █ failed x silent ? remaining · — the sign says it without colour too */
-static void bar(struct shell *sh, int width, int nodes, int done, int failed, int silent)
-{
-    static const struct { const char *sign, *color; } parts[] = {
-        { "█", "\033[32m" }, { "x", "\033[31m" }, { "?", "\033[33m" }, { "·", "\033[2m" } };
-    int count[4] = { done, failed, silent, 0 }, used = 0;
-    for (int i = 0; i < 3; i++) {
-        count[i] = nodes > 0 ? (int) ((long) count[i] * width / nodes) : 0;
-        if (count[i] == 0 && (i == 1 ? failed : i == 2 ? silent : 0) > 0)
-            count[i] = 1;               /* trouble is never too small to be seen */
-        if (used + count[i] > width)
-            count[i] = width - used;
-        used += count[i];
-    }
-    count[3] = width - used;
-    for (int i = 0; i < 4; i++) {
-        fputs(paint(sh, parts[i].color), stdout);
-        for (int k = 0; k < count[i]; k++)
-            fputs(parts[i].sign, stdout);
-        fputs(paint(sh, "\033[0m"), stdout);
-    }
-}
-
 static int bar_width(void)
 {
     int w = shell_columns() - REST_WIDTH;
     return w < 8 ? 8 : w > 50 ? 50 : w;
-}
-
-static const char *state_color(const char *state)
-{
-    if (strcmp(state, "succeeded") == 0)
-        return "\033[32m";
-    if (strncmp(state, "roll", 4) == 0 || strcmp(state, "expired") == 0 || strcmp(state, "canceled") == 0)
-        return "\033[31m";
-    return strcmp(state, "paused") == 0 ? "\033[33m" : "\033[36m";
 }
 
 /* A wave by node count has no share. */
@@ -96,24 +64,78 @@ static void wave_head(const PGresult *waves, int i, int nodes)
         printf(" %2d %6d ", num(waves, i, "wave"), nodes);
 }
 
+/* What a wave's nodes have come to. */
+struct counts { int nodes, done, failed, silent, reverted, left; };
+
+static struct counts counts_of(const PGresult *waves, int i)
+{
+    return (struct counts){ num(waves, i, "nodes_total"), num(waves, i, "nodes_done"), num(waves, i, "nodes_failed"),
+                            num(waves, i, "nodes_silent"), num(waves, i, "nodes_reverted"), num(waves, i, "nodes_remaining") };
+}
+
+/* done █ failed x silent ? reverted < left · — the sign says it without colour too */
+static void bar(struct shell *sh, int width, const struct counts *c)
+{
+    static const struct { const char *sign, *color; } parts[] = {
+        { "█", "\033[32m" }, { "x", "\033[31m" }, { "?", "\033[33m" }, { "<", "\033[35m" }, { "·", "\033[2m" } };
+    const int nodes[4] = { c->done, c->failed, c->silent, c->reverted };
+    int part[5] = { 0 }, used = 0;
+    for (int i = 0; i < 4; i++) {
+        part[i] = c->nodes > 0 ? (int) ((long) nodes[i] * width / c->nodes) : 0;
+        if (part[i] == 0 && i > 0 && nodes[i] > 0)
+            part[i] = 1;                /* trouble is never too small to be seen */
+        if (used + part[i] > width)
+            part[i] = width - used;
+        used += part[i];
+    }
+    part[4] = width - used;
+    for (int i = 0; i < 5; i++) {
+        fputs(paint(sh, parts[i].color), stdout);
+        for (int k = 0; k < part[i]; k++)
+            fputs(parts[i].sign, stdout);
+        fputs(paint(sh, "\033[0m"), stdout);
+    }
+}
+
+/*
+ * Once nodes go back, how many have is the question, and no longer how many
+ * are to come. The state then stands in the first line; 80 columns are full.
+ */
+static void wave_line(struct shell *sh, const PGresult *waves, int i, const char *erase)
+{
+    const struct counts c = counts_of(waves, i);
+    wave_head(waves, i, c.nodes);
+    bar(sh, bar_width(), &c);
+    printf(" %6d done %4d failed %4d silent ", c.done, c.failed, c.silent);
+    if (c.reverted == 0)
+        printf("%6d left %s%s\n", c.left, text(waves, i, "state"), erase);
+    else if (c.left == 0)
+        printf("%6d reverted%s\n", c.reverted, erase);
+    else
+        printf("%6d reverted %d left%s\n", c.reverted, c.left, erase);
+}
+
+static const char *state_color(const char *state)
+{
+    if (strcmp(state, "succeeded") == 0)
+        return "\033[32m";
+    if (strncmp(state, "roll", 4) == 0 || strcmp(state, "expired") == 0 || strcmp(state, "canceled") == 0)
+        return "\033[31m";
+    return strcmp(state, "paused") == 0 ? "\033[33m" : "\033[36m";
+}
+
 /* Lines printed. */
 static int draw(struct shell *sh, const PGresult *ro, const PGresult *waves)
 {
     const char *state = text(ro, 0, "state"), *why = text(ro, 0, "reason"), *k = sh->tty_out ? "\033[K" : "";
-    int lines = 1, width = bar_width();
+    int lines = 1;
     /* A line that wraps would count twice when the view is drawn again: it is cut instead. */
     printf("%s", sh->tty_out ? "\033[?7l" : "");
     printf("rollout %s  %s '%s'  %s%s%s  wave %d/%d  %d of %d nodes%s\n", text(ro, 0, "rollout_id"), text(ro, 0, "kind"),
            text(ro, 0, "object"), paint(sh, state_color(state)), state, paint(sh, "\033[0m"), num(ro, 0, "wave"),
            num(ro, 0, "waves"), num(ro, 0, "done"), num(ro, 0, "targets"), k);
-    for (int i = 0; i < PQntuples(waves); i++, lines++) {
-        int nodes = num(waves, i, "nodes_total"), done = num(waves, i, "nodes_done");
-        int failed = num(waves, i, "nodes_failed"), silent = num(waves, i, "nodes_silent");
-        wave_head(waves, i, nodes);
-        bar(sh, width, nodes, done, failed, silent);
-        printf(" %6d done %4d failed %4d silent %6d left %s%s\n", done, failed, silent, num(waves, i, "nodes_remaining"),
-               text(waves, i, "state"), k);
-    }
+    for (int i = 0; i < PQntuples(waves); i++, lines++)
+        wave_line(sh, waves, i, k);
     if (why[0]) {
         printf("    %s%s\n", why, k);
         lines++;

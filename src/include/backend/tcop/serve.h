@@ -43,6 +43,8 @@ struct serve_hooks {
     void (*cancel)(void *arg, uint32_t pid, uint32_t key);
     /* What sys.stat_activity shows; query never holds a password. May be NULL. */
     void (*activity)(void *arg, const struct session *s, enum serve_activity state, struct slice query);
+    /* Sessions of the role that this one logged in as, itself counted. May be NULL: limits are not kept. */
+    uint32_t (*sessions)(void *arg, const struct session *s);
     /* SIGHUP: reads the server's settings again. May be NULL. */
     void (*reload)(void *arg, struct session *s);
     /* One line for the server's log. s may be NULL before the start-up packet. */
