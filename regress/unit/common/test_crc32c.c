@@ -1,5 +1,5 @@
 /* test_crc32c.c - the sum, known answers, and its two ways against each other. */
-#include "unit.h"
+#include "../unit.h"
 
 #include "common/crc32c.h"
 
