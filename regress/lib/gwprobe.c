@@ -6,6 +6,9 @@
  * It verifies what an agent must verify and prints one line for each frame.
  * Actions: hello auth enroll subscribe heartbeat wait=FRAME drain=MS report=OBJ register=N
  *          connect reconnect mtls badauth subscribe0 cert=OBJ:GEN key=OBJ:GEN raw=HEX closed
+ *          ask (SUBSCRIBE, reads nothing) whole (CONFIG to its last frame) file=PATH (waits for it, reads nothing)
+ *          flood (heartbeats without end, reads nothing, until it is cut off)
+ * GWPROBE_RCVBUF: bytes of the socket's receive buffer.
  *   gwprobe run PORT TOKEN SEED many N    N agents; each line on standard input measures one push of config
  */
 #include "backend/storage/storage.h"
@@ -229,6 +232,10 @@ static void connect_tls(struct probe *p)
     a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     for (int i = 0; i < 100; i++) {
         p->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        if (getenv("GWPROBE_RCVBUF") != NULL) {
+            int bytes = atoi(getenv("GWPROBE_RCVBUF"));
+            setsockopt(p->fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
+        }
         if (connect(p->fd, (struct sockaddr *) &a, sizeof a) != 0)
             die("connect");
         struct timeval tv = { 10, 0 };
@@ -372,6 +379,7 @@ static void show_frame(struct probe *p, const struct wire_frame *f)
     case WF_RETRY_AFTER:
         printf("RETRY_AFTER reason=%u reqid=%llu\n", f->u.retry_after.reason, (unsigned long long) f->head.reqid);
         break;
+    case WF_RESYNC: printf("RESYNC reason=%u what=%u\n", f->u.resync.reason, f->u.resync.what); break;
     case WF_GOAWAY: printf("GOAWAY reason=%u\n", f->u.goaway.reason); break;
     case WF_REGISTER_ACK:
         printf("REGISTER_ACK seq=%llu refused=%zu\n", (unsigned long long) f->u.register_ack.seq,
@@ -480,7 +488,7 @@ static void do_enroll(struct probe *p)
     read_until(p, "ENROLLED", 10000);
 }
 
-static void do_subscribe(struct probe *p, bool nothing)
+static void do_ask(struct probe *p, bool nothing)
 {
     struct wire_frame f = wire_frame_of(WF_SUBSCRIBE);
     f.u.subscribe.own = 1;
@@ -488,7 +496,45 @@ static void do_subscribe(struct probe *p, bool nothing)
     f.u.subscribe.epoch = p->epoch;
     f.u.subscribe.revision = nothing ? 0 : p->revision;
     send_frame(p, &f);
+}
+
+static void do_subscribe(struct probe *p, bool nothing)
+{
+    do_ask(p, nothing);
     read_until(p, "CONFIG", 10000);
+}
+
+static void do_whole(struct probe *p)
+{
+    uint64_t had = p->revision;
+    while (p->revision == had)
+        if (!read_until(p, "CONFIG", 20000))
+            die("closed before the whole configuration came");
+}
+
+static void do_file(const char *path)
+{
+    for (int i = 0; i < 1200 && access(path, F_OK) != 0; i++)
+        usleep(50000);
+}
+
+/* Until the gateway has had enough. */
+static void do_flood(struct probe *p)
+{
+    uint8_t many[3 * 2000];
+    int64_t until = now_ms() + 30000;
+    for (size_t i = 0; i < sizeof many; i += 3)
+        memcpy(many + i, "\x02\x08\x00", 3);
+    while (now_ms() < until) {
+        size_t n;
+        enum tls_result r = tls_write(p->tls, many, sizeof many, &n);
+        if (r == TLS_WANT_READ || r == TLS_WANT_WRITE)
+            wait_io(p, POLLOUT, now_ms() + 100);
+        else if (r != TLS_OK)
+            break;
+    }
+    printf("FLOOD %s\n", now_ms() < until ? "was cut off" : "went on");
+    fflush(stdout);
 }
 
 static void do_report(struct probe *p, const char *object)
@@ -602,6 +648,14 @@ static void act(struct probe *p, const char *a, const uint8_t seed[32])
         do_subscribe(p, false);
     else if (strcmp(a, "subscribe0") == 0)
         do_subscribe(p, true);
+    else if (strcmp(a, "ask") == 0)
+        do_ask(p, false);
+    else if (strcmp(a, "whole") == 0)
+        do_whole(p);
+    else if (strncmp(a, "file=", 5) == 0)
+        do_file(a + 5);
+    else if (strcmp(a, "flood") == 0)
+        do_flood(p);
     else if (strcmp(a, "heartbeat") == 0) {
         struct wire_frame f = wire_frame_of(WF_HEARTBEAT);
         send_frame(p, &f);

@@ -197,7 +197,7 @@ static bool send_built(struct conn *c, struct view *v, bool snapshot, uint64_t a
     }
     const struct payload_list *l = found ? found : &list;
     for (uint32_t i = 0; i < l->n && c->phase == CP_READY; i++)
-        conn_send(c, payload_ref(l->p[i]));
+        conn_push(c, payload_ref(l->p[i]));
     if (!shared)
         payload_list_free(&list);
     return true;

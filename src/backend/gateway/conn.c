@@ -165,7 +165,7 @@ static void free_queue(struct conn *c)
         free(q);
     }
     c->out_tail = &c->out_head;
-    c->out_bytes = 0;
+    c->out_bytes = c->out_own = 0;
 }
 
 static void unlink_conn(struct conn *c)
@@ -255,6 +255,8 @@ static void check_idle(struct conn *c, int64_t now, int64_t silent_ms)
         conn_fail(c, WE_IDLE, 1, 0, "too long without a sign of life");
     else if (c->out_head != NULL && now - c->wrote.ms > GW_WRITE_STALL_MS)
         conn_close(c, "the agent does not read");
+    else if (c->phase == CP_READY)
+        slow_check(c);
 }
 
 void conn_sweep(struct gateway *g)

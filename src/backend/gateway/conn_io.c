@@ -28,6 +28,7 @@ static void queue_pop(struct conn *c)
     if (c->out_head == NULL)
         c->out_tail = &c->out_head;
     c->out_bytes -= q->p->len;
+    c->out_own -= q->push ? 0 : q->p->len + GW_SEND_OVERHEAD;
     c->out_off = 0;
     payload_unref(q->p);
     free(q);
@@ -51,6 +52,7 @@ static bool flush(struct conn *c)
         if (c->out_off == p->len)
             queue_pop(c);
     }
+    slow_note(c);
     if (c->out_head == NULL && c->phase == CP_CLOSING) {
         conn_close(c, NULL);
         return false;
@@ -59,29 +61,37 @@ static bool flush(struct conn *c)
     return true;
 }
 
-void conn_send(struct conn *c, struct payload *p)
+static void enqueue(struct conn *c, struct payload *p, bool push)
 {
-    if (c->phase == CP_DEAD || p == NULL) {
+    struct outq *q = c->phase != CP_DEAD && p != NULL ? malloc(sizeof *q) : NULL;
+    if (q == NULL) {
         payload_unref(p);
-        if (c->phase != CP_DEAD)
-            conn_close(c, "out of memory");
-        return;
-    }
-    struct outq *q = malloc(sizeof *q);
-    if (q == NULL || c->out_bytes + (uint64_t) p->len > (uint64_t) gw_setting(c->g, SET_agent_connection_bytes_max)) {
-        free(q);
-        payload_unref(p);
-        conn_close(c, q == NULL ? "out of memory" : "too many bytes wait for this agent");
+        conn_close(c, "out of memory");         /* or closed already */
         return;
     }
     if (c->out_head == NULL)
         c->wrote = loop_now(c->g->loop);
-    *q = (struct outq){ p, NULL };
+    *q = (struct outq){ p, NULL, push };
     *c->out_tail = q;
     c->out_tail = &q->next;
     c->out_bytes += p->len;
+    c->out_own += push ? 0 : p->len + GW_SEND_OVERHEAD;
+    slow_note(c);
     if (c->out_head == q)
         flush(c);
+}
+
+void conn_send(struct conn *c, struct payload *p)
+{
+    uint64_t cap = (uint64_t) gw_setting(c->g, SET_agent_connection_bytes_max);
+    if (p != NULL && c->phase < CP_CLOSING && c->out_own + p->len + GW_SEND_OVERHEAD > cap)
+        slow_act(c);
+    enqueue(c, p, false);
+}
+
+void conn_push(struct conn *c, struct payload *p)
+{
+    enqueue(c, p, true);
 }
 
 void conn_send_frame(struct conn *c, const struct wire_frame *f)

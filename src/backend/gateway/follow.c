@@ -61,7 +61,7 @@ static bool add_set(struct gateway *g, struct view *v, struct payload_list *l, u
 static void send_list(struct conn *c, const struct payload_list *l)
 {
     for (uint32_t i = 0; i < l->n && c->phase == CP_READY; i++)
-        conn_send(c, payload_ref(l->p[i]));
+        conn_push(c, payload_ref(l->p[i]));
 }
 
 /* ---- what one connection lacks ---- */

@@ -45,6 +45,11 @@
 #define GW_CACHE_MAX       64           /* encoded answers kept while the head stands */
 #define GW_CHUNK_BYTES     180000       /* below the smallest max_frame of an agent */
 #define GW_QUEUE_SKIP      65536        /* with more than this unsent no push is added */
+#define GW_SEND_OVERHEAD   64           /* what a queued answer costs beside its bytes */
+#define GW_SLOW_STALL_MS   10000        /* over its byte cap and nothing written for so long: too slow */
+#define GW_SLOW_GRACE_MS   30000        /* beside which a set over the cap may take a second for each of */
+#define GW_SLOW_BYTES_S    32768        /* these; slower than that is too slow */
+#define GW_PINNED_CAPS     64           /* so many caps of queued bytes in all, and who is over its own and stalls has a second */
 #define GW_SUBJECTS_MAX    128
 #define GW_REQUESTS_MAX    4            /* */
 #define GW_REPORTS_MAX     16           /* */
@@ -60,6 +65,7 @@ struct payload *payload_ref(struct payload *p);
 void payload_unref(struct payload *p);
 /* Several payloads that belong together (a bundle in chunks, a snapshot). */
 struct payload_list { uint32_t n, cap; struct payload **p; };
+uint64_t payload_bytes_live(void);                      /* of all payloads that somebody still refers to */
 bool payload_list_add(struct payload_list *l, struct payload *p);    /* takes the reference; false: no memory */
 void payload_list_free(struct payload_list *l);
 
@@ -77,7 +83,7 @@ void cache_drop_all(struct cache *c);
 /* ---- connections ---- */
 enum conn_phase { CP_TLS, CP_HELLO, CP_AUTH, CP_ENROLL, CP_ENROLLING, CP_READY, CP_CLOSING, CP_DEAD };
 struct conn_ref { uint32_t slot, gen; };
-struct outq { struct payload *p; struct outq *next; };
+struct outq { struct payload *p; struct outq *next; bool push; };
 struct subject { uint8_t type; bool prefix; struct name name; };
 struct subjects { uint32_t n; struct subject s[]; };
 struct profile;
@@ -97,7 +103,10 @@ struct conn {
     uint8_t *in;
     uint32_t in_len, in_cap;
     struct outq *out_head, **out_tail;
-    uint32_t out_off, out_bytes;
+    uint32_t out_off;
+    uint64_t out_bytes, out_own;        /* all that waits; of it answers to this agent alone, with their overhead */
+    int64_t drain_by_ms;                /* when a queue over the cap must be below it; 0: it is */
+    uint8_t slowed;                     /* 1: its queue was dropped once, 2: it is being closed for it */
     uint32_t peer_max_frame;
     uint32_t ordinal, touched_s;
     struct hash32 challenge;
@@ -182,6 +191,8 @@ struct gateway {
     struct tls_ctx *tls;
     struct admission admission;
     bool stopping, have_tickets;
+    uint64_t shed, shed_told;           /* connections closed before TLS; as far as the log says */
+    int64_t shed_told_ms;
 
     struct sign_key key;
     struct pubkey pub;
@@ -236,12 +247,20 @@ void conn_peer_text(const struct conn *c, char out[64]);
 /* conn_io.c */
 void conn_on_io(void *arg, uint32_t revents);
 void conn_send(struct conn *c, struct payload *p);                  /* takes the reference; NULL closes (no memory) */
+/* The same for what can be had again by SUBSCRIBE: it may pass the byte cap, and is dropped when the agent is slow. */
+void conn_push(struct conn *c, struct payload *p);
 void conn_send_frame(struct conn *c, const struct wire_frame *f);
 void conn_reply_error(struct conn *c, uint64_t reqid, enum wire_code code, uint8_t retry, uint32_t after_ms,
                       const char *why);
 void conn_reply_retry(struct conn *c, uint64_t reqid, uint32_t after_ms, uint8_t reason);
 void conn_pause(struct conn *c, bool paused);
 void conn_busy_run(void *arg);
+
+/* slow.c: agents that do not read */
+void slow_note(struct conn *c);                                     /* the queue grew or shrank */
+void slow_check(struct conn *c);                                    /* from the sweep */
+/* Drops what can be had again and says RESYNC; the second time closes (SLOW). */
+void slow_act(struct conn *c);
 
 /* dispatch.c */
 enum handled { H_DONE, H_LATER /* keep the frame, stop reading until conn_pause(false) */ };
@@ -314,6 +333,7 @@ void identity_signer_up(void *arg);
 /* listen.c */
 enum reeve_err listen_open(struct gateway *g, struct report *rep) REEVE_MUST_CHECK;
 void listen_close(struct gateway *g);
+void listen_tell_shed(struct gateway *g);
 
 static inline int64_t gw_setting(const struct gateway *g, enum setting_id id)
 {

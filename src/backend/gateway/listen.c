@@ -19,12 +19,15 @@
 #define ACCEPT_BATCH 64
 #define LISTEN_BACKLOG 4096
 #define USER_TIMEOUT_MS 30000
+#define SHED_TELL_MS 10000
+#define UNSENT_BYTES 131072             /* what waits, waits in our queue, where it is counted, not in the kernel's */
 
 static void shed(struct gateway *g, int fd)
 {
     uint8_t retry[WIRE_RETRY_LEN], drain[1024];
     uint32_t r;
     random_bytes(&r, sizeof r);
+    g->shed++;
     wire_retry_encode(retry, admission_shed(&g->admission, loop_now(g->loop), r));
     /* Unread bytes at close would turn into a reset that overtakes the answer. */
     if (send(fd, retry, sizeof retry, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t) sizeof retry) {
@@ -33,6 +36,18 @@ static void shed(struct gateway *g, int fd)
             ;
     }
     close(fd);
+}
+
+/* One line at most in so long, whatever arrives. */
+void listen_tell_shed(struct gateway *g)
+{
+    int64_t now = loop_now(g->loop).ms;
+    if (g->shed == g->shed_told || (g->shed_told != 0 && now - g->shed_told_ms < SHED_TELL_MS))
+        return;
+    log_warning("%llu connections of agents were shed before TLS, %llu in all; %u are opening",
+                (unsigned long long) (g->shed - g->shed_told), (unsigned long long) g->shed, g->n_opening);
+    g->shed_told = g->shed;
+    g->shed_told_ms = now;
 }
 
 static bool may_enter(struct gateway *g)
@@ -44,9 +59,10 @@ static bool may_enter(struct gateway *g)
 
 static void set_options(int fd)
 {
-    int on = 1, timeout = USER_TIMEOUT_MS;
+    int on = 1, timeout = USER_TIMEOUT_MS, unsent = UNSENT_BYTES;
     (void) setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     (void) setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout, sizeof timeout);
+    (void) setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof unsent);
 }
 
 static void on_listener(void *arg, uint32_t revents)

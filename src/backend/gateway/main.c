@@ -59,6 +59,7 @@ static void sweep(void *arg)
 {
     struct gateway *g = arg;
     conn_sweep(g);
+    listen_tell_shed(g);
     memory_return(g);
     reap(g);
     follow_push_start(g);               /* ticks that are due, readers that caught up */

@@ -3,13 +3,30 @@
 
 #include <stdlib.h>
 
-struct payload *payload_new(struct slice bytes)
+static uint64_t live;
+
+uint64_t payload_bytes_live(void)
 {
-    struct payload *p = malloc(sizeof *p + bytes.len);
+    return live;
+}
+
+/* Its bytes are still to be filled in. */
+static struct payload *make(size_t len)
+{
+    struct payload *p = malloc(sizeof *p + len);
     if (p == NULL)
         return NULL;
     p->refs = 1;
-    p->len = (uint32_t) bytes.len;
+    p->len = (uint32_t) len;
+    live += len;
+    return p;
+}
+
+struct payload *payload_new(struct slice bytes)
+{
+    struct payload *p = make(bytes.len);
+    if (p == NULL)
+        return NULL;
     if (bytes.len > 0)
         memcpy(p->b, bytes.p, bytes.len);
     return p;
@@ -19,14 +36,12 @@ struct payload *payload_of_frame(const struct wire_frame *f)
 {
     size_t n = wire_size(f);
     reeve_assert(n > 0);        /* what we send ourselves is within its bounds */
-    struct payload *p = malloc(sizeof *p + n);
+    struct payload *p = make(n);
     if (p == NULL)
         return NULL;
     struct wr w = wr_fixed(p->b, n);
     enum reeve_err err = wire_encode(&w, f);
     reeve_assert(err == REEVE_OK && w.len == n);
-    p->refs = 1;
-    p->len = (uint32_t) n;
     return p;
 }
 
@@ -38,8 +53,10 @@ struct payload *payload_ref(struct payload *p)
 
 void payload_unref(struct payload *p)
 {
-    if (p != NULL && --p->refs == 0)
-        free(p);
+    if (p == NULL || --p->refs > 0)
+        return;
+    live -= p->len;
+    free(p);
 }
 
 bool payload_list_add(struct payload_list *l, struct payload *p)
