@@ -540,6 +540,92 @@ static void an_attested_value_needs_its_digest(void **state)
     assert_err(get("security/tls", &v), REEVE_E_V_LEAF);
 }
 
+/* ---- what may change while it runs ---- */
+
+static bool change(struct agent_options o)
+{
+    struct report rep;
+    bool dropped;
+    report_clear(&rep);
+    if (o.endpoints == NULL)
+        o.endpoints = g.endpoint;
+    assert_ok(agent_change(g.a, &o, g.now, &dropped, &rep));
+    return dropped;
+}
+
+static void values_unconfirmed_past_their_ttl_are_expired(void **state)
+{
+    struct agent_value v;
+    start(CERT_PER_NODE);
+    assert_true(gate_until(&g, in_service));
+    send_value("http/max", 1, 1, "100");
+    assert_false(change((struct agent_options){ .config_ttl_ms = 60000 }));
+    gate_jump(&g, 25000);
+    assert_ok(get("http/max", &v));
+    assert_int_equal(v.freshness, AGENT_FRESH);
+    g.refuse_tcp = true;
+    gate_cut(&g);
+    gate_turns(&g, 5);
+    gate_jump(&g, 20000);
+    assert_ok(get("http/max", &v));
+    assert_int_not_equal(v.freshness, AGENT_EXPIRED);
+    assert_int_not_equal(agent_freshness(g.a), AGENT_EXPIRED);
+    gate_jump(&g, 50000);
+    assert_ok(get("http/max", &v));
+    assert_int_equal(v.freshness, AGENT_EXPIRED);
+    assert_int_equal(agent_freshness(g.a), AGENT_EXPIRED);
+    assert_true(slice_eq(v.value, slice_str("100")));       /* and is still what there is */
+}
+
+static void a_connection_to_a_server_still_listed_stays(void **state)
+{
+    char more[64];
+    start(CERT_PER_NODE);
+    assert_true(gate_until(&g, in_service));
+    snprintf(more, sizeof more, "127.0.0.1:9,%s", g.endpoint);
+    assert_false(change((struct agent_options){ .endpoints = more }));
+    gate_turns(&g, 50);
+    assert_true(ready(&g));
+    assert_int_equal(agent_stats(g.a)->connects, 1);
+}
+
+static void a_server_no_longer_listed_is_left_within_the_window(void **state)
+{
+    start(CERT_PER_NODE);
+    assert_true(gate_until(&g, in_service));
+    assert_true(change((struct agent_options){ .endpoints = "127.0.0.1:9" }));
+    assert_int_equal(agent_phase(g.a), AP_WAITING);
+    assert_true(wait_ms() <= 30000);
+    assert_false(change((struct agent_options){ 0 }));
+    assert_true(gate_until(&g, ready));
+    assert_int_equal(agent_stats(g.a)->losses, 0);
+}
+
+static void another_identity_means_another_connection(void **state)
+{
+    start(CERT_PER_NODE);
+    assert_true(gate_until(&g, in_service));
+    assert_int_equal(g.auth_frame.mode, 1);
+    assert_true(change((struct agent_options){ .mtls = true }));
+    gate_turns(&g, 5);
+    assert_true(gate_until(&g, ready));
+    assert_int_equal(g.auth_frame.mode, 2);
+}
+
+static void one_wrong_value_changes_nothing(void **state)
+{
+    struct report rep;
+    bool dropped;
+    start(CERT_PER_NODE);
+    assert_true(gate_until(&g, in_service));
+    report_clear(&rep);
+    const struct agent_options o = { .endpoints = "127.0.0.1:9,nonsense", .mtls = true };
+    assert_err(agent_change(g.a, &o, g.now, &dropped, &rep), REEVE_E_INVALID_TEXT);
+    gate_turns(&g, 50);
+    assert_true(ready(&g));
+    assert_int_equal(agent_stats(g.a)->connects, 1);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -569,6 +655,9 @@ int main(void)
         T(a_plaintext_retry_is_a_lower_bound), T(retry_after_and_goaway_are_obeyed),
         T(a_session_is_resumed), T(a_silent_gateway_is_left),
         T(no_newer_header_for_three_intervals_is_stale), T(a_certificate_past_its_end_is_expired),
+        T(values_unconfirmed_past_their_ttl_are_expired), T(a_connection_to_a_server_still_listed_stays),
+        T(a_server_no_longer_listed_is_left_within_the_window), T(another_identity_means_another_connection),
+        T(one_wrong_value_changes_nothing),
         T(regional_values_come_and_go), T(an_attested_value_needs_its_digest),
     };
     return cmocka_run_group_tests_name("libreeve_agent", tests, NULL, NULL);

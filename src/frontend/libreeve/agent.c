@@ -78,7 +78,7 @@ struct node_view ag_view(const struct agent *a, const struct name *seed)
 
 /* ---- made ---- */
 
-static enum reeve_err take_token(struct agent *a, const char *text, struct report *rep)
+enum reeve_err take_token(struct agent *a, const char *text, struct report *rep)
 {
     if (text == NULL || *text == '\0')
         return REEVE_OK;
@@ -99,7 +99,7 @@ static enum reeve_err take_pins(struct agent *a, struct report *rep)
     return REEVE_OK;
 }
 
-static enum reeve_err own_context(struct agent *a, struct report *rep)
+enum reeve_err own_context(const struct agent *a, bool mtls, struct tls_ctx **out, struct report *rep)
 {
     enum reeve_err err;
     struct xkey *key = NULL;
@@ -107,9 +107,9 @@ static enum reeve_err own_context(struct agent *a, struct report *rep)
     struct wr spki = wr_fixed(mem, sizeof mem), der = wr_heap(X509_DER_MAX);
     char subject[64];
     struct x509_spec spec = { .not_before = { a->now.wall.ms - 86400000 }, .not_after = { a->now.wall.ms + 3650LL * 86400000 } };
-    TRY(tls_ctx_client(&a->tls, WIRE_ALPN, rep));
-    a->own_tls = true;
-    if (!a->mtls)
+    *out = NULL;
+    TRY(tls_ctx_client(out, WIRE_ALPN, rep));
+    if (!mtls)
         return REEVE_OK;
     snprintf(subject, sizeof subject, "CN=%s", a->id.id_text);
     spec.subject = slice_str(subject);
@@ -117,10 +117,14 @@ static enum reeve_err own_context(struct agent *a, struct report *rep)
     TRY(xkey_from_seed(&key, a->id.sign.seed_and_pub));
     TRY(xkey_spki(key, &spki));
     TRY(x509_issue(&der, &spec, wr_slice(&spki), key, slice_of(NULL, 0)));
-    TRY(tls_ctx_identity(a->tls, wr_slice(&der), key));
+    TRY(tls_ctx_identity(*out, wr_slice(&der), key));
 out:
     xkey_free(key);
     wr_free(&der);
+    if (err != REEVE_OK) {
+        tls_ctx_free(*out);
+        *out = NULL;
+    }
     return err == REEVE_OK ? err : report_set(rep, err, "no TLS context: %s", reeve_err_text(err));
 }
 
@@ -168,8 +172,10 @@ enum reeve_err agent_new(struct agent **out, const struct agent_options *o, cons
     TRY(take_token(a, o->token, rep));
     TRY(cache_load(a));
     TRY(take_pins(a, rep));
-    if (a->tls == NULL || a->mtls)
-        TRY(own_context(a, rep));
+    if (a->tls == NULL || a->mtls) {
+        TRY(own_context(a, a->mtls, &a->tls, rep));
+        a->own_tls = true;
+    }
     snprintf(a->ep_text, sizeof a->ep_text, "%s:%s", a->ep[0].host, a->ep[0].port);
     *out = a;
 out:

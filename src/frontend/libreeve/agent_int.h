@@ -88,7 +88,7 @@ struct request { uint64_t id; uint8_t kind; struct slot *slot; uint32_t gen; int
 
 struct workload { struct agent_workload w; bool dirty; uint64_t seq; struct workload *next; };
 
-struct endpoint { char host[256]; char port[8]; };
+struct endpoint { char host[256]; char port[8]; unsigned failed; };       /* failed: so often, and at another of its addresses next */
 
 /* ---- the connection (conn.c) ---- */
 struct conn {
@@ -154,6 +154,7 @@ struct agent {
     bool snapshot_open, values_changed;
     uint64_t epoch, revision;
     int64_t config_ms;                  /* values confirmed; -1 not in this process */
+    int64_t config_wall_ms;             /* by the wall clock, when they were last confirmed before this process; 0 never */
 
     struct x509_cert *root;             /* material.c: the authority's certificate used last, decoded */
     struct hash32 root_hash;
@@ -186,6 +187,14 @@ void ag_halt(struct agent *a, const char *fmt, ...) __attribute__((format(printf
 void ag_refuse(struct agent *a, enum reeve_err code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 struct node_view ag_view(const struct agent *a, const struct name *seed);
 
+/* look.c: by the wall clock, when the values were confirmed last; 0 never */
+int64_t config_confirmed_ms(const struct agent *a);
+
+/* change.c, agent.c */
+enum reeve_err take_token(struct agent *a, const char *text, struct report *rep) REEVE_MUST_CHECK;
+/* A client context of the agent's own, with its certificate where mtls. */
+enum reeve_err own_context(const struct agent *a, bool mtls, struct tls_ctx **out, struct report *rep) REEVE_MUST_CHECK;
+
 /* conn.c: the life of a connection; conn_io.c: bytes */
 void conn_init(struct conn *c);
 void conn_open(struct agent *a);
@@ -194,6 +203,7 @@ void conn_flush(struct agent *a);
 /* Ends it and plans the next attempt. */
 void conn_lost(struct agent *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void conn_drop(struct agent *a);
+void conn_leave(struct agent *a);
 void conn_timers(struct agent *a);
 int64_t conn_deadline(const struct agent *a);
 bool conn_send(struct agent *a, const struct wire_frame *f);

@@ -88,7 +88,7 @@ void cache_put_meta(struct agent *a)
 {
     struct wr w = wr_heap(1 << 16);
     struct key k = key_of('M', 0, 0, NULL);
-    wr_u8(&w, 1);
+    wr_u8(&w, 2);
     wr_u8(&w, a->enrolled);
     wr_u32(&w, a->ordinal);
     wr_name(&w, &a->region);
@@ -101,6 +101,7 @@ void cache_put_meta(struct agent *a)
         wr_u8(&w, a->labels.l[i].value.len);
         wr_bytes(&w, a->labels.l[i].value.s, a->labels.l[i].value.len);
     }
+    wr_u64(&w, (uint64_t) config_confirmed_ms(a));
     put(a, &k, &w);
     wr_free(&w);
 }
@@ -208,7 +209,8 @@ static bool load_meta(struct agent *a, struct slice v)
             r.bad = true;
     }
     wr_bytes(&a->resume, resume.p, resume.len);
-    return rd_done(&r) && version == 1;
+    a->config_wall_ms = version == 1 ? 0 : (int64_t) rd_u64(&r);      /* 1: before there was one */
+    return rd_done(&r) && (version == 1 || version == 2);
 }
 
 static bool load_held(struct agent *a, struct rd *key, struct slice v)

@@ -40,11 +40,21 @@ static void close_socket(struct conn *c)
 
 void conn_drop(struct agent *a)
 {
+    if (a->phase == AP_READY && a->config_ms >= 0)
+        cache_put_meta(a);              /* until now the values were confirmed */
     close_socket(&a->c);
     requests_reset(a);
     workloads_reset(a);
     a->list_open = a->list_known = a->snapshot_open = false;
     a->heartbeat_due_ms = a->subscribe_due_ms = NEVER_MS;
+}
+
+/* Ends it of our own will, as if it had been lost: within the window again. */
+void conn_leave(struct agent *a)
+{
+    conn_drop(a);
+    backoff_lost(&a->backoff, a->now.mono);
+    plan_attempt(a, 0);
 }
 
 void plan_attempt(struct agent *a, int64_t at_least_ms)
@@ -79,8 +89,10 @@ void conn_lost(struct agent *a, const char *fmt, ...)
         a->stats.losses++;
     conn_drop(a);
     backoff_lost(&a->backoff, a->now.mono);
-    if (!was_ready)
+    if (!was_ready) {
+        a->ep[a->at_ep].failed++;
         next_endpoint(a);
+    }
     plan_attempt(a, 0);
 }
 

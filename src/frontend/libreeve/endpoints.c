@@ -73,7 +73,18 @@ static int socket_connect(struct agent *a, const struct addrinfo *ai)
     return -1;
 }
 
-/* Addresses resolve without waiting; a name waits for the resolver. */
+static const struct addrinfo *nth_address(const struct addrinfo *list, unsigned i)
+{
+    while (i-- > 0)
+        list = list->ai_next;
+    return list;
+}
+
+/*
+ * Addresses resolve without waiting; a name waits for the resolver. Of a name
+ * with several addresses each failure moves on to the next one: that an address
+ * leads nowhere often shows only later.
+ */
 int endpoint_connect(struct agent *a, const struct endpoint *e)
 {
     struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV | AI_NUMERICHOST }, *list;
@@ -87,8 +98,11 @@ int endpoint_connect(struct agent *a, const struct endpoint *e)
         return -1;
     }
     int fd = -1;
-    for (struct addrinfo *ai = list; ai != NULL && fd < 0; ai = ai->ai_next)
-        fd = socket_connect(a, ai);
+    unsigned n = 0;
+    for (struct addrinfo *ai = list; ai != NULL; ai = ai->ai_next)
+        n++;
+    for (unsigned i = 0; i < n && fd < 0; i++)
+        fd = socket_connect(a, nth_address(list, (e->failed + i) % n));
     freeaddrinfo(list);
     return fd;
 }

@@ -56,8 +56,26 @@ static enum agent_freshness slot_freshness(const struct agent *a, const struct s
     return proved && header_fresh(a) ? AGENT_FRESH : AGENT_STALE;
 }
 
+int64_t config_confirmed_ms(const struct agent *a)
+{
+    return a->config_ms < 0 ? a->config_wall_ms : a->now.wall.ms - (ag_mono(a) - a->config_ms);
+}
+
+static enum agent_freshness config_freshness(const struct agent *a)
+{
+    bool here = a->config_ms >= 0;
+    int64_t at = config_confirmed_ms(a), age = at > 0 ? a->now.wall.ms - at : INT64_MAX;
+    if (a->phase == AP_READY && here)
+        return AGENT_FRESH;
+    if (a->config_ttl_ms != 0 && age >= (int64_t) a->config_ttl_ms)
+        return AGENT_EXPIRED;
+    return here && age < 3 * (int64_t) a->tick_ms ? AGENT_FRESH : AGENT_STALE;
+}
+
 enum agent_freshness agent_freshness(const struct agent *a)
 {
+    if (a->n_values > 0 && config_freshness(a) == AGENT_EXPIRED)
+        return AGENT_EXPIRED;
     for (const struct slot *s = a->slots; s != NULL; s = s->next)
         if (s->type == AT_CERT && s->applies && slot_freshness(a, s) == AGENT_EXPIRED)
             return AGENT_EXPIRED;
@@ -71,7 +89,7 @@ void agent_info(const struct agent *a, struct agent_info *out)
         .log_size = a->trust->log_size, .epoch = a->epoch, .revision = a->revision, .header_time = a->trust->time,
         .header_age_ms = a->header_ms < 0 ? -1 : ag_mono(a) - a->header_ms, .endpoint = a->ep_text,
         .retry_in_ms = -1, .halted = a->halted, .last_error = a->last_error,
-        .values = a->n_values, .objects = a->n_held, .workloads = a->n_workloads,
+        .config = config_freshness(a), .values = a->n_values, .objects = a->n_held, .workloads = a->n_workloads,
     };
     if (a->phase == AP_WAITING)
         out->retry_in_ms = a->attempt_ms > ag_mono(a) ? a->attempt_ms - ag_mono(a) : 0;
@@ -92,17 +110,6 @@ bool agent_cert_at(const struct agent *a, size_t i, struct agent_cert_info *out)
     };
     memcpy(out->serial, s->serial, sizeof out->serial);
     return true;
-}
-
-static enum agent_freshness config_freshness(const struct agent *a)
-{
-    bool confirmed = a->config_ms >= 0;
-    int64_t age = confirmed ? ag_mono(a) - a->config_ms : 0;
-    if (a->phase == AP_READY && confirmed)
-        return AGENT_FRESH;
-    if (a->config_ttl_ms != 0 && (!confirmed || age >= (int64_t) a->config_ttl_ms))
-        return AGENT_EXPIRED;
-    return confirmed && age < 3 * (int64_t) a->tick_ms ? AGENT_FRESH : AGENT_STALE;
 }
 
 static struct agent_value value_of(const struct agent *a, const struct value *v)

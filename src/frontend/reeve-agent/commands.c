@@ -45,10 +45,12 @@ int get_command(const struct options *o)
     }
     if (identity_open(&id, o->state, false, &rep) != REEVE_OK || store_lmdb_open(&store, o->state, true, &rep) != REEVE_OK)
         return complain(&rep);
-    struct agent_options ao = { .endpoints = "localhost:1", .identity = &id, .store = store, .observe = true };
+    struct agent_options ao = { .endpoints = "localhost:1", .identity = &id, .store = store, .observe = true, .config_ttl_ms = o->config_ttl_ms };
     if (agent_new(&a, &ao, &host, now_read(), &rep) != REEVE_OK)
         return complain(&rep);
     enum reeve_err err = agent_config_get(a, &key, &v);
+    if (err == REEVE_OK && v.freshness == AGENT_EXPIRED)
+        fprintf(stderr, "reeve-agent: \"%s\" is EXPIRED: not confirmed within config_ttl\n", key.s);
     if (err == REEVE_OK)
         printf("%.*s\n", (int) v.value.len, (const char *) v.value.p);
     else

@@ -2,6 +2,7 @@
 #include "options.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <grp.h>
 #include <pwd.h>
 #include <signal.h>
@@ -406,6 +407,8 @@ enum reeve_err options_token(struct options *o, struct report *rep)
 {
     if (o->token[0] == '\0' && o->token_file[0] != '\0') {
         FILE *f = fopen(o->token_file, "re");
+        if (f == NULL && errno == ENOENT)
+            return REEVE_OK;            /* used and removed, as the manual advises; who needs it will say so */
         if (f == NULL)
             return report_set(rep, REEVE_E_IO, "could not open \"%s\"", o->token_file);
         if (fgets(o->token, sizeof o->token, f) == NULL)

@@ -28,7 +28,7 @@ struct options {
 enum reeve_err options_parse(struct options *o, int argc, char **argv, struct report *rep) REEVE_MUST_CHECK;
 /* SIGHUP: file and command line again into a fresh structure. */
 enum reeve_err options_again(struct options *o, struct report *rep) REEVE_MUST_CHECK;
-/* The token from --token or --token-file, without white space around it; empty when none is given. */
+/* The token from --token or --token-file, without white space around it; empty when none is given or the file is gone. */
 enum reeve_err options_token(struct options *o, struct report *rep) REEVE_MUST_CHECK;
 void options_usage(void);
 

@@ -59,21 +59,47 @@ static void on_trust(void *arg, struct agent *a)
 
 /* ---- signals ---- */
 
+static struct agent_options agent_options_of(const struct options *o)
+{
+    return (struct agent_options){
+        .endpoints = o->servers, .token = o->token, .mtls = o->mtls, .labels = &o->labels, .addr_hint = o->addr_hint,
+        .tick_ms = o->tick_ms, .config_ttl_ms = o->config_ttl_ms, .observe = o->dry_run,
+    };
+}
+
+/* A running agent's keys and cache cannot move; everything else is taken or refused whole. */
+static bool take_options(struct daemon *d, struct options *fresh, struct report *rep)
+{
+    bool dropped;
+    if (options_again(fresh, rep) != REEVE_OK || options_token(fresh, rep) != REEVE_OK)
+        return false;
+    struct agent_options ao = agent_options_of(fresh);
+    if (agent_change(d->agent, &ao, now_read(), &dropped, rep) != REEVE_OK)
+        return false;
+    if (strcmp(d->o.state, fresh->state) != 0)
+        log_line(AGENT_LOG_WARNING, "state \"%s\" needs a restart: it stays \"%s\"", fresh->state, d->o.state);
+    memcpy(fresh->state, d->o.state, sizeof fresh->state);
+    if (dropped)
+        log_line(AGENT_LOG_INFO, "servers or identity changed: connecting anew within the reconnect window");
+    else
+        agent_kick(d->agent, now_read());
+    return true;
+}
+
 static void reload_options(struct daemon *d)
 {
     static struct options fresh;
     struct report rep;
     report_clear(&rep);
-    if (options_again(&fresh, &rep) != REEVE_OK) {
+    bool ok = take_options(d, &fresh, &rep);
+    memset(fresh.token, 0, sizeof fresh.token);
+    if (!ok) {
         log_line(AGENT_LOG_ERROR, "the configuration was not taken: %s", rep.message);
         return;
     }
-    memcpy(d->o.cert, fresh.cert, sizeof d->o.cert);
-    d->o.n_certs = fresh.n_certs;
-    memcpy(d->o.config_json, fresh.config_json, sizeof d->o.config_json);
+    d->o = fresh;
     log_set(fresh.log_json, fresh.debug);
     d->json_due = d->trust_due = true;
-    agent_kick(d->agent, now_read());
     log_line(AGENT_LOG_INFO, "configuration read again");
 }
 
@@ -178,12 +204,12 @@ static enum reeve_err open_agent(struct daemon *d, struct report *rep)
     TRY(options_token(&d->o, rep));
     TRY(identity_open(&d->id, d->o.state, true, rep));
     TRY(store_lmdb_open(&store, d->o.state, false, rep));
-    struct agent_options ao = {
-        .endpoints = d->o.servers, .token = d->o.token, .mtls = d->o.mtls, .identity = &d->id, .store = store,
-        .labels = &d->o.labels, .addr_hint = d->o.addr_hint, .tick_ms = d->o.tick_ms, .config_ttl_ms = d->o.config_ttl_ms,
-        .observe = d->o.dry_run,
-    };
+    struct agent_options ao = agent_options_of(&d->o);
+    ao.identity = &d->id;
+    ao.store = store;
     err = agent_new(&d->agent, &ao, &host, now_read(), rep);
+    if (err == REEVE_E_NOT_FOUND && d->o.token_file[0] != '\0' && d->o.token[0] == '\0')
+        report_set(rep, err, "this node is not enrolled and there is no join token in \"%s\"", d->o.token_file);
 out:
     memset(d->o.token, 0, sizeof d->o.token);
     return err;

@@ -116,6 +116,16 @@ struct mono_ms agent_deadline(const struct agent *a);
 void agent_step(struct agent *a, struct agent_now now);
 /* Says good-bye: an orderly close, no further attempt. */
 void agent_stop(struct agent *a, struct agent_now now);
+/*
+ * Another list of servers, another way to identify, other times: what may change
+ * while the agent runs (endpoints, token, mtls, labels, addr_hint, tick_ms and
+ * config_ttl_ms are read, the rest is ignored). A connection to a server that is
+ * no longer listed, or made with the other identity, is given up and the next
+ * one made within the reconnect window; dropped says whether. INVALID_TEXT, TOO_BIG,
+ * NOMEM: nothing changed.
+ */
+enum reeve_err agent_change(struct agent *a, const struct agent_options *o, struct agent_now now, bool *dropped,
+                            struct report *rep) REEVE_MUST_CHECK;
 /* Try again at once after AP_HALTED or a long wait (an operator's wish). */
 void agent_kick(struct agent *a, struct agent_now now);
 
@@ -163,6 +173,7 @@ struct agent_info {
     int64_t retry_in_ms;                /* until the next attempt; -1: connected or halted */
     const char *halted;                 /* why it does not come back, or "" */
     const char *last_error;
+    enum agent_freshness config;        /* of the values */
     unsigned values, objects, workloads;
 };
 void agent_info(const struct agent *a, struct agent_info *out);
