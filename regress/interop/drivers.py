@@ -87,6 +87,124 @@ def psycopg3_parameters_stand_for_names_and_values_of_statements():
         eq(c.execute("SELECT value FROM sys.config WHERE key = %s", ("interop/py",)).fetchone(), ("42",))
 
 
+# Every slot of the language, filled from the client: statement, parameters, and the
+# SQLSTATE of the refusal where what is asked cannot be done here. None is a syntax error.
+SLOTS = [
+    ("CREATE AUTHORITY %s WITH (key_type = %s, ttl = %s, subject = %s, external = %s)", ("p-ca", "ecdsa-p256", "2 years", "CN=x", False)),
+    ("CREATE CERT %s FROM AUTHORITY %s SUBJECT %s SANS (%s, %s) VALID FOR %s RENEW BEFORE %s WITH (overlap = %s)",
+     ("p-web", "p-ca", "CN=w", "a.example", "b.example", "30 days", "10 days", "1 h")),
+    ("CREATE CERT %s FROM AUTHORITY %s SANS (%s) USING STRATEGY %s WHERE label(%s) = %s AND region = %s", ("p-db", "p-ca", "db", "default", "tier", "db", "eu")),
+    ("ALTER CERT %s SET (overlap = %s, valid_for = %s)", ("p-web", "2 h", "31 days")),
+    ("CREATE STRATEGY %s AS CANARY %s PERCENT FOR %s THEN %s NODES FOR %s, 100 PERCENT ROLLBACK IF failed > %s SAMPLE %s"
+     " PAUSE IF silent > %s SAMPLE %s DEADLINE %s", ("p-st", 5, "1 min", 1000, "1 min", 3, 20, 5, 20, "6 h")),
+    ("CREATE WINDOW %s WITH (cron = %s, duration = %s, timezone = %s)", ("p-w", "* * * * *", "1 h", "UTC")),
+    ("EXPLAIN ROTATE CERT %s CANARY %s PERCENT FOR %s THEN %s PERCENT FOR %s, %s NODES BY REGION RATE %s PER MINUTE OVERLAP %s"
+     " DURING WINDOW %s DEADLINE %s ROLLBACK IF failed > %s AND p99_ms > %s SAMPLE %s PAUSE IF silent > %s SAMPLE %s VALID FOR %s REASON %s",
+     ("p-web", 5, "1 min", 25.5, "2 min", 5000, 100, "1 h", "p-w", "6 h", 1, 500, 10, 3, 10, "20 days", "because")),
+    ("EXPLAIN ROTATE CERT %s WHERE label(%s) = %s AND region = %s IMMEDIATE", ("p-web", "tier", "edge", "eu"), "22023"),
+    ("EXPLAIN ROTATE CERT %s USING STRATEGY %s", ("p-web", "p-st")),
+    ("EXPLAIN ROTATE CERT %s BY REGION (%s, %s)", ("p-web", "local", "us"), "22023"),
+    ("ROTATE CERT %s CANARY %s PERCENT FOR %s THEN 100 PERCENT MANUAL REASON %s", ("p-web", 5, "1 h", "CHG-1")),
+    ("WAIT FOR ROLLOUT %s UNTIL %s TIMEOUT %s", (1, "succeeded", "1 min")),
+    ("ROTATE CERT %s TO GENERATION %s IMMEDIATE", ("p-web", 1)),
+    ("WAIT FOR ROLLOUT %s", (2,)),
+    ("ROTATE CERT %s REQUIRE %s APPROVALS", ("p-web", 2), "0A000"),
+    ("PAUSE ROLLOUT %s REASON %s", (1, "x"), "55000"), ("RESUME ROLLOUT %s REASON %s", (1, "x"), "55000"),
+    ("CANCEL ROLLOUT %s REASON %s", (1, "x"), "55000"), ("PROMOTE ROLLOUT %s TO WAVE %s REASON %s", (1, 9, "x"), "22023"),
+    ("PROMOTE ROLLOUT %s TO %s PERCENT REASON %s", (1, 100, "x"), "55000"), ("ALTER ROLLOUT %s SET (rate = %s)", (1, 5), "0A000"),
+    ("ROLLBACK ROLLOUT %s REASON %s", (2, "INC-1"), "55000"), ("ROLLBACK ROLLOUT %s REASON %s", (1, "INC-1"), "RL006"), ("APPROVE ROLLOUT %s REASON %s", (1, "x"), "0A000"), ("REJECT ROLLOUT %s REASON %s", (1, "x"), "0A000"),
+    ("SET CONFIG %s = %s CANARY %s PERCENT FOR %s", ("p/roll", 7, 10, "1 h")), ("RESET CONFIG %s REASON %s", ("p/none", "x"), "42704"),
+    ("CREATE JOIN_TOKEN WITH (region = %s, uses = %s, ttl = %s, labels = %s)", ("local", 5, "1 h", "tier=edge")),
+    ("REVOKE JOIN_TOKEN %s REASON %s", ("0011223344556677", "x"), "42704"),
+    ("ALTER NODE %s SET LABEL %s = %s REASON %s", ("n", "a", "b", "x"), "42704"), ("ALTER NODE %s RESET LABEL %s", ("n", "a"), "42704"),
+    ("ALTER NODES WHERE label(%s) = %s SET LABEL %s = %s", ("a", "b", "c", "d")), ("ALTER NODES WHERE region = %s CORDON REASON %s", ("x", "y")),
+    ("DROP NODE IF EXISTS %s REASON %s", ("n", "x")), ("REVOKE NODE %s REASON %s", ("n", "x"), "22023"),
+    ("ALTER AUTHORITY %s PREPARE REASON %s", ("p-ca", "x")), ("ALTER AUTHORITY %s SET (chain = %s)", ("p-ca", "x"), "55000"),
+    ("CREATE ROLE %s LOGIN PASSWORD %s VALID UNTIL %s CONNECTION LIMIT %s IN ROLE %s, %s", ("p-bob", "secret", "2099-01-01", 5, "sys_auditor", "sys_read_all")),
+    ("ALTER ROLE %s PASSWORD %s VALID UNTIL %s CONNECTION LIMIT %s", ("p-bob", "other", "2098-01-01", 6)),
+    ("GRANT %s, ROTATE ON CERT %s TO %s", ("select", "p-web", "p-bob")), ("GRANT CONFIGURE ON CONFIG %s TO %s", ("p/", "p-bob")),
+    ("GRANT SELECT ON ALL CERTS IN REGION %s TO %s", ("local", "p-bob")), ("REVOKE ROTATE ON CERT %s FROM %s", ("p-web", "p-bob")),
+    ("GRANT %s TO %s", ("sys_operator", "p-bob")), ("REVOKE %s FROM %s", ("sys_operator", "p-bob")),
+    ("SHOW CERTS WHERE name = %s LIMIT %s", ("p-web", 1)), ("SHOW ROLLOUT %s", (1,)), ("SHOW ROLLOUT %s NODES WHERE state = %s LIMIT %s", (1, "done", 3)),
+    ("SHOW HISTORY FOR CERT %s FROM VERSION %s TO VERSION %s WHERE actor = %s LIMIT %s", ("p-web", 0, 1000, "ann", 2)),
+    ("SHOW HISTORY FOR ROLLOUT %s", (1,)), ("SHOW HISTORY SINCE %s LIMIT %s", ("2020-01-01", 2)), ("SHOW CONFIG %s", ("p/i",)), ("SHOW APPROVALS FOR %s", (1,)),
+    ("SET SESSION statement_timeout TO %s", ("60s",)), ("SET LOCAL statement_timeout TO %s", (60000,)), ("SET TIME ZONE %s", ("UTC",)),
+    ("SET NAMES %s", ("UTF8",)), ("SET SESSION AUTHORIZATION %s", ("ann",)), ("SET ROLE %s", ("p-bob",), "0A000"),
+    ("ALTER SYSTEM SET rollout_default_bake = %s", ("9 min",)), ("CANCEL QUERY %s", (2147483647,), "42704"), ("TERMINATE SESSION %s", (2147483647,), "42704"),
+    ("DROP STRATEGY IF EXISTS %s REASON %s", ("nope", "x")), ("DROP WINDOW %s REASON %s", ("p-w", "x")),
+    ("REVOKE CERT %s GENERATION %s REASON %s", ("p-web", 1, "x")), ("REVOKE CERT %s REASON %s", ("p-db", "x")),
+    ("DROP CERT IF EXISTS %s REASON %s", ("p-db", "x")), ("DROP ROLE IF EXISTS %s", ("p-bob",)), ("DROP AUTHORITY IF EXISTS %s REASON %s", ("p-none", "x")),
+    ("ALTER REGION %s FREEZE REASON %s", ("local", "x")), ("ALTER REGION %s UNFREEZE REASON %s", ("local", "x")),
+    ("SELECT name FROM sys.certs WHERE name = ANY(%s) ORDER BY %s LIMIT %s OFFSET %s", (["a", "b"], "x", 5, 0)),
+    ("SELECT CASE %s WHEN %s THEN %s END, %s BETWEEN %s AND %s, %s IN (%s, %s), coalesce(%s, %s)", (1, 1, "a", 2, 1, 3, 1, 1, 2, None, "z")),
+    ("PREPARE p_slot AS SELECT %s", ("x",)), ("EXECUTE p_slot (%s)", ("y",)), ("DEALLOCATE p_slot", ()),
+    ("DECLARE c CURSOR WITH HOLD FOR SELECT n FROM (VALUES (%s), (2), (3), (4)) v(n)", (1,)), ("FETCH %s FROM c", (1,)),
+    ("FETCH FORWARD %s c", (1,)), ("MOVE %s IN c", (1,)), ("FETCH 1 FROM %s", ("c",), "0A000"), ("CLOSE %s", ("c",)),
+    ("EXPLAIN (FORMAT %s) DROP CERT %s", ("json", "p-web"), "0A000"),
+    ("SELECT * FROM sys.config AS OF VERSION %s", (1,), "0A000"), ("CREATE SERVICE %s PORT %s WITH (check = %s)", ("s", 443, "x"), "0A000"),
+    ("RESOLVE SERVICE %s NEAR REGION %s", ("s", "r"), "0A000"), ("REVOKE LEASE %s REASON %s", (1, "x"), "0A000"), ("CREATE REGION %s WITH (x = %s)", ("r", 1), "0A000"),
+    ("ALTER RING %s ADD MEMBER %s ADDRESS %s", ("local", "m", "h:1"), "0A000"), ("CREATE VALIDATOR %s KEY %s", ("v", "ed25519:x"), "0A000"),
+    ("SHOW PROOF FOR VERSION %s", (1,), "0A000"), ("DIFF CONFIG FROM VERSION %s TO VERSION %s", (1, 2), "0A000"), ("VERIFY HISTORY SINCE %s", ("2020-01-01",), "0A000"),
+    ("CREATE APPROVER %s KEY %s JURISDICTION %s", ("a", "k", "de"), "0A000"),
+    ("CREATE APPROVAL POLICY %s FOR (%s) REQUIRE %s OF GROUP %s DISTINCT JURISDICTION %s EXPIRES %s VETO %s OF GROUP %s", ("a", "b", 1, "g", 2, "1 d", 1, "h"), "0A000"),
+    ("PROPOSE SECURITY UPDATE %s AS ROTATE CERT %s", ("u", "p-web"), "0A000"), ("APPROVE PROPOSAL %s DIGEST %s SIGNATURE %s REASON %s", ("a", "b", "c", "d"), "0A000"),
+    ("SUBSCRIBE TO NODES WHERE region = %s", ("eu",), "0A000"), ("ALTER EXTENSION %s UPDATE TO %s", ("a", "2"), "0A000"),
+    ("LISTEN %s", ("a",), "0A000"), ("NOTIFY %s, %s", ("a", "b"), "0A000"),
+]
+
+
+def outcome(c, sql, params):
+    try:
+        c.execute(sql, params)
+        return None
+    except psycopg.Error as e:
+        return e.sqlstate
+
+
+@test
+def psycopg3_parameters_are_legal_wherever_a_name_or_a_value_is():
+    with psycopg.connect(DSN, autocommit=True) as c:
+        region = c.execute("SELECT region FROM sys.regions").fetchone()[0]
+        c.execute("ALTER SYSTEM SET rollout_prepare_window = '100ms'")
+        c.execute("RELOAD CONFIGURATION")
+        for sql, params, *want in SLOTS:
+            params = tuple(region if p == "local" else p for p in params)
+            got = outcome(c, sql, params)
+            assert got == (want[0] if want else None), f"{sql} {params}: {got}"
+
+
+@test
+def psycopg3_parameters_of_config_keep_their_type():
+    with psycopg.connect(DSN, autocommit=True) as c:
+        values = {"t/text": ("5", "text", "5"), "t/int": (5, "int", "5"), "t/big": (2**40, "int", str(2**40)), "t/float": (1.5, "float", "1.5"),
+                  "t/bool": (True, "bool", "true"), "t/null": (None, "null", None)}
+        for key, (value, *_) in values.items():
+            c.execute("SET CONFIG %s = %s", (key, value))
+        rows = c.execute("SELECT key, value_type, value FROM sys.config WHERE key LIKE %s", ("t/%",)).fetchall()
+        eq({k: (t, v) for k, t, v in rows}, {k: (t, v) for k, (_, t, v) in values.items()})
+
+
+@test
+def psycopg3_a_parameter_is_never_read_as_language():
+    with psycopg.connect(DSN, autocommit=True) as c:
+        evil = "x'; DROP AUTHORITY \"p-ca\"; --"
+        c.execute("SET CONFIG %s = %s", (evil, evil))
+        eq(c.execute("SELECT value FROM sys.config WHERE key = %s", (evil,)).fetchone(), (evil,))
+
+
+@test
+def psycopg3_rows_of_a_portal_come_in_pieces():
+    with psycopg.connect(DSN) as c:
+        with c.cursor("pieces") as cur:
+            cur.itersize = 7
+            cur.execute("SELECT name FROM sys.settings ORDER BY name LIMIT %s", (40,))
+            names = [row[0] for row in cur]
+        eq(names, [r[0] for r in c.execute("SELECT name FROM sys.settings ORDER BY name LIMIT 40").fetchall()])
+        with c.cursor("shown") as cur:
+            cur.execute("SHOW SETTINGS WHERE name LIKE %s", ("rollout%",))
+            assert len(cur.fetchmany(2)) == 2 and len(cur.fetchall()) > 3
+
+
 @test
 def psycopg3_transactions():
     with psycopg.connect(DSN) as c:

@@ -27,6 +27,7 @@ SELECT actor, client_addr, action, object_kind, object, object_version, statemen
 SELECT count(*) FROM sys.history WHERE statement LIKE '%hunter2%' OR before::text LIKE '%hunter2%' OR after::text LIKE '%hunter2%' OR after::text LIKE '%SCRAM%';
 SHOW HISTORY FOR CERT web;
 SHOW HISTORY FOR CONFIG 'a' LIMIT 2;
+SHOW HISTORY FOR ROLLOUT 1;
 -- require_reason
 SET require_reason = on;
 ROTATE CERT web;

@@ -13,6 +13,12 @@ static const char *value_type_name(uint8_t t)
     return t < 6 ? names[t] : "?";
 }
 
+/* Nobody has served a value yet: its first rollout runs. */
+static struct datum type_now(const struct config_row *row)
+{
+    return row->gen == 0 ? d_null() : d_str(value_type_name(row->value_type));
+}
+
 static struct datum value_of(struct cat *c, const struct name *key, uint32_t gen, uint8_t type)
 {
     struct slice v;
@@ -32,7 +38,7 @@ static enum reeve_err config_row_out(struct cat *c, const struct name *key, cons
         return err;
     struct datum v[] = {
         d_name(key), row->absent ? d_null() : value_of(c, key, row->gen, row->value_type),
-        d_str(value_type_name(row->value_type)), d_str(attested ? "attested" : "regional"), d_int((int64_t) row->version),
+        type_now(row), d_str(attested ? "attested" : "regional"), d_int((int64_t) row->version),
         d_int(row->gen), d_name(&row->updated_by), d_wall(row->updated),
         coming ? d_int((int64_t) row->rollout_id) : d_null(),
         coming ? value_of(c, key, row->gen_new, row->value_type_new) : d_null(),

@@ -24,6 +24,20 @@ struct change {
     struct hash32 digest;
 };
 
+/* A literal says by its spelling what it is, a parameter by the type that it was bound as. */
+static uint8_t type_of(const struct cmd *x, const struct pvalue *v)
+{
+    const struct query_params *p = x->slot.params;
+    if (v->kind != PV_PARAM || p == NULL || p->types == NULL || v->i < 1 || v->i > p->n)
+        return v->kind == PV_INT ? VT_INT : v->kind == PV_FLOAT ? VT_FLOAT : v->kind == PV_BOOL ? VT_BOOL : VT_TEXT;
+    switch (p->types[v->i - 1]) {
+    case T_INT2: case T_INT4: case T_INT8: return VT_INT;
+    case T_FLOAT4: case T_FLOAT8: return VT_FLOAT;
+    case T_BOOL: return VT_BOOL;
+    default: return VT_TEXT;
+    }
+}
+
 static enum reeve_err read_value(struct cmd *x, const struct pvalue *v, struct change *c)
 {
     struct slice s;
@@ -38,7 +52,7 @@ static enum reeve_err read_value(struct cmd *x, const struct pvalue *v, struct c
     if (s.len > REGION_VALUE_MAX)
         return slot_error(&x->slot, v, REEVE_E_TOO_BIG, "a value has at most %d bytes", REGION_VALUE_MAX);
     c->value = s;
-    c->value_type = v->kind == PV_INT ? VT_INT : v->kind == PV_FLOAT ? VT_FLOAT : v->kind == PV_BOOL ? VT_BOOL : VT_TEXT;
+    c->value_type = type_of(x, v);
     return REEVE_OK;
 }
 

@@ -112,6 +112,17 @@ static enum reeve_err roll_back_running(struct cmd *x, struct snap *sn, const st
     return err;
 }
 
+/* What went back to an earlier generation is not taken back by going back. */
+static enum reeve_err went_back(struct cmd *x, const struct rollout_doc *d, const struct rollout_target *t)
+{
+    report_set(x->rep, REEVE_E_WRONG_STATE, "rollout %llu itself went back to generation %u", (unsigned long long) d->id, t->to_gen);
+    if (t->type == AT_CERT)
+        report_hint(x->rep, "ROTATE CERT '%s' TO GENERATION %u gives the fleet the later one again.", t->name.s, t->from_gen);
+    else
+        report_hint(x->rep, "SET CONFIG '%s' to the value that you want.", t->name.s);
+    return REEVE_E_WRONG_STATE;
+}
+
 /* A finished rollout is undone by another one, towards the generation that was served before it. */
 static enum reeve_err plan_back(struct cmd *x, struct snap *sn, const struct rollout_doc *d, struct rollout_doc *next)
 {
@@ -137,6 +148,8 @@ static enum reeve_err plan_back(struct cmd *x, struct snap *sn, const struct rol
         if (d->target[i].from_gen == 0)
             return report_set(x->rep, REEVE_E_WRONG_STATE, "there was nothing before rollout %llu to go back to",
                               (unsigned long long) d->id);
+        if (d->target[i].from_gen > d->target[i].to_gen)
+            return went_back(x, d, &d->target[i]);
     }
     TRY(cmd_plan(x, sn, spec, next));
     cmd_doc_start(x, next, spec);

@@ -240,6 +240,11 @@ static enum reeve_err to_text(struct arena *a, uint32_t from, const struct datum
 {
     struct wr w = wr_heap(16u << 20);
     enum reeve_err err = REEVE_OK;
+    if (in->kind == D_BOOL) {           /* "t" is how one is sent, "true" is what a cast says */
+        wr_free(&w);
+        *out = d_str(in->b ? "true" : "false");
+        return REEVE_OK;
+    }
     if (!datum_out_text(&w, from, in))
         err = report_set(rep, REEVE_E_TOO_COMPLEX, "value is too long");
     struct slice s = arena_copy(a, wr_slice(&w));

@@ -63,6 +63,18 @@ static struct ast_expr *compare(struct builder *b, const char *col, enum ast_op 
     return x;
 }
 
+/* History keeps names of objects as text, ids of rollouts among them. */
+static struct ast_expr *is_object(struct builder *b, struct pvalue name)
+{
+    struct ast_expr *x = compare(b, "object", OP_EQ, name), *cast = node(b, X_CAST, 1);
+    if (x == NULL || cast == NULL)
+        return NULL;
+    cast->name = "text";
+    cast->args[0] = x->args[1];
+    x->args[1] = cast;
+    return x;
+}
+
 static struct ast_expr *both(struct builder *b, struct ast_expr *l, struct ast_expr *r)
 {
     if (l == NULL || r == NULL)
@@ -102,7 +114,7 @@ static struct ast_expr *condition(struct builder *b, const struct ast_stmt *s)
     struct pvalue kind = { .kind = PV_STRING, .pos = -1, .s = ast_object_name(show->object) };
     kind.len = (uint32_t) strlen(kind.s);
     if (s->kind == AST_SHOW_HISTORY && show->object != OBJ_NONE)
-        x = both(b, both(b, compare(b, "object_kind", OP_EQ, kind), compare(b, "object", OP_EQ, show->name)), x);
+        x = both(b, both(b, compare(b, "object_kind", OP_EQ, kind), is_object(b, show->name)), x);
     else if (s->kind == AST_SHOW_ROLLOUT_NODES)
         x = both(b, compare(b, "rollout_id", OP_EQ, show->name), x);
     else if (s->kind == AST_SHOW_OBJECT)

@@ -56,6 +56,11 @@ static enum reeve_err declare(struct tcop *t, struct run *r, struct report *rep)
 static enum reeve_err find(struct tcop *t, struct run *r, struct portal **out, struct report *rep)
 {
     struct slice name;
+    if (r->stmt->kind == AST_FETCH && !r->stmt->cursor.move && r->stmt->cursor.name.kind == PV_PARAM) {
+        /* The columns are told before the parameters are known. */
+        report_set(rep, REEVE_E_UNSUPPORTED, "the cursor of FETCH cannot be a parameter");
+        return report_hint(rep, "The number of rows can.");
+    }
     enum reeve_err err = cursor_name(t, r, &name, rep);
     if (err != REEVE_OK)
         return err;

@@ -125,7 +125,8 @@ static enum reeve_err evaluate(struct tcop *t, struct run *r, struct capture *k,
     for (int i = 0; i < args->n; i++)
         targets[i].expr = args->v[i];
     sel->targets = (struct ast_targets){ args->n, targets };
-    *stmt = (struct ast_stmt){ .kind = AST_SELECT, .pos = r->stmt->pos, .len = r->stmt->len, .select = sel };
+    *stmt = (struct ast_stmt){ .kind = AST_SELECT, .pos = r->stmt->pos, .len = r->stmt->len,
+                                .nparams = r->stmt->nparams, .select = sel };
     struct command cmd = { .stmt = stmt, .text = r->text, .params = &r->params };
     return t->ops->run(&t->s, &cmd, &k->dest, rep);
 }
