@@ -242,20 +242,48 @@ static bool could_hit(const struct linear_op *ops, size_t n, const struct linear
 }
 
 /*
- * An unknown operation whose value nobody could have met may as well never
- * have happened: only a failed cas could tell (it saw "another value").
+ * An unknown operation that nobody needs may as well never have happened. Who
+ * could need it: an operation that meets its value and succeeds, or a failed
+ * cas, for which any value but the expected one will do.
  */
-static bool may_drop(const struct linear_op *ops, size_t n, size_t me)
+static bool needed(const struct linear_op *ops, size_t n, size_t me)
 {
-    if (ops[me].outcome != LINEAR_UNKNOWN)
-        return false;
-    if (ops[me].kind == LINEAR_READ)
-        return true;
+    for (size_t i = 0; i < n; i++) {
+        if (i == me)
+            continue;
+        bool meets = could_see(&ops[i], ops[me].value), failed = ops[i].outcome == LINEAR_FAILED;
+        if (failed ? !meets && ops[i].ret >= ops[me].call : meets)
+            return true;
+    }
+    return false;
+}
+
+static bool says_nothing(const struct linear_op *ops, size_t n, size_t me)
+{
+    if (ops[me].outcome == LINEAR_FAILED)
+        return !could_hit(ops, n, &ops[me]);
+    return ops[me].outcome == LINEAR_UNKNOWN && (ops[me].kind == LINEAR_READ || !needed(ops, n, me));
+}
+
+/* Copies what matters; returns how many. Each one that goes may make another superfluous. */
+static size_t reduce(struct linear_op *out, const struct linear_op *ops, size_t n, bool failed_too)
+{
+    size_t m = 0;
     for (size_t i = 0; i < n; i++)
-        if (i != me && (could_see(&ops[i], ops[me].value) ||
-                        (ops[i].outcome == LINEAR_FAILED && ops[i].ret >= ops[me].call && could_hit(ops, n, &ops[i]))))
-            return false;
-    return true;
+        if (failed_too || ops[i].outcome != LINEAR_FAILED)
+            out[m++] = ops[i];
+    for (bool again = true; again;) {
+        again = false;
+        for (size_t i = 0; i < m;) {
+            if (!says_nothing(out, m, i)) {
+                i++;
+                continue;
+            }
+            out[i] = out[--m];
+            again = true;
+        }
+    }
+    return m;
 }
 
 static bool wild_alike(const struct linear_op *a, const struct linear_op *b)
@@ -280,7 +308,7 @@ static void wild_chain(struct search *s)
     size_t last = s->n;
     for (size_t i = 0; i < s->n; i++) {
         s->wild_before[i] = s->n;
-        s->wild[i] = s->ops[i].outcome == LINEAR_UNKNOWN && !may_drop(s->ops, s->n, i);
+        s->wild[i] = s->ops[i].outcome == LINEAR_UNKNOWN;
         for (size_t j = 0; s->wild[i] && j < s->n; j++)
             s->wild[i] = j == i || !could_see(&s->ops[j], s->ops[i].value);
         last = s->wild[i] ? i : last;
@@ -331,16 +359,25 @@ static bool place(struct search *s, struct entry *call)
     return false;
 }
 
-/* Puts the last placed operation back; returns where the walk goes on, NULL when all was tried. */
+static bool only_looks(const struct linear_op *o) { return o->kind == LINEAR_READ || o->outcome == LINEAR_FAILED; }
+
+/*
+ * Puts back the last placed operation that changed something; returns where the
+ * walk goes on, NULL when all was tried. What only looks is placed as soon as
+ * it can be and never tried later: whoever could go first with it undone, could
+ * as well with it done.
+ */
 static struct entry *retreat(struct search *s)
 {
     note_best(s);
-    if (s->depth == 0)
-        return NULL;
-    struct placed p = s->stack[--s->depth];
-    s->state = p.before;
-    unlift(s, p.call);
-    return p.call->next;
+    while (s->depth > 0) {
+        struct placed p = s->stack[--s->depth];
+        s->state = p.before;
+        unlift(s, p.call);
+        if (!only_looks(&s->ops[p.call->op]))
+            return p.call->next;
+    }
+    return NULL;
 }
 
 static enum linear_verdict search_run(struct search *s)
@@ -374,15 +411,13 @@ static void search_free(struct search *s)
 static enum reeve_err search_init(struct search *s, const struct linear_op *ops, size_t n, uint64_t steps)
 {
     size_t k = 0;
-    *s = (struct search){ .ops = ops, .n = n, .words = n / 64 + 1, .steps = steps ? steps : 10000000, .n_buckets = 1024 };
+    *s = (struct search){ .ops = ops, .n = n, .words = n / 64 + 1, .steps = steps, .n_buckets = 1024 };
     s->entries = calloc(2 * n + 1, sizeof *s->entries);
     s->stack = calloc(n + 1, sizeof *s->stack);
     s->bucket = calloc(s->n_buckets, sizeof *s->bucket);
     if (s->entries == NULL || s->stack == NULL || s->bucket == NULL)
         return REEVE_E_NOMEM;
     for (size_t i = 0; i < n; i++) {
-        if (may_drop(ops, n, i))
-            continue;
         s->entries[k++] = (struct entry){ .call = true, .op = (uint32_t) i, .at = ops[i].call };
         int64_t ret = ops[i].outcome == LINEAR_UNKNOWN ? seen_by(ops, n, i) : ops[i].ret;
         if (ret == LINEAR_NEVER)
@@ -405,17 +440,12 @@ static bool op_sound(const struct linear_op *o)
     return o->call <= o->ret && o->ret != LINEAR_NEVER && (o->outcome == LINEAR_OK || o->kind == LINEAR_CAS);
 }
 
-enum reeve_err linear_check(const struct linear_op *ops, size_t n, uint64_t steps,
-                            enum linear_verdict *verdict, struct linear_evidence *evidence)
+static enum reeve_err check_once(const struct linear_op *ops, size_t n, uint64_t steps,
+                                 enum linear_verdict *verdict, struct linear_evidence *evidence)
 {
     enum reeve_err err = REEVE_OK;
-    struct search *s = NULL;
-    if (n >= LINEAR_OPS_MAX)
-        return REEVE_E_TOO_COMPLEX;
-    for (size_t i = 0; i < n; i++)
-        if (!op_sound(&ops[i]))
-            return REEVE_E_INVALID_VALUE;
-    if ((s = malloc(sizeof *s)) == NULL)
+    struct search *s = calloc(1, sizeof *s);
+    if (s == NULL)
         return REEVE_E_NOMEM;
     TRY(search_init(s, ops, n, steps));
     *verdict = search_run(s);
@@ -424,5 +454,32 @@ enum reeve_err linear_check(const struct linear_op *ops, size_t n, uint64_t step
 out:
     search_free(s);
     free(s);
+    return err;
+}
+
+/*
+ * First without the failed cas: fewer operations claim less, so a NO stands,
+ * and almost every wrong history is wrong already there. Only they make
+ * unknown operations matter that nobody saw.
+ */
+enum reeve_err linear_check(const struct linear_op *ops, size_t n, uint64_t steps,
+                            enum linear_verdict *verdict, struct linear_evidence *evidence)
+{
+    enum reeve_err err = REEVE_OK;
+    struct linear_op *few = NULL;
+    if (n >= LINEAR_OPS_MAX)
+        return REEVE_E_TOO_COMPLEX;
+    for (size_t i = 0; i < n; i++)
+        if (!op_sound(&ops[i]))
+            return REEVE_E_INVALID_VALUE;
+    if ((few = calloc(n + 1, sizeof *few)) == NULL)
+        return REEVE_E_NOMEM;
+    *verdict = LINEAR_YES;
+    for (int failed_too = 0; failed_too < 2 && *verdict == LINEAR_YES; failed_too++) {
+        size_t m = reduce(few, ops, n, failed_too);
+        TRY(check_once(few, m, steps ? steps : 10000000, verdict, evidence));
+    }
+out:
+    free(few);
     return err;
 }
