@@ -6,6 +6,7 @@ use File::Temp qw(tempdir);
 use IO::Socket::INET;
 use JSON::PP;
 use Time::HiRes qw(sleep);
+use Ports;
 use ReeveServer;
 
 my $dir = tempdir('/tmp/reeve-servers-XXXXXX', CLEANUP => 1);
@@ -13,9 +14,9 @@ my $s = ReeveServer->new(conf => "attest_tick_interval = 1s\nagent_heartbeat_int
     . "listen_addresses = 127.0.0.1, 127.0.0.2\n");
 my ($state, $tls, $agent, $owner) = ("$dir/state", "$dir/tls", 0, $$);
 my $live = '127.0.0.1:' . $s->agent_port;
-my $dead = '127.0.0.1:' . ReeveServer::free_port();
+my $dead = '127.0.0.1:' . Ports::take();
 # It takes connections and never says a word.
-my $silent_socket = IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => 0, Proto => 'tcp', Listen => 20) or die $!;
+my $silent_socket = IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => Ports::take(), Proto => 'tcp', Listen => 20) or die $!;
 my $silent = '127.0.0.1:' . $silent_socket->sockport;
 
 sub slurp { ReeveServer::slurp($_[0]) }
