@@ -1,0 +1,204 @@
+/*
+ * election.c - who becomes leader
+ *
+ * A follower that misses its leader asks first whether it would be elected
+ * (pre-vote, dissertation 9.6), so that one who is cut off does not raise the
+ * term. Who has heard a leader within the shortest timeout grants nothing
+ * (4.2.3), unless the leader himself wanted the election (3.10). Together with
+ * the leader's check for a quorum neither half of a bad network disturbs the other.
+ */
+#include "raft_int.h"
+
+static uint64_t random_next(struct raft *r)
+{
+    r->rng ^= r->rng >> 12;
+    r->rng ^= r->rng << 25;
+    r->rng ^= r->rng >> 27;
+    return r->rng * 0x2545f4914f6cdd1dULL;
+}
+
+void election_rearm(struct raft *r)
+{
+    r->election_at = later(r->now, r->c.election_ms + (uint32_t) (random_next(r) >> 33) % r->c.election_ms);
+}
+
+/*
+ * Also one who is a voter only in the committed configuration: it may be the
+ * only one with the newest log, and then nobody else could be elected (scenario 30).
+ */
+bool may_campaign(const struct raft *r)
+{
+    bool whole = r->mode == RAFT_START_CLEAN || (RAFT_BROKEN(REPAIR_LEADS) && r->mode == RAFT_START_REPAIR);
+    return whole && !r->in.asked && (is_voter(&r->conf, r->c.id) || is_voter(&r->committed_conf, r->c.id)) &&
+           !disk_slow(r, r->c.disk_ms) && log_room(r, 1, 0);
+}
+
+/* ---- asking ---- */
+
+static void set_vote(struct raft *r, uint32_t id, uint8_t how)
+{
+    const struct raft_member *m = raft_conf_find(&r->conf, id);
+    if (m && r->votes[m - r->conf.m] == 0)      /* once each: scenario 4 */
+        r->votes[m - r->conf.m] = how;
+}
+
+static bool majority_says(const struct raft *r, uint8_t how, bool not)
+{
+    uint64_t value[RAFT_MEMBERS_MAX];
+    for (unsigned i = 0; i < r->conf.n; i++)
+        value[i] = (r->votes[i] == how) != not;
+    return raft_conf_quorum(&r->conf, value) == 1;
+}
+
+static void tally(struct raft *r, struct raft_effects *out)
+{
+    if (majority_says(r, 1, false)) {
+        if (r->role == RAFT_PRECANDIDATE)
+            campaign(r, false, out);
+        else
+            become_leader(r, out);
+    } else if (!majority_says(r, 2, true)) {
+        become_follower(r, r->term, 0);
+    }
+}
+
+static void ask_all(struct raft *r, enum raft_msg_type type, uint64_t term, uint8_t flags, struct raft_effects *out)
+{
+    memset(r->votes, 0, sizeof r->votes);
+    for (unsigned i = 0; i < r->conf.n; i++) {
+        const struct raft_member *m = &r->conf.m[i];
+        if (m->id == r->c.id || !(m->role & (RAFT_VOTER | RAFT_VOTER_OLD)))
+            continue;
+        struct raft_msg *q = emit_msg(r, out, type, m->id, 0);
+        q->term = term;
+        q->flags = flags;
+        q->index = log_last(r);
+        q->log_term = log_last_term(r);
+    }
+}
+
+void campaign_prevote(struct raft *r, struct raft_effects *out)
+{
+    r->role = RAFT_PRECANDIDATE;
+    r->leader = 0;
+    election_rearm(r);
+    ask_all(r, RAFT_M_PREVOTE, r->term + 1, 0, out);
+    set_vote(r, r->c.id, 1);
+    tally(r, out);
+}
+
+/* Alone in the world nobody can hold what our next term did: no need to wait for the disk. */
+static bool alone(const struct raft *r)
+{
+    return r->conf.n == 1 && r->conf.m[0].id == r->c.id;
+}
+
+void campaign(struct raft *r, bool transfer, struct raft_effects *out)
+{
+    hard_set(r, r->term + 1, r->c.id);
+    r->role = RAFT_CANDIDATE;
+    r->leader = 0;
+    election_rearm(r);
+    ask_all(r, RAFT_M_VOTE, r->term, transfer ? RAFT_MF_TRANSFER : 0, out);
+    if (alone(r)) {
+        set_vote(r, r->c.id, 1);
+        tally(r, out);
+    }
+}
+
+/* The own vote counts when a crash could not take it back (R1). */
+void election_vote_durable(struct raft *r, struct raft_effects *out)
+{
+    if (r->role != RAFT_CANDIDATE || r->hard_dirty || r->hard_seq > r->done_seq)
+        return;
+    set_vote(r, r->c.id, 1);
+    tally(r, out);
+}
+
+void election_clock(struct raft *r, struct raft_effects *out)
+{
+    if (r->role == RAFT_LEADER || r->now.ms < r->election_at.ms)
+        return;
+    if (may_campaign(r))
+        campaign_prevote(r, out);
+    else
+        election_rearm(r);
+}
+
+void on_vote_reply(struct raft *r, const struct raft_msg *m, struct raft_effects *out)
+{
+    bool pre = m->type == RAFT_M_PREVOTE_REPLY, refused = m->flags & RAFT_MF_REJECT;
+    if (m->flags & RAFT_MF_MUTE)
+        return;
+    if (r->role != (pre ? RAFT_PRECANDIDATE : RAFT_CANDIDATE) || m->term != r->term + (pre && !refused))
+        return;
+    set_vote(r, m->from, refused ? 2 : 1);
+    tally(r, out);
+}
+
+/* ---- being asked ---- */
+
+/* The log's last term is compared first, then its length (5.4.1). */
+static bool up_to_date(const struct raft *r, const struct raft_msg *m)
+{
+    uint64_t index, term;
+    vote_position(r, &index, &term);
+    if (RAFT_BROKEN(VOTE_BY_LENGTH))
+        return m->index >= index;
+    return m->log_term > term || (m->log_term == term && m->index >= index);
+}
+
+static bool led(const struct raft *r)
+{
+    if (r->role == RAFT_LEADER)
+        return true;
+    return r->leader != 0 && r->now.ms - r->leader_heard.ms < (int64_t) r->c.election_ms;
+}
+
+static void answer(struct raft *r, const struct raft_msg *m, bool yes, uint64_t term, uint64_t after, struct raft_effects *out)
+{
+    enum raft_msg_type type = m->type == RAFT_M_PREVOTE ? RAFT_M_PREVOTE_REPLY : RAFT_M_VOTE_REPLY;
+    struct raft_msg *a = emit_msg(r, out, type, m->from, after);
+    a->term = term;
+    a->flags = (uint8_t) ((yes ? 0 : RAFT_MF_REJECT) | repair_flags(r));
+}
+
+static void prevote(struct raft *r, const struct raft_msg *m, struct raft_effects *out)
+{
+    bool yes = m->term > r->term && r->mode != RAFT_START_MUTE && up_to_date(r, m);
+    answer(r, m, yes, yes ? m->term : r->term, 0, out);
+}
+
+/* A learner votes too when it is asked: the asker may know a newer configuration (scenario 8). */
+static void vote(struct raft *r, const struct raft_msg *m, struct raft_effects *out)
+{
+    bool free = r->vote == m->from || (r->vote == 0 && r->leader == 0) || RAFT_BROKEN(VOTE_TWICE);
+    bool counts = r->mode != RAFT_START_MUTE || RAFT_BROKEN(MUTE_COUNTS);
+    if (!free || !counts || !up_to_date(r, m)) {
+        answer(r, m, false, r->term, 0, out);
+        return;
+    }
+    hard_set(r, r->term, m->from);
+    election_rearm(r);
+    answer(r, m, true, r->term, append_after_hard(r), out);
+}
+
+void on_vote_request(struct raft *r, const struct raft_msg *m, struct raft_effects *out)
+{
+    bool pre = m->type == RAFT_M_PREVOTE;
+    if (m->term < r->term || (pre && m->term == r->term)) {
+        answer(r, m, false, r->term, 0, out);
+        return;
+    }
+    if (m->term > r->term && led(r) && !(m->flags & RAFT_MF_TRANSFER)) {
+        r->dropped++;
+        return;
+    }
+    if (pre) {
+        prevote(r, m, out);
+        return;
+    }
+    if (m->term > r->term)
+        become_follower(r, m->term, 0);
+    vote(r, m, out);
+}

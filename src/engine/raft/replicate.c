@@ -1,0 +1,207 @@
+/* replicate.c - what a leader sends: append requests within windows, heartbeats. */
+#include "raft_int.h"
+
+struct progress *progress_of(struct raft *r, uint32_t id)
+{
+    for (unsigned i = 0; i < RAFT_MEMBERS_MAX && id != 0; i++)
+        if (r->peer[i].id == id)
+            return &r->peer[i];
+    return NULL;
+}
+
+static void flight_clear(struct progress *p)
+{
+    p->flight_n = 0;
+    p->flight_bytes = 0;
+}
+
+void progress_probe(struct progress *p, uint64_t next)
+{
+    p->state = PROBE;
+    p->paused = false;
+    p->next = max_u64(next, p->match + 1);
+    flight_clear(p);
+}
+
+static void progress_add(struct raft *r, uint32_t id)
+{
+    struct progress *p = NULL;
+    for (unsigned i = 0; i < RAFT_MEMBERS_MAX && p == NULL; i++)
+        if (r->peer[i].id == 0)
+            p = &r->peer[i];
+    reeve_assert(p);
+    memset(p, 0, sizeof *p);
+    p->id = id;
+    p->heard = r->now;
+    progress_probe(p, log_last(r) + 1);
+}
+
+/* One for each other member of the configuration; anew: nothing known of any. */
+void progress_sync(struct raft *r, bool anew)
+{
+    for (unsigned i = 0; i < RAFT_MEMBERS_MAX; i++)
+        if (anew || !raft_conf_find(&r->conf, r->peer[i].id))
+            r->peer[i].id = 0;
+    for (unsigned i = 0; i < r->conf.n; i++)
+        if (r->conf.m[i].id != r->c.id && progress_of(r, r->conf.m[i].id) == NULL)
+            progress_add(r, r->conf.m[i].id);
+}
+
+/* ---- windows ---- */
+
+static bool flight_full(const struct raft *r, const struct progress *p)
+{
+    return p->flight_n >= min_u64(r->c.window_msgs, RAFT_INFLIGHT_MAX) || p->flight_bytes >= r->c.window_bytes;
+}
+
+static void flight_add(struct progress *p, uint64_t last, uint32_t bytes)
+{
+    p->flight[(p->flight_head + p->flight_n++) % RAFT_INFLIGHT_MAX] = (struct inflight){ last, bytes };
+    p->flight_bytes += bytes;
+}
+
+void progress_acked(struct progress *p, uint64_t index)
+{
+    while (p->flight_n > 0 && p->flight[p->flight_head].last <= index) {
+        p->flight_bytes -= p->flight[p->flight_head].bytes;
+        p->flight_head = (uint16_t) ((p->flight_head + 1) % RAFT_INFLIGHT_MAX);
+        p->flight_n--;
+    }
+}
+
+/* ---- append requests ---- */
+
+static struct raft_msg *request(struct raft *r, struct progress *p, struct raft_effects *out)
+{
+    struct raft_msg *m = emit_msg(r, out, RAFT_M_APPEND, p->id, 0);
+    m->index = p->next - 1;
+    m->log_term = log_term(r, p->next - 1);
+    m->commit = r->commit;
+    p->commit_told = r->commit;
+    return m;
+}
+
+/* As many entries as fit into a request, at least one; their payload. */
+static uint32_t take_entries(const struct raft *r, struct raft_msg *m)
+{
+    uint64_t last = log_last(r), bytes = 0;
+    for (uint64_t i = m->index + 1; i <= last && m->n_entries < RAFT_MSG_ENTRIES_MAX; i++) {
+        size_t len = log_entry(r, i).data.len;
+        if (m->n_entries > 0 && bytes + len > r->c.append_bytes)
+            break;
+        bytes += len;
+        m->n_entries++;
+    }
+    return (uint32_t) bytes;
+}
+
+static void send_one(struct raft *r, struct progress *p, struct raft_effects *out)
+{
+    struct raft_msg *m = request(r, p, out);
+    uint32_t bytes = take_entries(r, m);
+    if (p->state == PROBE) {
+        p->paused = true;
+        return;
+    }
+    p->next = m->index + m->n_entries + 1;
+    flight_add(p, p->next - 1, bytes);
+}
+
+void replicate_empty(struct raft *r, struct progress *p, struct raft_effects *out)
+{
+    if (p->next >= log_first(r))
+        (void) request(r, p, out);
+}
+
+void replicate_peer(struct raft *r, struct progress *p, struct raft_effects *out)
+{
+    while (p->state != SNAPSHOT && !effects_tight(r, out)) {
+        if (p->next < log_first(r)) {
+            snapshot_want(r, p, out);
+            return;
+        }
+        if (p->state == PROBE ? p->paused : p->next > log_last(r) || flight_full(r, p))
+            return;
+        send_one(r, p, out);
+    }
+}
+
+void replicate_all(struct raft *r, struct raft_effects *out)
+{
+    for (unsigned i = 0; i < RAFT_MEMBERS_MAX; i++)
+        if (r->peer[i].id)
+            replicate_peer(r, &r->peer[i], out);
+}
+
+/* ---- heartbeats ---- */
+
+void heartbeat_peer(struct raft *r, struct progress *p, struct raft_effects *out)
+{
+    struct raft_msg *m = emit_msg(r, out, RAFT_M_HEARTBEAT, p->id, 0);
+    m->commit = RAFT_BROKEN(COMMIT_NOT_CLAMPED) ? r->commit : min_u64(r->commit, p->match);     /* R7 */
+    m->read = r->read_position;
+    p->commit_told = max_u64(p->commit_told, m->commit);
+}
+
+void heartbeat_all(struct raft *r, struct raft_effects *out)
+{
+    for (unsigned i = 0; i < RAFT_MEMBERS_MAX; i++)
+        if (r->peer[i].id)
+            heartbeat_peer(r, &r->peer[i], out);
+    r->heartbeat_at = later(r->now, r->c.heartbeat_ms);
+}
+
+/* A leader that a quorum has not answered for an election timeout is none (CheckQuorum, 6.2). */
+static bool quorum_heard(const struct raft *r)
+{
+    uint64_t value[RAFT_MEMBERS_MAX] = { 0 };
+    for (unsigned i = 0; i < r->conf.n; i++) {
+        uint32_t id = r->conf.m[i].id;
+        const struct progress *p = progress_of((struct raft *) r, id);
+        int64_t heard = id == r->c.id ? r->now.ms : p ? p->heard.ms : 0;
+        value[i] = r->now.ms - heard <= (int64_t) r->c.election_ms;
+    }
+    return raft_conf_quorum(&r->conf, value) >= 1;
+}
+
+static bool others_vote(const struct raft *r)
+{
+    for (unsigned i = 0; i < r->conf.n; i++)
+        if (r->conf.m[i].id != r->c.id && (r->conf.m[i].role & (RAFT_VOTER | RAFT_VOTER_OLD)))
+            return true;
+    return false;
+}
+
+/* A leader whose disk does not answer hands over; when that fails, it falls silent (research: hashicorp/raft#503). */
+static void check_disk(struct raft *r, struct raft_effects *out)
+{
+    if (!disk_slow(r, r->c.disk_ms) || !others_vote(r) || r->transfer.to || RAFT_BROKEN(DISK_STALL_LEADS))
+        return;
+    uint32_t best = transfer_best(r);
+    if (best)
+        transfer_begin(r, best, out);
+    else
+        become_follower(r, r->term, 0);
+}
+
+static void check_transfer(struct raft *r, struct raft_effects *out)
+{
+    if (!r->transfer.to || r->now.ms < r->transfer.until.ms)
+        return;
+    r->transfer.to = 0;
+    if (disk_slow(r, r->c.disk_ms) && others_vote(r) && !RAFT_BROKEN(DISK_STALL_LEADS))
+        become_follower(r, r->term, 0);
+}
+
+void leader_clock(struct raft *r, struct raft_effects *out)
+{
+    if (!quorum_heard(r)) {
+        become_follower(r, r->term, 0);
+        return;
+    }
+    check_transfer(r, out);
+    if (r->role == RAFT_LEADER)
+        check_disk(r, out);
+    if (r->role == RAFT_LEADER && r->now.ms >= r->heartbeat_at.ms)
+        heartbeat_all(r, out);
+}
