@@ -3,7 +3,7 @@
 
 static struct progress *heard_from(struct raft *r, const struct raft_msg *m)
 {
-    struct progress *p = r->role == RAFT_LEADER ? progress_of(r, m->from) : NULL;
+    struct progress *p = r->role == RAFT_LEADER ? raft_progress_of(r, m->from) : NULL;
     if (p) {
         p->heard = r->now;
         p->mute = m->flags & RAFT_MF_MUTE;
@@ -17,7 +17,7 @@ static uint64_t common_point(const struct raft *r, const struct raft_msg *m)
     uint64_t at = min_u64(min_u64(m->hint, m->index - 1), log_last(r));
     if (m->log_term == 0)
         return at;
-    return log_back_to_term(r, at, m->log_term, log_first(r) - 1);
+    return raft_log_back_to_term(r, at, m->log_term, log_first(r) - 1);
 }
 
 /* A member in repair holds less than it once said. */
@@ -31,11 +31,11 @@ static void refused(struct raft *r, struct progress *p, const struct raft_msg *m
     if (m->index <= p->match)
         return;                         /* late: it has said since that it holds this */
     if (p->state == REPLICATE && !shrunk) {
-        progress_probe(p, p->match + 1);
+        raft_progress_probe(p, p->match + 1);
         return;
     }
     if (m->index == p->next - 1 || shrunk)
-        progress_probe(p, common_point(r, m) + 1);
+        raft_progress_probe(p, common_point(r, m) + 1);
 }
 
 static void accepted(struct raft *r, struct progress *p, const struct raft_msg *m, struct raft_effects *out)
@@ -48,16 +48,16 @@ static void accepted(struct raft *r, struct progress *p, const struct raft_msg *
         return;
     p->match = m->index;
     p->next = max_u64(p->next, p->match + 1);
-    progress_acked(p, m->index);
+    raft_progress_acked(p, m->index);
     if (p->state == SNAPSHOT && p->match + 1 >= log_first(r))
-        snapshot_done(r, p, out);
+        raft_snapshot_done(r, p, out);
     if (p->state == PROBE) {
         p->state = REPLICATE;
         p->next = p->match + 1;
     }
 }
 
-void on_append_reply(struct raft *r, const struct raft_msg *m, struct raft_effects *out)
+void raft_on_append_reply(struct raft *r, const struct raft_msg *m, struct raft_effects *out)
 {
     struct progress *p = heard_from(r, m);
     if (p == NULL)
@@ -73,20 +73,20 @@ void on_append_reply(struct raft *r, const struct raft_msg *m, struct raft_effec
  * again, a full window lets one more through, and an empty request finds out
  * whether something that was sent on ahead got lost (scenario 18).
  */
-void on_heartbeat_reply(struct raft *r, const struct raft_msg *m, struct raft_effects *out)
+void raft_on_heartbeat_reply(struct raft *r, const struct raft_msg *m, struct raft_effects *out)
 {
     struct progress *p = heard_from(r, m);
     if (p == NULL)
         return;
     p->read_ack = max_u64(p->read_ack, min_u64(m->read, r->read_position));
     if (p->state == SNAPSHOT) {
-        snapshot_resend(r, p, out);
+        raft_snapshot_resend(r, p, out);
         return;
     }
     if (p->state == PROBE)
         p->paused = false;
     else if (p->match < log_last(r) && p->next > log_last(r))
-        replicate_empty(r, p, out);
+        raft_replicate_empty(r, p, out);
     else if (p->flight_n > 0 && p->match < log_last(r))
-        replicate_empty(r, p, out);
+        raft_replicate_empty(r, p, out);
 }

@@ -15,7 +15,7 @@ static struct raft_append *ap(struct raft *r)
     return &r->ap;
 }
 
-void append_entry(struct raft *r, const struct raft_entry *e)
+void raft_append_entry(struct raft *r, const struct raft_entry *e)
 {
     struct raft_append *a = ap(r);
     reeve_assert(e->index == log_last(r) + 1);
@@ -24,7 +24,7 @@ void append_entry(struct raft *r, const struct raft_entry *e)
         a->first = e->index;
     a->last = e->index;
     if (e->kind == RAFT_CONF)
-        conf_take(r, e);
+        raft_conf_take(r, e);
 }
 
 static void cap_pending(struct raft *r, uint64_t last)
@@ -37,7 +37,7 @@ static void cap_pending(struct raft *r, uint64_t last)
     }
 }
 
-void append_truncate(struct raft *r, uint64_t from, struct raft_effects *out)
+void raft_append_truncate(struct raft *r, uint64_t from, struct raft_effects *out)
 {
     struct raft_append *a = ap(r);
     reeve_assert(from > r->commit && a->first > a->last);       /* R2 */
@@ -45,12 +45,12 @@ void append_truncate(struct raft *r, uint64_t from, struct raft_effects *out)
     a->truncate_from = from;
     r->durable = min_u64(r->durable, from - 1);
     cap_pending(r, from - 1);
-    conf_rollback(r, from);
-    emit(out, RAFT_F_TRUNCATED)->index = from;
+    raft_conf_rollback(r, from);
+    raft_emit(out, RAFT_F_TRUNCATED)->index = from;
 }
 
 /* The state at index is durable by itself. */
-void append_reset(struct raft *r, uint64_t index, uint64_t term)
+void raft_append_reset(struct raft *r, uint64_t index, uint64_t term)
 {
     r->ap_dirty = false;
     struct raft_append *a = ap(r);
@@ -62,7 +62,7 @@ void append_reset(struct raft *r, uint64_t index, uint64_t term)
     cap_pending(r, index);
 }
 
-void hard_set(struct raft *r, uint64_t term, uint32_t vote)
+void raft_hard_set(struct raft *r, uint64_t term, uint32_t vote)
 {
     reeve_assert(term >= r->term);                              /* R2 */
     r->hard_dirty |= term != r->term || vote != r->vote;
@@ -70,7 +70,7 @@ void hard_set(struct raft *r, uint64_t term, uint32_t vote)
     r->vote = vote;
 }
 
-uint64_t append_after_index(const struct raft *r, uint64_t index)
+uint64_t raft_append_after_index(const struct raft *r, uint64_t index)
 {
     if (index <= r->durable || RAFT_BROKEN(ACK_NOT_DURABLE))
         return 0;
@@ -82,7 +82,7 @@ uint64_t append_after_index(const struct raft *r, uint64_t index)
     return r->seq + 1;                  /* the one that this step will give out */
 }
 
-uint64_t append_after_hard(const struct raft *r)
+uint64_t raft_append_after_hard(const struct raft *r)
 {
     if (RAFT_BROKEN(VOTE_NOT_DURABLE))
         return 0;
@@ -102,7 +102,7 @@ static void pending_push(struct raft *r)
         *p = (struct pending_append){ r->seq, log_last(r), r->now };
 }
 
-void append_flush(struct raft *r, struct raft_effects *out)
+void raft_append_flush(struct raft *r, struct raft_effects *out)
 {
     if (!r->ap_dirty && !r->hard_dirty)
         return;
@@ -114,11 +114,11 @@ void append_flush(struct raft *r, struct raft_effects *out)
     if (r->hard_dirty)
         r->hard_seq = r->seq;
     pending_push(r);
-    emit(out, RAFT_F_APPEND)->append = *a;
+    raft_emit(out, RAFT_F_APPEND)->append = *a;
     r->ap_dirty = r->hard_dirty = false;
 }
 
-void append_done(struct raft *r, uint64_t seq)
+void raft_append_done(struct raft *r, uint64_t seq)
 {
     if (seq > r->seq || seq <= r->done_seq)
         return;
@@ -130,7 +130,7 @@ void append_done(struct raft *r, uint64_t seq)
     }
 }
 
-bool disk_slow(const struct raft *r, uint32_t ms)
+bool raft_disk_slow(const struct raft *r, uint32_t ms)
 {
     return ms > 0 && r->pending_n > 0 && r->now.ms - r->pending[r->pending_head].since.ms > (int64_t) ms;
 }

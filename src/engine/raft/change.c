@@ -7,10 +7,10 @@
  */
 #include "raft_int.h"
 
-void leader_append(struct raft *r, uint8_t kind, struct slice data)
+void raft_leader_append(struct raft *r, uint8_t kind, struct slice data)
 {
     struct raft_entry e = { .index = log_last(r) + 1, .term = r->term, .kind = kind, .data = data };
-    append_entry(r, &e);
+    raft_append_entry(r, &e);
     r->uncommitted_bytes += data.len;
 }
 
@@ -20,7 +20,7 @@ static void append_conf(struct raft *r, const struct raft_conf *c)
     struct wr w = wr_fixed(bytes, sizeof bytes);
     raft_conf_encode(c, &w);
     reeve_assert(!w.bad);
-    leader_append(r, RAFT_CONF, wr_slice(&w));
+    raft_leader_append(r, RAFT_CONF, wr_slice(&w));
 }
 
 /* ---- what an operator asks for ---- */
@@ -33,7 +33,7 @@ static bool may_vote_now(struct raft *r, const struct raft_member *m)
     const struct raft_member *was = raft_conf_find(&r->conf, m->id);
     if (!(m->role & RAFT_VOTER) || m->id == r->c.id || (was && (was->role & RAFT_VOTER)))
         return true;
-    const struct progress *p = progress_of(r, m->id);
+    const struct progress *p = raft_progress_of(r, m->id);
     return p && p->match > 0 && recently(r, p->heard) && p->match + r->c.promote_lag >= log_last(r) && !p->mute;
 }
 
@@ -44,7 +44,7 @@ static bool would_work(struct raft *r, const struct raft_conf *next)
     uint64_t value[RAFT_MEMBERS_MAX];
     raft_conf_leave(&c, next);
     for (unsigned i = 0; i < c.n; i++) {
-        const struct progress *p = progress_of(r, c.m[i].id);
+        const struct progress *p = raft_progress_of(r, c.m[i].id);
         value[i] = c.m[i].id == r->c.id || (p && recently(r, p->heard));
         if (!may_vote_now(r, &c.m[i]))
             return false;
@@ -56,7 +56,7 @@ static enum reeve_err check_change(struct raft *r, const struct raft_event *e, s
 {
     if (r->role != RAFT_LEADER)
         return REEVE_E_NOT_LEADER;
-    bool early = !committed_in_term(r) || r->conf_index > r->commit || r->conf.joint;
+    bool early = !raft_committed_in_term(r) || r->conf_index > r->commit || r->conf.joint;
     if (r->transfer.to || (early && !RAFT_BROKEN(CHANGE_EARLY)))
         return REEVE_E_AGAIN;
     enum reeve_err err = raft_conf_change(next, &r->conf, e->change, e->n);
@@ -67,7 +67,7 @@ static enum reeve_err check_change(struct raft *r, const struct raft_event *e, s
     return log_room(r, 1, RAFT_CONF_BYTES_MAX) ? REEVE_OK : REEVE_E_BUSY;
 }
 
-void on_change(struct raft *r, const struct raft_event *e, struct raft_effects *out)
+void raft_on_change(struct raft *r, const struct raft_event *e, struct raft_effects *out)
 {
     struct raft_conf next;
     out->verdict = check_change(r, e, &next);
@@ -81,89 +81,89 @@ void on_change(struct raft *r, const struct raft_event *e, struct raft_effects *
 /* ---- what follows by itself ---- */
 
 /* Once, by whoever leads when the joint configuration is committed: after that the newest one is not joint. */
-void change_leave(struct raft *r)
+void raft_change_leave(struct raft *r)
 {
     struct raft_conf next;
-    if (!r->conf.joint || r->conf_index > r->commit || !committed_in_term(r) || !log_room(r, 1, RAFT_CONF_BYTES_MAX))
+    if (!r->conf.joint || r->conf_index > r->commit || !raft_committed_in_term(r) || !log_room(r, 1, RAFT_CONF_BYTES_MAX))
         return;
     raft_conf_leave(&next, &r->conf);
     append_conf(r, &next);
 }
 
-void change_retire(struct raft *r, struct raft_effects *out)
+void raft_change_retire(struct raft *r, struct raft_effects *out)
 {
-    if (r->conf_index > r->commit || r->conf.joint || is_voter(&r->conf, r->c.id) || !committed_in_term(r))
+    if (r->conf_index > r->commit || r->conf.joint || raft_is_voter(&r->conf, r->c.id) || !raft_committed_in_term(r))
         return;
-    uint32_t best = transfer_best(r);
+    uint32_t best = raft_transfer_best(r);
     if (best) {
-        heartbeat_all(r, out);          /* with the commit, so that the others know it too */
-        timeout_now(r, best, out);
+        raft_heartbeat_all(r, out);          /* with the commit, so that the others know it too */
+        raft_timeout_now(r, best, out);
     }
-    become_follower(r, r->term, 0);
+    raft_become_follower(r, r->term, 0);
 }
 
 /* ---- transfer ---- */
 
 static bool can_take_over(struct raft *r, const struct raft_member *m)
 {
-    const struct progress *p = progress_of(r, m->id);
+    const struct progress *p = raft_progress_of(r, m->id);
     return p && (m->role & RAFT_VOTER) && recently(r, p->heard) && !p->mute;
 }
 
 /* The voter that holds most of the log; 0: nobody is there. */
-uint32_t transfer_best(struct raft *r)
+uint32_t raft_transfer_best(struct raft *r)
 {
     uint32_t best = 0;
     uint64_t most = 0;
     for (unsigned i = 0; i < r->conf.n; i++) {
         const struct raft_member *m = &r->conf.m[i];
-        if (m->id == r->c.id || !can_take_over(r, m) || progress_of(r, m->id)->match < most)
+        if (m->id == r->c.id || !can_take_over(r, m) || raft_progress_of(r, m->id)->match < most)
             continue;
-        if (best == 0 || progress_of(r, m->id)->match > most)
+        if (best == 0 || raft_progress_of(r, m->id)->match > most)
             best = m->id;
-        most = progress_of(r, m->id)->match;
+        most = raft_progress_of(r, m->id)->match;
     }
     return best;
 }
 
-void transfer_begin(struct raft *r, uint32_t to, struct raft_effects *out)
+void raft_transfer_begin(struct raft *r, uint32_t to, struct raft_effects *out)
 {
     r->transfer.to = to;
     r->transfer.told = false;
     r->transfer.until = later(r->now, r->c.election_ms);
-    transfer_check(r, out);
+    raft_transfer_check(r, out);
 }
 
-void on_transfer(struct raft *r, uint32_t to, struct raft_effects *out)
+void raft_on_transfer(struct raft *r, uint32_t to, struct raft_effects *out)
 {
     if (r->role != RAFT_LEADER || r->transfer.to) {
         out->verdict = r->role != RAFT_LEADER ? REEVE_E_NOT_LEADER : REEVE_E_AGAIN;
         return;
     }
     if (to == 0)
-        to = transfer_best(r);
+        to = raft_transfer_best(r);
     const struct raft_member *m = raft_conf_find(&r->conf, to);
     if (to == r->c.id || m == NULL || !can_take_over(r, m)) {
         out->verdict = m == NULL || to == r->c.id ? REEVE_E_INVALID_VALUE : REEVE_E_UNAVAILABLE;
         return;
     }
-    transfer_begin(r, to, out);
+    raft_transfer_begin(r, to, out);
 }
 
-void timeout_now(struct raft *r, uint32_t to, struct raft_effects *out)
+void raft_timeout_now(struct raft *r, uint32_t to, struct raft_effects *out)
 {
-    (void) emit_msg(r, out, RAFT_M_TIMEOUT_NOW, to, 0);
+    (void) raft_emit_msg(r, out, RAFT_M_TIMEOUT_NOW, to, 0);
 }
 
-void transfer_check(struct raft *r, struct raft_effects *out)
+void raft_transfer_check(struct raft *r, struct raft_effects *out)
 {
-    const struct progress *p = progress_of(r, r->transfer.to);
+    const struct progress *p = raft_progress_of(r, r->transfer.to);
     if (!r->transfer.to || r->transfer.told)
         return;
     if (p == NULL) {
         r->transfer.to = 0;             /* it was removed meanwhile */
     } else if (p->match == log_last(r)) {
         r->transfer.told = true;
-        timeout_now(r, r->transfer.to, out);
+        raft_timeout_now(r, r->transfer.to, out);
     }
 }

@@ -13,7 +13,7 @@ static void force(struct raft *r, uint64_t index, const struct raft_conf *c)
     r->conf_index = index;
     r->conf_told = false;
     if (r->role == RAFT_LEADER)
-        progress_sync(r, false);
+        raft_progress_sync(r, false);
 }
 
 static void force_entry(struct raft *r, const struct raft_entry *e)
@@ -24,7 +24,7 @@ static void force_entry(struct raft *r, const struct raft_entry *e)
     force(r, e->index, &c);
 }
 
-void conf_take(struct raft *r, const struct raft_entry *e)
+void raft_conf_take(struct raft *r, const struct raft_entry *e)
 {
     force_entry(r, e);
 }
@@ -40,7 +40,7 @@ static bool find_entry(const struct raft *r, uint64_t above, uint64_t upto, stru
     return false;
 }
 
-void conf_rollback(struct raft *r, uint64_t from)
+void raft_conf_rollback(struct raft *r, uint64_t from)
 {
     struct raft_entry e;
     if (r->conf_index < from || RAFT_BROKEN(CONF_KEPT_AT_TRUNCATION))
@@ -52,7 +52,7 @@ void conf_rollback(struct raft *r, uint64_t from)
 }
 
 /* commit has moved up from before. */
-void conf_commit(struct raft *r, uint64_t before)
+void raft_conf_commit(struct raft *r, uint64_t before)
 {
     struct raft_entry e;
     if (r->conf_index <= before)
@@ -68,7 +68,7 @@ void conf_commit(struct raft *r, uint64_t before)
 }
 
 /* A state with its configuration has come from elsewhere; a suffix of the log may have been kept. */
-void conf_install(struct raft *r, uint64_t index, const struct raft_conf *c)
+void raft_conf_install(struct raft *r, uint64_t index, const struct raft_conf *c)
 {
     struct raft_entry e;
     r->committed_conf = *c;
@@ -97,7 +97,7 @@ static enum reeve_err check_recovered(struct raft *r, uint64_t above)
     return REEVE_OK;
 }
 
-enum reeve_err confs_init(struct raft *r, const struct raft_conf *c, uint64_t index)
+enum reeve_err raft_confs_init(struct raft *r, const struct raft_conf *c, uint64_t index)
 {
     struct raft_entry e;
     enum reeve_err err = check_recovered(r, index);

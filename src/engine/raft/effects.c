@@ -1,7 +1,7 @@
 /* effects.c - building effects and messages. */
 #include "raft_int.h"
 
-struct raft_effect *emit(struct raft_effects *out, enum raft_effect_type type)
+struct raft_effect *raft_emit(struct raft_effects *out, enum raft_effect_type type)
 {
     reeve_assert(out->n < RAFT_EFFECTS_MAX);
     struct raft_effect *f = &out->e[out->n++];
@@ -10,7 +10,7 @@ struct raft_effect *emit(struct raft_effects *out, enum raft_effect_type type)
     return f;
 }
 
-bool effects_tight(struct raft *r, const struct raft_effects *out)
+bool raft_effects_tight(struct raft *r, const struct raft_effects *out)
 {
     if (out->n + EFFECTS_RESERVE < RAFT_EFFECTS_MAX)
         return false;
@@ -27,9 +27,9 @@ static uint64_t incarnation_of(const struct raft *r, uint32_t id)
     return id == r->caller.id ? r->caller.incarnation : id == r->lord.id ? r->lord.incarnation : 0;
 }
 
-struct raft_msg *emit_msg(struct raft *r, struct raft_effects *out, enum raft_msg_type type, uint32_t to, uint64_t after)
+struct raft_msg *raft_emit_msg(struct raft *r, struct raft_effects *out, enum raft_msg_type type, uint32_t to, uint64_t after)
 {
-    struct raft_effect *f = emit(out, RAFT_F_SEND);
+    struct raft_effect *f = raft_emit(out, RAFT_F_SEND);
     f->peer = to;
     f->after = after;
     f->msg = (struct raft_msg){ .type = (uint8_t) type, .from = r->c.id, .to = to, .from_incarnation = r->c.incarnation,
@@ -37,7 +37,7 @@ struct raft_msg *emit_msg(struct raft *r, struct raft_effects *out, enum raft_ms
     return &f->msg;
 }
 
-uint64_t log_back_to_term(const struct raft *r, uint64_t i, uint64_t term, uint64_t floor)
+uint64_t raft_log_back_to_term(const struct raft *r, uint64_t i, uint64_t term, uint64_t floor)
 {
     while (i > floor && log_has_term(r, i) && log_term(r, i) > term)
         i--;

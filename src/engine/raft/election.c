@@ -17,7 +17,7 @@ static uint64_t random_next(struct raft *r)
     return r->rng * 0x2545f4914f6cdd1dULL;
 }
 
-void election_rearm(struct raft *r)
+void raft_election_rearm(struct raft *r)
 {
     r->election_at = later(r->now, r->c.election_ms + (uint32_t) (random_next(r) >> 33) % r->c.election_ms);
 }
@@ -26,11 +26,11 @@ void election_rearm(struct raft *r)
  * Also one who is a voter only in the committed configuration: it may be the
  * only one with the newest log, and then nobody else could be elected (scenario 30).
  */
-bool may_campaign(const struct raft *r)
+bool raft_may_campaign(const struct raft *r)
 {
     bool whole = r->mode == RAFT_START_CLEAN || (RAFT_BROKEN(REPAIR_LEADS) && r->mode == RAFT_START_REPAIR);
-    return whole && !r->in.asked && (is_voter(&r->conf, r->c.id) || is_voter(&r->committed_conf, r->c.id)) &&
-           !disk_slow(r, r->c.disk_ms) && log_room(r, 1, 0);
+    return whole && !r->in.asked && (raft_is_voter(&r->conf, r->c.id) || raft_is_voter(&r->committed_conf, r->c.id)) &&
+           !raft_disk_slow(r, r->c.disk_ms) && log_room(r, 1, 0);
 }
 
 /* ---- asking ---- */
@@ -54,11 +54,11 @@ static void tally(struct raft *r, struct raft_effects *out)
 {
     if (majority_says(r, 1, false)) {
         if (r->role == RAFT_PRECANDIDATE)
-            campaign(r, false, out);
+            raft_campaign(r, false, out);
         else
-            become_leader(r, out);
+            raft_become_leader(r, out);
     } else if (!majority_says(r, 2, true)) {
-        become_follower(r, r->term, 0);
+        raft_become_follower(r, r->term, 0);
     }
 }
 
@@ -69,7 +69,7 @@ static void ask_all(struct raft *r, enum raft_msg_type type, uint64_t term, uint
         const struct raft_member *m = &r->conf.m[i];
         if (m->id == r->c.id || !(m->role & (RAFT_VOTER | RAFT_VOTER_OLD)))
             continue;
-        struct raft_msg *q = emit_msg(r, out, type, m->id, 0);
+        struct raft_msg *q = raft_emit_msg(r, out, type, m->id, 0);
         q->term = term;
         q->flags = flags;
         q->index = log_last(r);
@@ -77,11 +77,11 @@ static void ask_all(struct raft *r, enum raft_msg_type type, uint64_t term, uint
     }
 }
 
-void campaign_prevote(struct raft *r, struct raft_effects *out)
+void raft_campaign_prevote(struct raft *r, struct raft_effects *out)
 {
     r->role = RAFT_PRECANDIDATE;
     r->leader = 0;
-    election_rearm(r);
+    raft_election_rearm(r);
     ask_all(r, RAFT_M_PREVOTE, r->term + 1, 0, out);
     set_vote(r, r->c.id, 1);
     tally(r, out);
@@ -93,12 +93,12 @@ static bool alone(const struct raft *r)
     return r->conf.n == 1 && r->conf.m[0].id == r->c.id;
 }
 
-void campaign(struct raft *r, bool transfer, struct raft_effects *out)
+void raft_campaign(struct raft *r, bool transfer, struct raft_effects *out)
 {
-    hard_set(r, r->term + 1, r->c.id);
+    raft_hard_set(r, r->term + 1, r->c.id);
     r->role = RAFT_CANDIDATE;
     r->leader = 0;
-    election_rearm(r);
+    raft_election_rearm(r);
     ask_all(r, RAFT_M_VOTE, r->term, transfer ? RAFT_MF_TRANSFER : 0, out);
     if (alone(r)) {
         set_vote(r, r->c.id, 1);
@@ -107,7 +107,7 @@ void campaign(struct raft *r, bool transfer, struct raft_effects *out)
 }
 
 /* The own vote counts when a crash could not take it back (R1). */
-void election_vote_durable(struct raft *r, struct raft_effects *out)
+void raft_election_vote_durable(struct raft *r, struct raft_effects *out)
 {
     if (r->role != RAFT_CANDIDATE || r->hard_dirty || r->hard_seq > r->done_seq)
         return;
@@ -115,17 +115,17 @@ void election_vote_durable(struct raft *r, struct raft_effects *out)
     tally(r, out);
 }
 
-void election_clock(struct raft *r, struct raft_effects *out)
+void raft_election_clock(struct raft *r, struct raft_effects *out)
 {
     if (r->role == RAFT_LEADER || r->now.ms < r->election_at.ms)
         return;
-    if (may_campaign(r))
-        campaign_prevote(r, out);
+    if (raft_may_campaign(r))
+        raft_campaign_prevote(r, out);
     else
-        election_rearm(r);
+        raft_election_rearm(r);
 }
 
-void on_vote_reply(struct raft *r, const struct raft_msg *m, struct raft_effects *out)
+void raft_on_vote_reply(struct raft *r, const struct raft_msg *m, struct raft_effects *out)
 {
     bool pre = m->type == RAFT_M_PREVOTE_REPLY, refused = m->flags & RAFT_MF_REJECT;
     if (m->flags & RAFT_MF_MUTE)
@@ -142,7 +142,7 @@ void on_vote_reply(struct raft *r, const struct raft_msg *m, struct raft_effects
 static bool up_to_date(const struct raft *r, const struct raft_msg *m)
 {
     uint64_t index, term;
-    vote_position(r, &index, &term);
+    raft_vote_position(r, &index, &term);
     if (RAFT_BROKEN(VOTE_BY_LENGTH))
         return m->index >= index;
     return m->log_term > term || (m->log_term == term && m->index >= index);
@@ -158,9 +158,9 @@ static bool led(const struct raft *r)
 static void answer(struct raft *r, const struct raft_msg *m, bool yes, uint64_t term, uint64_t after, struct raft_effects *out)
 {
     enum raft_msg_type type = m->type == RAFT_M_PREVOTE ? RAFT_M_PREVOTE_REPLY : RAFT_M_VOTE_REPLY;
-    struct raft_msg *a = emit_msg(r, out, type, m->from, after);
+    struct raft_msg *a = raft_emit_msg(r, out, type, m->from, after);
     a->term = term;
-    a->flags = (uint8_t) ((yes ? 0 : RAFT_MF_REJECT) | repair_flags(r));
+    a->flags = (uint8_t) ((yes ? 0 : RAFT_MF_REJECT) | raft_repair_flags(r));
 }
 
 static void prevote(struct raft *r, const struct raft_msg *m, struct raft_effects *out)
@@ -178,12 +178,12 @@ static void vote(struct raft *r, const struct raft_msg *m, struct raft_effects *
         answer(r, m, false, r->term, 0, out);
         return;
     }
-    hard_set(r, r->term, m->from);
-    election_rearm(r);
-    answer(r, m, true, r->term, append_after_hard(r), out);
+    raft_hard_set(r, r->term, m->from);
+    raft_election_rearm(r);
+    answer(r, m, true, r->term, raft_append_after_hard(r), out);
 }
 
-void on_vote_request(struct raft *r, const struct raft_msg *m, struct raft_effects *out)
+void raft_on_vote_request(struct raft *r, const struct raft_msg *m, struct raft_effects *out)
 {
     bool pre = m->type == RAFT_M_PREVOTE;
     if (m->term < r->term || (pre && m->term == r->term)) {
@@ -199,6 +199,6 @@ void on_vote_request(struct raft *r, const struct raft_msg *m, struct raft_effec
         return;
     }
     if (m->term > r->term)
-        become_follower(r, m->term, 0);
+        raft_become_follower(r, m->term, 0);
     vote(r, m, out);
 }

@@ -1,29 +1,29 @@
 /* follow.c - what a follower does with append requests and heartbeats (5.3). */
 #include "raft_int.h"
 
-void follow_heard(struct raft *r, uint32_t leader)
+void raft_follow_heard(struct raft *r, uint32_t leader)
 {
     if (r->role != RAFT_FOLLOWER || r->leader != leader)
-        become_follower(r, r->term, leader);
+        raft_become_follower(r, r->term, leader);
     r->leader_heard = r->now;
     r->lord.id = leader;
     r->lord.incarnation = r->caller.incarnation;
-    election_rearm(r);
+    raft_election_rearm(r);
 }
 
 static void accept(struct raft *r, uint32_t to, uint64_t index, struct raft_effects *out)
 {
-    struct raft_msg *a = emit_msg(r, out, RAFT_M_APPEND_REPLY, to, append_after_index(r, index));
+    struct raft_msg *a = raft_emit_msg(r, out, RAFT_M_APPEND_REPLY, to, raft_append_after_index(r, index));
     a->index = index;
-    a->flags = repair_flags(r);
+    a->flags = raft_repair_flags(r);
 }
 
 /* What is committed here the leader has too: no use to look further back. */
 static void refuse(struct raft *r, const struct raft_msg *m, struct raft_effects *out)
 {
-    uint64_t hint = log_back_to_term(r, min_u64(m->index, log_last(r)), m->log_term, r->commit);
-    struct raft_msg *a = emit_msg(r, out, RAFT_M_APPEND_REPLY, m->from, 0);
-    a->flags = (uint8_t) (RAFT_MF_REJECT | repair_flags(r));
+    uint64_t hint = raft_log_back_to_term(r, min_u64(m->index, log_last(r)), m->log_term, r->commit);
+    struct raft_msg *a = raft_emit_msg(r, out, RAFT_M_APPEND_REPLY, m->from, 0);
+    a->flags = (uint8_t) (RAFT_MF_REJECT | raft_repair_flags(r));
     a->index = m->index;
     a->hint = hint;
     a->log_term = log_has_term(r, hint) ? log_term(r, hint) : 0;
@@ -61,24 +61,24 @@ static bool take(struct raft *r, const struct raft_msg *m, uint64_t *upto, struc
         if (held && !same && e.index <= r->commit)
             return false;
         if (held && !same)
-            append_truncate(r, e.index, out);
+            raft_append_truncate(r, e.index, out);
         if (!same && !log_room(r, 1, e.data.len)) {
             r->dropped++;
             return true;
         }
         if (!same)
-            append_entry(r, &e);
+            raft_append_entry(r, &e);
         *upto = e.index;
     }
     if (RAFT_BROKEN(TRUNCATE_ALWAYS) && *upto < log_last(r) && *upto >= r->commit && !r->ap_dirty)
-        append_truncate(r, *upto + 1, out);
+        raft_append_truncate(r, *upto + 1, out);
     return true;
 }
 
-void on_append(struct raft *r, const struct raft_msg *m, struct raft_effects *out)
+void raft_on_append(struct raft *r, const struct raft_msg *m, struct raft_effects *out)
 {
     uint64_t upto;
-    follow_heard(r, m->from);
+    raft_follow_heard(r, m->from);
     if (r->in.asked || !entries_sane(m)) {
         r->dropped++;
         return;
@@ -92,16 +92,16 @@ void on_append(struct raft *r, const struct raft_msg *m, struct raft_effects *ou
         r->dropped++;
         return;
     }
-    commit_to(r, min_u64(m->commit, upto));
+    raft_commit_to(r, min_u64(m->commit, upto));
     accept(r, m->from, max_u64(upto, r->commit), out);
 }
 
-void on_heartbeat(struct raft *r, const struct raft_msg *m, struct raft_effects *out)
+void raft_on_heartbeat(struct raft *r, const struct raft_msg *m, struct raft_effects *out)
 {
-    follow_heard(r, m->from);
+    raft_follow_heard(r, m->from);
     if (!r->in.asked)
-        commit_to(r, min_u64(m->commit, log_last(r)));
-    struct raft_msg *a = emit_msg(r, out, RAFT_M_HEARTBEAT_REPLY, m->from, 0);
+        raft_commit_to(r, min_u64(m->commit, log_last(r)));
+    struct raft_msg *a = raft_emit_msg(r, out, RAFT_M_HEARTBEAT_REPLY, m->from, 0);
     a->read = m->read;
-    a->flags = repair_flags(r);
+    a->flags = raft_repair_flags(r);
 }

@@ -26,7 +26,7 @@ static enum reeve_err join_base(struct raft *r, const struct raft_start *s)
     if (log_first(r) > s->base_index + 1)
         return REEVE_E_CORRUPT;
     if (log_last(r) < s->base_index || log_term(r, s->base_index) != s->base_term)
-        append_reset(r, s->base_index, s->base_term);
+        raft_append_reset(r, s->base_index, s->base_term);
     return REEVE_OK;
 }
 
@@ -53,7 +53,7 @@ enum reeve_err raft_init(struct raft **out, void *mem, size_t len, const struct 
     r->durable = log_last(r);
     r->commit = max_u64(s->base_index, min_u64(s->commit, log_last(r)));
     r->told_commit = s->base_index;
-    err = confs_init(r, s->conf, s->base_index);
+    err = raft_confs_init(r, s->conf, s->base_index);
     if (err == REEVE_OK)
         *out = r;
     return err;
@@ -81,14 +81,14 @@ static void enlighten(struct raft *r, const struct raft_msg *m, struct raft_effe
 {
     if (!from_leader(m))
         return;
-    struct raft_msg *a = emit_msg(r, out, RAFT_M_APPEND_REPLY, m->from, 0);
-    a->flags = (uint8_t) (RAFT_MF_REJECT | repair_flags(r));
+    struct raft_msg *a = raft_emit_msg(r, out, RAFT_M_APPEND_REPLY, m->from, 0);
+    a->flags = (uint8_t) (RAFT_MF_REJECT | raft_repair_flags(r));
 }
 
 static void on_timeout_now(struct raft *r, struct raft_effects *out)
 {
-    if (r->role == RAFT_FOLLOWER && may_campaign(r))
-        campaign(r, true, out);
+    if (r->role == RAFT_FOLLOWER && raft_may_campaign(r))
+        raft_campaign(r, true, out);
 }
 
 static void dispatch_message(struct raft *r, const struct raft_msg *m, struct raft_effects *out)
@@ -99,16 +99,16 @@ static void dispatch_message(struct raft *r, const struct raft_msg *m, struct ra
     }
     switch (m->type) {
     case RAFT_M_PREVOTE_REPLY:
-    case RAFT_M_VOTE_REPLY:      on_vote_reply(r, m, out); break;
-    case RAFT_M_APPEND:          on_append(r, m, out); break;
-    case RAFT_M_APPEND_REPLY:    on_append_reply(r, m, out); break;
-    case RAFT_M_HEARTBEAT:       on_heartbeat(r, m, out); break;
-    case RAFT_M_HEARTBEAT_REPLY: on_heartbeat_reply(r, m, out); break;
-    case RAFT_M_SNAPSHOT:        on_snapshot(r, m, out); break;
-    case RAFT_M_SNAPSHOT_REPLY:  on_snapshot_reply(r, m, out); break;
+    case RAFT_M_VOTE_REPLY:      raft_on_vote_reply(r, m, out); break;
+    case RAFT_M_APPEND:          raft_on_append(r, m, out); break;
+    case RAFT_M_APPEND_REPLY:    raft_on_append_reply(r, m, out); break;
+    case RAFT_M_HEARTBEAT:       raft_on_heartbeat(r, m, out); break;
+    case RAFT_M_HEARTBEAT_REPLY: raft_on_heartbeat_reply(r, m, out); break;
+    case RAFT_M_SNAPSHOT:        raft_on_snapshot(r, m, out); break;
+    case RAFT_M_SNAPSHOT_REPLY:  raft_on_snapshot_reply(r, m, out); break;
     case RAFT_M_TIMEOUT_NOW:     on_timeout_now(r, out); break;
-    case RAFT_M_READ:            on_read_request(r, m, out); break;
-    case RAFT_M_READ_REPLY:      on_read_reply(r, m, out); break;
+    case RAFT_M_READ:            raft_on_read_request(r, m, out); break;
+    case RAFT_M_READ_REPLY:      raft_on_read_reply(r, m, out); break;
     default:                     r->dropped++; break;
     }
 }
@@ -128,12 +128,12 @@ static void on_message(struct raft *r, const struct raft_msg *m, struct raft_eff
     r->caller.id = m->from;
     r->caller.incarnation = m->from_incarnation;
     if (m->type == RAFT_M_HOST) {
-        emit(out, RAFT_F_HOST)->msg = *m;
+        raft_emit(out, RAFT_F_HOST)->msg = *m;
         return;
     }
-    repair_heard(r, m);
+    raft_repair_heard(r, m);
     if (m->type == RAFT_M_VOTE || m->type == RAFT_M_PREVOTE) {
-        on_vote_request(r, m, out);
+        raft_on_vote_request(r, m, out);
         return;
     }
     if (m->term < r->term) {
@@ -141,7 +141,7 @@ static void on_message(struct raft *r, const struct raft_msg *m, struct raft_eff
         return;
     }
     if (m->term > r->term && !hypothetical(m))
-        become_follower(r, m->term, from_leader(m) ? m->from : 0);
+        raft_become_follower(r, m->term, from_leader(m) ? m->from : 0);
     dispatch_message(r, m, out);
 }
 
@@ -151,9 +151,9 @@ static void on_message(struct raft *r, const struct raft_msg *m, struct raft_eff
 static void on_start(struct raft *r, struct raft_effects *out)
 {
     r->started = true;
-    election_rearm(r);
-    if (r->conf.n == 1 && is_voter(&r->conf, r->c.id) && may_campaign(r))
-        campaign(r, false, out);
+    raft_election_rearm(r);
+    if (r->conf.n == 1 && raft_is_voter(&r->conf, r->c.id) && raft_may_campaign(r))
+        raft_campaign(r, false, out);
 }
 
 static void on_propose(struct raft *r, const struct raft_event *e, struct raft_effects *out)
@@ -169,40 +169,40 @@ static void on_propose(struct raft *r, const struct raft_event *e, struct raft_e
         out->verdict = REEVE_E_BUSY;
     if (out->verdict != REEVE_OK)
         return;
-    leader_append(r, e->kind, e->data);
+    raft_leader_append(r, e->kind, e->data);
     out->index = log_last(r);
     out->term = r->term;
 }
 
 static void on_reachable(struct raft *r, uint32_t peer, bool yes)
 {
-    struct progress *p = r->role == RAFT_LEADER ? progress_of(r, peer) : NULL;
+    struct progress *p = r->role == RAFT_LEADER ? raft_progress_of(r, peer) : NULL;
     if (p == NULL || p->state == SNAPSHOT)
         return;
     if (!yes && p->state == REPLICATE)
-        progress_probe(p, p->match + 1);
+        raft_progress_probe(p, p->match + 1);
     if (yes)
         p->paused = false;
 }
 
 static void on_send(struct raft *r, const struct raft_event *e, struct raft_effects *out)
 {
-    emit_msg(r, out, RAFT_M_HOST, e->peer, 0)->data = e->data;
+    raft_emit_msg(r, out, RAFT_M_HOST, e->peer, 0)->data = e->data;
 }
 
 static void on_clock(struct raft *r, struct raft_effects *out)
 {
-    repair_clock(r, out);
+    raft_repair_clock(r, out);
     if (r->role == RAFT_LEADER)
-        leader_clock(r, out);
+        raft_leader_clock(r, out);
     else
-        election_clock(r, out);
+        raft_election_clock(r, out);
 }
 
 static void on_appended(struct raft *r, uint64_t seq, struct raft_effects *out)
 {
-    append_done(r, seq);
-    election_vote_durable(r, out);
+    raft_append_done(r, seq);
+    raft_election_vote_durable(r, out);
 }
 
 static void dispatch(struct raft *r, const struct raft_event *e, struct raft_effects *out)
@@ -213,16 +213,16 @@ static void dispatch(struct raft *r, const struct raft_event *e, struct raft_eff
     case RAFT_E_MESSAGE:        on_message(r, e->msg, out); break;
     case RAFT_E_APPENDED:       on_appended(r, e->seq, out); break;
     case RAFT_E_PROPOSE:        on_propose(r, e, out); break;
-    case RAFT_E_CHANGE:         on_change(r, e, out); break;
-    case RAFT_E_TRANSFER:       on_transfer(r, e->peer, out); break;
-    case RAFT_E_READ:           on_read(r, e->id, out); break;
+    case RAFT_E_CHANGE:         raft_on_change(r, e, out); break;
+    case RAFT_E_TRANSFER:       raft_on_transfer(r, e->peer, out); break;
+    case RAFT_E_READ:           raft_on_read(r, e->id, out); break;
     case RAFT_E_UNREACHABLE:    on_reachable(r, e->peer, false); break;
     case RAFT_E_REACHABLE:      on_reachable(r, e->peer, true); break;
-    case RAFT_E_SNAP_READY:     on_snap_ready(r, e, out); break;
-    case RAFT_E_SNAP_GONE:      on_snap_gone(r, e->peer, out); break;
-    case RAFT_E_SNAP_STORED:    on_snap_stored(r, e, out); break;
-    case RAFT_E_SNAP_INSTALLED: on_snap_installed(r, e, out); break;
-    case RAFT_E_SNAP_FAILED:    on_snap_failed(r, e, out); break;
+    case RAFT_E_SNAP_READY:     raft_on_snap_ready(r, e, out); break;
+    case RAFT_E_SNAP_GONE:      raft_on_snap_gone(r, e->peer, out); break;
+    case RAFT_E_SNAP_STORED:    raft_on_snap_stored(r, e, out); break;
+    case RAFT_E_SNAP_INSTALLED: raft_on_snap_installed(r, e, out); break;
+    case RAFT_E_SNAP_FAILED:    raft_on_snap_failed(r, e, out); break;
     case RAFT_E_SEND:           on_send(r, e, out); break;
     default:                    break;
     }
@@ -232,20 +232,20 @@ static void dispatch(struct raft *r, const struct raft_event *e, struct raft_eff
 static void settle(struct raft *r, struct raft_effects *out)
 {
     if (r->role == RAFT_LEADER) {
-        commit_count(r);
-        change_leave(r);
-        change_retire(r, out);
+        raft_commit_count(r);
+        raft_change_leave(r);
+        raft_change_retire(r, out);
     }
     if (r->role == RAFT_LEADER) {
-        replicate_all(r, out);
-        transfer_check(r, out);
-        reads_confirm(r, out);
+        raft_replicate_all(r, out);
+        raft_transfer_check(r, out);
+        raft_reads_confirm(r, out);
     }
-    reads_flush(r, out);
-    repair_check(r, out);
-    append_flush(r, out);
-    commit_tell(r, out);
-    role_tell(r, out);
+    raft_reads_flush(r, out);
+    raft_repair_check(r, out);
+    raft_append_flush(r, out);
+    raft_commit_tell(r, out);
+    raft_role_tell(r, out);
 }
 
 void raft_step(struct raft *r, const struct raft_event *e, struct raft_effects *out)
@@ -287,13 +287,13 @@ void raft_status(const struct raft *r, struct raft_status *out)
 {
     *out = (struct raft_status){ .role = r->role, .mode = r->mode, .leader = r->leader, .vote = r->vote, .term = r->term,
         .commit = r->commit, .last = log_last(r), .last_term = log_last_term(r), .durable = r->durable,
-        .conf_index = r->conf_index, .committed_in_term = committed_in_term(r), .transferring = r->transfer.to != 0,
-        .disk_slow = disk_slow(r, r->c.disk_ms), .uncommitted_bytes = r->uncommitted_bytes, .dropped = r->dropped };
+        .conf_index = r->conf_index, .committed_in_term = raft_committed_in_term(r), .transferring = r->transfer.to != 0,
+        .disk_slow = raft_disk_slow(r, r->c.disk_ms), .uncommitted_bytes = r->uncommitted_bytes, .dropped = r->dropped };
 }
 
 bool raft_peer_status(const struct raft *r, uint32_t id, struct raft_peer_status *out)
 {
-    const struct progress *p = r->role == RAFT_LEADER ? progress_of((struct raft *) r, id) : NULL;
+    const struct progress *p = r->role == RAFT_LEADER ? raft_progress_of((struct raft *) r, id) : NULL;
     if (p == NULL)
         return false;
     *out = (struct raft_peer_status){ .match = p->match, .next = p->next, .snap_offset = p->snap.have ? p->snap.offset : 0,

@@ -117,111 +117,111 @@ static inline struct raft_entry log_entry(const struct raft *r, uint64_t i)
 }
 static inline bool log_room(const struct raft *r, size_t n, size_t bytes) { return r->log.ops->room(r->log.arg, n, bytes); }
 /* The largest index <= i whose term is at most term; not below floor. */
-uint64_t log_back_to_term(const struct raft *r, uint64_t i, uint64_t term, uint64_t floor);
+uint64_t raft_log_back_to_term(const struct raft *r, uint64_t i, uint64_t term, uint64_t floor);
 
 /* ---- effects.c ---- */
-struct raft_effect *emit(struct raft_effects *out, enum raft_effect_type type);
-bool effects_tight(struct raft *r, const struct raft_effects *out);     /* sets more */
+struct raft_effect *raft_emit(struct raft_effects *out, enum raft_effect_type type);
+bool raft_effects_tight(struct raft *r, const struct raft_effects *out);     /* sets more */
 /* A message of our term to that member; after: 0 or an append. */
-struct raft_msg *emit_msg(struct raft *r, struct raft_effects *out, enum raft_msg_type type, uint32_t to, uint64_t after);
+struct raft_msg *raft_emit_msg(struct raft *r, struct raft_effects *out, enum raft_msg_type type, uint32_t to, uint64_t after);
 
 /* ---- appends.c ---- */
-void append_entry(struct raft *r, const struct raft_entry *e);
-void append_truncate(struct raft *r, uint64_t from, struct raft_effects *out);
-void append_reset(struct raft *r, uint64_t index, uint64_t term);
-void hard_set(struct raft *r, uint64_t term, uint32_t vote);
+void raft_append_entry(struct raft *r, const struct raft_entry *e);
+void raft_append_truncate(struct raft *r, uint64_t from, struct raft_effects *out);
+void raft_append_reset(struct raft *r, uint64_t index, uint64_t term);
+void raft_hard_set(struct raft *r, uint64_t term, uint32_t vote);
 /* The append after which index (the hard state) is durable; 0: it is. */
-uint64_t append_after_index(const struct raft *r, uint64_t index);
-uint64_t append_after_hard(const struct raft *r);
-void append_flush(struct raft *r, struct raft_effects *out);
-void append_done(struct raft *r, uint64_t seq);
-bool disk_slow(const struct raft *r, uint32_t ms);
+uint64_t raft_append_after_index(const struct raft *r, uint64_t index);
+uint64_t raft_append_after_hard(const struct raft *r);
+void raft_append_flush(struct raft *r, struct raft_effects *out);
+void raft_append_done(struct raft *r, uint64_t seq);
+bool raft_disk_slow(const struct raft *r, uint32_t ms);
 
 /* ---- role.c ---- */
-void become_follower(struct raft *r, uint64_t term, uint32_t leader);
-void become_leader(struct raft *r, struct raft_effects *out);
-void role_tell(struct raft *r, struct raft_effects *out);
-bool is_voter(const struct raft_conf *c, uint32_t id);
+void raft_become_follower(struct raft *r, uint64_t term, uint32_t leader);
+void raft_become_leader(struct raft *r, struct raft_effects *out);
+void raft_role_tell(struct raft *r, struct raft_effects *out);
+bool raft_is_voter(const struct raft_conf *c, uint32_t id);
 
 /* ---- election.c ---- */
-void election_rearm(struct raft *r);
-bool may_campaign(const struct raft *r);
-void campaign(struct raft *r, bool transfer, struct raft_effects *out);
-void campaign_prevote(struct raft *r, struct raft_effects *out);
-void election_clock(struct raft *r, struct raft_effects *out);
-void election_vote_durable(struct raft *r, struct raft_effects *out);
-void on_vote_request(struct raft *r, const struct raft_msg *m, struct raft_effects *out);
-void on_vote_reply(struct raft *r, const struct raft_msg *m, struct raft_effects *out);
+void raft_election_rearm(struct raft *r);
+bool raft_may_campaign(const struct raft *r);
+void raft_campaign(struct raft *r, bool transfer, struct raft_effects *out);
+void raft_campaign_prevote(struct raft *r, struct raft_effects *out);
+void raft_election_clock(struct raft *r, struct raft_effects *out);
+void raft_election_vote_durable(struct raft *r, struct raft_effects *out);
+void raft_on_vote_request(struct raft *r, const struct raft_msg *m, struct raft_effects *out);
+void raft_on_vote_reply(struct raft *r, const struct raft_msg *m, struct raft_effects *out);
 
 /* ---- replicate.c ---- */
-struct progress *progress_of(struct raft *r, uint32_t id);      /* NULL */
-void progress_sync(struct raft *r, bool anew);
-void progress_probe(struct progress *p, uint64_t next);
-void progress_acked(struct progress *p, uint64_t index);        /* frees requests up to there */
-void replicate_peer(struct raft *r, struct progress *p, struct raft_effects *out);
-void replicate_empty(struct raft *r, struct progress *p, struct raft_effects *out);
-void replicate_all(struct raft *r, struct raft_effects *out);
-void heartbeat_peer(struct raft *r, struct progress *p, struct raft_effects *out);
-void heartbeat_all(struct raft *r, struct raft_effects *out);
-void leader_clock(struct raft *r, struct raft_effects *out);
+struct progress *raft_progress_of(struct raft *r, uint32_t id);      /* NULL */
+void raft_progress_sync(struct raft *r, bool anew);
+void raft_progress_probe(struct progress *p, uint64_t next);
+void raft_progress_acked(struct progress *p, uint64_t index);        /* frees requests up to there */
+void raft_replicate_peer(struct raft *r, struct progress *p, struct raft_effects *out);
+void raft_replicate_empty(struct raft *r, struct progress *p, struct raft_effects *out);
+void raft_replicate_all(struct raft *r, struct raft_effects *out);
+void raft_heartbeat_peer(struct raft *r, struct progress *p, struct raft_effects *out);
+void raft_heartbeat_all(struct raft *r, struct raft_effects *out);
+void raft_leader_clock(struct raft *r, struct raft_effects *out);
 
 /* ---- follow.c, answers.c ---- */
-void on_append(struct raft *r, const struct raft_msg *m, struct raft_effects *out);
-void on_heartbeat(struct raft *r, const struct raft_msg *m, struct raft_effects *out);
-void on_append_reply(struct raft *r, const struct raft_msg *m, struct raft_effects *out);
-void on_heartbeat_reply(struct raft *r, const struct raft_msg *m, struct raft_effects *out);
-void follow_heard(struct raft *r, uint32_t leader);
+void raft_on_append(struct raft *r, const struct raft_msg *m, struct raft_effects *out);
+void raft_on_heartbeat(struct raft *r, const struct raft_msg *m, struct raft_effects *out);
+void raft_on_append_reply(struct raft *r, const struct raft_msg *m, struct raft_effects *out);
+void raft_on_heartbeat_reply(struct raft *r, const struct raft_msg *m, struct raft_effects *out);
+void raft_follow_heard(struct raft *r, uint32_t leader);
 
 /* ---- commit.c ---- */
-void commit_to(struct raft *r, uint64_t index);
-void commit_count(struct raft *r);
-void commit_tell(struct raft *r, struct raft_effects *out);
-bool committed_in_term(const struct raft *r);
+void raft_commit_to(struct raft *r, uint64_t index);
+void raft_commit_count(struct raft *r);
+void raft_commit_tell(struct raft *r, struct raft_effects *out);
+bool raft_committed_in_term(const struct raft *r);
 
 /* ---- confs.c ---- */
-void conf_take(struct raft *r, const struct raft_entry *e);
-void conf_rollback(struct raft *r, uint64_t from);
-void conf_commit(struct raft *r, uint64_t before);
-void conf_install(struct raft *r, uint64_t index, const struct raft_conf *c);
-enum reeve_err confs_init(struct raft *r, const struct raft_conf *c, uint64_t index);
+void raft_conf_take(struct raft *r, const struct raft_entry *e);
+void raft_conf_rollback(struct raft *r, uint64_t from);
+void raft_conf_commit(struct raft *r, uint64_t before);
+void raft_conf_install(struct raft *r, uint64_t index, const struct raft_conf *c);
+enum reeve_err raft_confs_init(struct raft *r, const struct raft_conf *c, uint64_t index);
 
 /* ---- change.c ---- */
-void on_change(struct raft *r, const struct raft_event *e, struct raft_effects *out);
-void on_transfer(struct raft *r, uint32_t to, struct raft_effects *out);
-void transfer_check(struct raft *r, struct raft_effects *out);
-void change_leave(struct raft *r);
-void change_retire(struct raft *r, struct raft_effects *out);
-void leader_append(struct raft *r, uint8_t kind, struct slice data);
-uint32_t transfer_best(struct raft *r);
-void transfer_begin(struct raft *r, uint32_t to, struct raft_effects *out);
-void timeout_now(struct raft *r, uint32_t to, struct raft_effects *out);
+void raft_on_change(struct raft *r, const struct raft_event *e, struct raft_effects *out);
+void raft_on_transfer(struct raft *r, uint32_t to, struct raft_effects *out);
+void raft_transfer_check(struct raft *r, struct raft_effects *out);
+void raft_change_leave(struct raft *r);
+void raft_change_retire(struct raft *r, struct raft_effects *out);
+void raft_leader_append(struct raft *r, uint8_t kind, struct slice data);
+uint32_t raft_transfer_best(struct raft *r);
+void raft_transfer_begin(struct raft *r, uint32_t to, struct raft_effects *out);
+void raft_timeout_now(struct raft *r, uint32_t to, struct raft_effects *out);
 
 /* ---- reads.c ---- */
-void on_read(struct raft *r, uint64_t id, struct raft_effects *out);
-void on_read_request(struct raft *r, const struct raft_msg *m, struct raft_effects *out);
-void on_read_reply(struct raft *r, const struct raft_msg *m, struct raft_effects *out);
-void reads_confirm(struct raft *r, struct raft_effects *out);
-void reads_drop(struct raft *r);
-void reads_flush(struct raft *r, struct raft_effects *out);
+void raft_on_read(struct raft *r, uint64_t id, struct raft_effects *out);
+void raft_on_read_request(struct raft *r, const struct raft_msg *m, struct raft_effects *out);
+void raft_on_read_reply(struct raft *r, const struct raft_msg *m, struct raft_effects *out);
+void raft_reads_confirm(struct raft *r, struct raft_effects *out);
+void raft_reads_drop(struct raft *r);
+void raft_reads_flush(struct raft *r, struct raft_effects *out);
 
 /* ---- snapshot.c ---- */
-void snapshot_want(struct raft *r, struct progress *p, struct raft_effects *out);
-void snapshot_resend(struct raft *r, struct progress *p, struct raft_effects *out);
-void on_snap_ready(struct raft *r, const struct raft_event *e, struct raft_effects *out);
-void on_snap_gone(struct raft *r, uint32_t peer, struct raft_effects *out);
-void on_snapshot_reply(struct raft *r, const struct raft_msg *m, struct raft_effects *out);
-void snapshot_done(struct raft *r, struct progress *p, struct raft_effects *out);
-void on_snapshot(struct raft *r, const struct raft_msg *m, struct raft_effects *out);
-void on_snap_stored(struct raft *r, const struct raft_event *e, struct raft_effects *out);
-void on_snap_installed(struct raft *r, const struct raft_event *e, struct raft_effects *out);
-void on_snap_failed(struct raft *r, const struct raft_event *e, struct raft_effects *out);
+void raft_snapshot_want(struct raft *r, struct progress *p, struct raft_effects *out);
+void raft_snapshot_resend(struct raft *r, struct progress *p, struct raft_effects *out);
+void raft_on_snap_ready(struct raft *r, const struct raft_event *e, struct raft_effects *out);
+void raft_on_snap_gone(struct raft *r, uint32_t peer, struct raft_effects *out);
+void raft_on_snapshot_reply(struct raft *r, const struct raft_msg *m, struct raft_effects *out);
+void raft_snapshot_done(struct raft *r, struct progress *p, struct raft_effects *out);
+void raft_on_snapshot(struct raft *r, const struct raft_msg *m, struct raft_effects *out);
+void raft_on_snap_stored(struct raft *r, const struct raft_event *e, struct raft_effects *out);
+void raft_on_snap_installed(struct raft *r, const struct raft_event *e, struct raft_effects *out);
+void raft_on_snap_failed(struct raft *r, const struct raft_event *e, struct raft_effects *out);
 
 /* ---- repair.c ---- */
-void repair_check(struct raft *r, struct raft_effects *out);
-void repair_heard(struct raft *r, const struct raft_msg *m);
-void repair_clock(struct raft *r, struct raft_effects *out);
-uint8_t repair_flags(const struct raft *r);
-void vote_position(const struct raft *r, uint64_t *index, uint64_t *term);
+void raft_repair_check(struct raft *r, struct raft_effects *out);
+void raft_repair_heard(struct raft *r, const struct raft_msg *m);
+void raft_repair_clock(struct raft *r, struct raft_effects *out);
+uint8_t raft_repair_flags(const struct raft *r);
+void raft_vote_position(const struct raft *r, uint64_t *index, uint64_t *term);
 
 static inline struct mono_ms later(struct mono_ms t, uint32_t ms) { return (struct mono_ms){ t.ms + ms }; }
 static inline uint64_t min_u64(uint64_t a, uint64_t b) { return a < b ? a : b; }

@@ -13,7 +13,7 @@
  */
 #include "raft_int.h"
 
-uint8_t repair_flags(const struct raft *r)
+uint8_t raft_repair_flags(const struct raft *r)
 {
     if (r->mode == RAFT_START_MUTE && !RAFT_BROKEN(MUTE_COUNTS))
         return RAFT_MF_MUTE;
@@ -26,7 +26,7 @@ static bool shadow_ahead(const struct raft *r)
     return r->shadow_term > term || (r->shadow_term == term && r->shadow_index > log_last(r));
 }
 
-void vote_position(const struct raft *r, uint64_t *index, uint64_t *term)
+void raft_vote_position(const struct raft *r, uint64_t *index, uint64_t *term)
 {
     bool shadow = r->mode == RAFT_START_REPAIR && shadow_ahead(r);
     *index = shadow ? r->shadow_index : log_last(r);
@@ -47,7 +47,7 @@ static uint64_t *heard_slot(struct raft *r, uint32_t id)
 }
 
 /* Terms that others live in: not those they only ask about. */
-void repair_heard(struct raft *r, const struct raft_msg *m)
+void raft_repair_heard(struct raft *r, const struct raft_msg *m)
 {
     if (r->mode != RAFT_START_MUTE || m->type == RAFT_M_PREVOTE || m->type == RAFT_M_HOST)
         return;
@@ -70,7 +70,7 @@ static bool quorum_in_term(struct raft *r)
 }
 
 /* Who is only followed by a leader hears nobody else: ask the others for their terms. */
-void repair_clock(struct raft *r, struct raft_effects *out)
+void raft_repair_clock(struct raft *r, struct raft_effects *out)
 {
     if (r->mode != RAFT_START_MUTE || r->now.ms < r->heartbeat_at.ms)
         return;
@@ -78,7 +78,7 @@ void repair_clock(struct raft *r, struct raft_effects *out)
     for (unsigned i = 0; i < r->conf.n; i++) {
         if (r->conf.m[i].id == r->c.id)
             continue;
-        struct raft_msg *m = emit_msg(r, out, RAFT_M_PREVOTE, r->conf.m[i].id, 0);
+        struct raft_msg *m = raft_emit_msg(r, out, RAFT_M_PREVOTE, r->conf.m[i].id, 0);
         m->term = 0;
         m->flags = RAFT_MF_MUTE;
     }
@@ -92,10 +92,10 @@ static bool whole_again(struct raft *r)
            r->durable >= r->mute_target && r->commit >= r->mute_target && quorum_in_term(r);
 }
 
-void repair_check(struct raft *r, struct raft_effects *out)
+void raft_repair_check(struct raft *r, struct raft_effects *out)
 {
     if (!whole_again(r))
         return;
     r->mode = RAFT_START_CLEAN;
-    emit(out, RAFT_F_REPAIRED);
+    raft_emit(out, RAFT_F_REPAIRED);
 }

@@ -1,7 +1,7 @@
 /* replicate.c - what a leader sends: append requests within windows, heartbeats. */
 #include "raft_int.h"
 
-struct progress *progress_of(struct raft *r, uint32_t id)
+struct progress *raft_progress_of(struct raft *r, uint32_t id)
 {
     for (unsigned i = 0; i < RAFT_MEMBERS_MAX && id != 0; i++)
         if (r->peer[i].id == id)
@@ -15,7 +15,7 @@ static void flight_clear(struct progress *p)
     p->flight_bytes = 0;
 }
 
-void progress_probe(struct progress *p, uint64_t next)
+void raft_progress_probe(struct progress *p, uint64_t next)
 {
     p->state = PROBE;
     p->paused = false;
@@ -33,17 +33,17 @@ static void progress_add(struct raft *r, uint32_t id)
     memset(p, 0, sizeof *p);
     p->id = id;
     p->heard = r->now;
-    progress_probe(p, log_last(r) + 1);
+    raft_progress_probe(p, log_last(r) + 1);
 }
 
 /* One for each other member of the configuration; anew: nothing known of any. */
-void progress_sync(struct raft *r, bool anew)
+void raft_progress_sync(struct raft *r, bool anew)
 {
     for (unsigned i = 0; i < RAFT_MEMBERS_MAX; i++)
         if (anew || !raft_conf_find(&r->conf, r->peer[i].id))
             r->peer[i].id = 0;
     for (unsigned i = 0; i < r->conf.n; i++)
-        if (r->conf.m[i].id != r->c.id && progress_of(r, r->conf.m[i].id) == NULL)
+        if (r->conf.m[i].id != r->c.id && raft_progress_of(r, r->conf.m[i].id) == NULL)
             progress_add(r, r->conf.m[i].id);
 }
 
@@ -60,7 +60,7 @@ static void flight_add(struct progress *p, uint64_t last, uint32_t bytes)
     p->flight_bytes += bytes;
 }
 
-void progress_acked(struct progress *p, uint64_t index)
+void raft_progress_acked(struct progress *p, uint64_t index)
 {
     while (p->flight_n > 0 && p->flight[p->flight_head].last <= index) {
         p->flight_bytes -= p->flight[p->flight_head].bytes;
@@ -73,7 +73,7 @@ void progress_acked(struct progress *p, uint64_t index)
 
 static struct raft_msg *request(struct raft *r, struct progress *p, struct raft_effects *out)
 {
-    struct raft_msg *m = emit_msg(r, out, RAFT_M_APPEND, p->id, 0);
+    struct raft_msg *m = raft_emit_msg(r, out, RAFT_M_APPEND, p->id, 0);
     m->index = p->next - 1;
     m->log_term = log_term(r, p->next - 1);
     m->commit = r->commit;
@@ -107,17 +107,17 @@ static void send_one(struct raft *r, struct progress *p, struct raft_effects *ou
     flight_add(p, p->next - 1, bytes);
 }
 
-void replicate_empty(struct raft *r, struct progress *p, struct raft_effects *out)
+void raft_replicate_empty(struct raft *r, struct progress *p, struct raft_effects *out)
 {
     if (p->next >= log_first(r))
         (void) request(r, p, out);
 }
 
-void replicate_peer(struct raft *r, struct progress *p, struct raft_effects *out)
+void raft_replicate_peer(struct raft *r, struct progress *p, struct raft_effects *out)
 {
-    while (p->state != SNAPSHOT && !effects_tight(r, out)) {
+    while (p->state != SNAPSHOT && !raft_effects_tight(r, out)) {
         if (p->next < log_first(r)) {
-            snapshot_want(r, p, out);
+            raft_snapshot_want(r, p, out);
             return;
         }
         if (p->state == PROBE ? p->paused : p->next > log_last(r) || flight_full(r, p))
@@ -126,28 +126,28 @@ void replicate_peer(struct raft *r, struct progress *p, struct raft_effects *out
     }
 }
 
-void replicate_all(struct raft *r, struct raft_effects *out)
+void raft_replicate_all(struct raft *r, struct raft_effects *out)
 {
     for (unsigned i = 0; i < RAFT_MEMBERS_MAX; i++)
         if (r->peer[i].id)
-            replicate_peer(r, &r->peer[i], out);
+            raft_replicate_peer(r, &r->peer[i], out);
 }
 
 /* ---- heartbeats ---- */
 
-void heartbeat_peer(struct raft *r, struct progress *p, struct raft_effects *out)
+void raft_heartbeat_peer(struct raft *r, struct progress *p, struct raft_effects *out)
 {
-    struct raft_msg *m = emit_msg(r, out, RAFT_M_HEARTBEAT, p->id, 0);
+    struct raft_msg *m = raft_emit_msg(r, out, RAFT_M_HEARTBEAT, p->id, 0);
     m->commit = RAFT_BROKEN(COMMIT_NOT_CLAMPED) ? r->commit : min_u64(r->commit, p->match);     /* R7 */
     m->read = r->read_position;
     p->commit_told = max_u64(p->commit_told, m->commit);
 }
 
-void heartbeat_all(struct raft *r, struct raft_effects *out)
+void raft_heartbeat_all(struct raft *r, struct raft_effects *out)
 {
     for (unsigned i = 0; i < RAFT_MEMBERS_MAX; i++)
         if (r->peer[i].id)
-            heartbeat_peer(r, &r->peer[i], out);
+            raft_heartbeat_peer(r, &r->peer[i], out);
     r->heartbeat_at = later(r->now, r->c.heartbeat_ms);
 }
 
@@ -157,7 +157,7 @@ static bool quorum_heard(const struct raft *r)
     uint64_t value[RAFT_MEMBERS_MAX] = { 0 };
     for (unsigned i = 0; i < r->conf.n; i++) {
         uint32_t id = r->conf.m[i].id;
-        const struct progress *p = progress_of((struct raft *) r, id);
+        const struct progress *p = raft_progress_of((struct raft *) r, id);
         int64_t heard = id == r->c.id ? r->now.ms : p ? p->heard.ms : 0;
         value[i] = r->now.ms - heard <= (int64_t) r->c.election_ms;
     }
@@ -175,13 +175,13 @@ static bool others_vote(const struct raft *r)
 /* A leader whose disk does not answer hands over; when that fails, it falls silent (research: hashicorp/raft#503). */
 static void check_disk(struct raft *r, struct raft_effects *out)
 {
-    if (!disk_slow(r, r->c.disk_ms) || !others_vote(r) || r->transfer.to || RAFT_BROKEN(DISK_STALL_LEADS))
+    if (!raft_disk_slow(r, r->c.disk_ms) || !others_vote(r) || r->transfer.to || RAFT_BROKEN(DISK_STALL_LEADS))
         return;
-    uint32_t best = transfer_best(r);
+    uint32_t best = raft_transfer_best(r);
     if (best)
-        transfer_begin(r, best, out);
+        raft_transfer_begin(r, best, out);
     else
-        become_follower(r, r->term, 0);
+        raft_become_follower(r, r->term, 0);
 }
 
 static void check_transfer(struct raft *r, struct raft_effects *out)
@@ -189,19 +189,19 @@ static void check_transfer(struct raft *r, struct raft_effects *out)
     if (!r->transfer.to || r->now.ms < r->transfer.until.ms)
         return;
     r->transfer.to = 0;
-    if (disk_slow(r, r->c.disk_ms) && others_vote(r) && !RAFT_BROKEN(DISK_STALL_LEADS))
-        become_follower(r, r->term, 0);
+    if (raft_disk_slow(r, r->c.disk_ms) && others_vote(r) && !RAFT_BROKEN(DISK_STALL_LEADS))
+        raft_become_follower(r, r->term, 0);
 }
 
-void leader_clock(struct raft *r, struct raft_effects *out)
+void raft_leader_clock(struct raft *r, struct raft_effects *out)
 {
     if (!quorum_heard(r)) {
-        become_follower(r, r->term, 0);
+        raft_become_follower(r, r->term, 0);
         return;
     }
     check_transfer(r, out);
     if (r->role == RAFT_LEADER)
         check_disk(r, out);
     if (r->role == RAFT_LEADER && r->now.ms >= r->heartbeat_at.ms)
-        heartbeat_all(r, out);
+        raft_heartbeat_all(r, out);
 }

@@ -1,23 +1,23 @@
 /* role.c - what each change of role sets, and telling of it. */
 #include "raft_int.h"
 
-bool is_voter(const struct raft_conf *c, uint32_t id)
+bool raft_is_voter(const struct raft_conf *c, uint32_t id)
 {
     const struct raft_member *m = raft_conf_find(c, id);
     return m && (m->role & (RAFT_VOTER | RAFT_VOTER_OLD));
 }
 
 /* Within a term the vote is kept, whatever happens to the role (scenario 2). */
-void become_follower(struct raft *r, uint64_t term, uint32_t leader)
+void raft_become_follower(struct raft *r, uint64_t term, uint32_t leader)
 {
     if (term > r->term)
-        hard_set(r, term, 0);
+        raft_hard_set(r, term, 0);
     if (r->role == RAFT_LEADER) {
-        reads_drop(r);
+        raft_reads_drop(r);
         r->transfer.to = 0;
     }
     if (r->role != RAFT_FOLLOWER || leader != r->leader)
-        election_rearm(r);
+        raft_election_rearm(r);
     r->role = RAFT_FOLLOWER;
     r->leader = leader;
     if (leader)
@@ -32,7 +32,7 @@ static uint64_t tail_bytes(const struct raft *r)
     return sum;
 }
 
-void become_leader(struct raft *r, struct raft_effects *out)
+void raft_become_leader(struct raft *r, struct raft_effects *out)
 {
     reeve_assert(r->vote == r->c.id);                           /* R1 */
     r->role = RAFT_LEADER;
@@ -42,15 +42,15 @@ void become_leader(struct raft *r, struct raft_effects *out)
     r->read_position = 0;
     r->uncommitted_bytes = tail_bytes(r);
     r->term_start = log_last(r) + 1;
-    progress_sync(r, true);
-    leader_append(r, RAFT_EMPTY, slice_of(NULL, 0));
-    heartbeat_all(r, out);
+    raft_progress_sync(r, true);
+    raft_leader_append(r, RAFT_EMPTY, slice_of(NULL, 0));
+    raft_heartbeat_all(r, out);
 }
 
-void role_tell(struct raft *r, struct raft_effects *out)
+void raft_role_tell(struct raft *r, struct raft_effects *out)
 {
     if (r->role != r->told_role || r->leader != r->told_leader || r->term != r->told_term) {
-        struct raft_effect *f = emit(out, RAFT_F_ROLE);
+        struct raft_effect *f = raft_emit(out, RAFT_F_ROLE);
         f->role = r->role;
         f->leader = r->leader;
         f->term = r->term;
@@ -59,7 +59,7 @@ void role_tell(struct raft *r, struct raft_effects *out)
         r->told_term = r->term;
     }
     if (!r->conf_told) {
-        emit(out, RAFT_F_CONF)->index = r->conf_index;
+        raft_emit(out, RAFT_F_CONF)->index = r->conf_index;
         r->conf_told = true;
     }
 }

@@ -16,21 +16,21 @@ static bool waited(const struct raft *r, const struct progress *p)
     return r->now.ms - p->snap.at.ms >= (int64_t) r->c.election_ms;
 }
 
-void snapshot_want(struct raft *r, struct progress *p, struct raft_effects *out)
+void raft_snapshot_want(struct raft *r, struct progress *p, struct raft_effects *out)
 {
     p->state = SNAPSHOT;
     p->flight_n = 0;
     p->flight_bytes = 0;
     p->snap.have = false;
     p->snap.at = r->now;
-    struct raft_effect *f = emit(out, RAFT_F_SNAP_NEED);
+    struct raft_effect *f = raft_emit(out, RAFT_F_SNAP_NEED);
     f->peer = p->id;
     f->index = log_first(r) - 1;
 }
 
 static void send_chunk(struct raft *r, struct progress *p, struct raft_effects *out)
 {
-    struct raft_msg *m = emit_msg(r, out, RAFT_M_SNAPSHOT, p->id, 0);
+    struct raft_msg *m = raft_emit_msg(r, out, RAFT_M_SNAPSHOT, p->id, 0);
     struct raft_effect *f = &out->e[out->n - 1];
     f->type = RAFT_F_SNAP_READ;
     m->snap = p->snap.id;
@@ -47,9 +47,9 @@ static bool outrun(const struct raft *r, const struct progress *p)
     return p->snap.have && p->snap.index + 1 < log_first(r);
 }
 
-void on_snap_ready(struct raft *r, const struct raft_event *e, struct raft_effects *out)
+void raft_on_snap_ready(struct raft *r, const struct raft_event *e, struct raft_effects *out)
 {
-    struct progress *p = r->role == RAFT_LEADER ? progress_of(r, e->peer) : NULL;
+    struct progress *p = r->role == RAFT_LEADER ? raft_progress_of(r, e->peer) : NULL;
     struct raft_conf c;
     if (p == NULL || p->state != SNAPSHOT || e->snap.index + 1 < log_first(r) || e->snap.index > r->commit ||
         e->snap.conf.len > RAFT_CONF_BYTES_MAX || raft_conf_decode(&c, e->snap.conf) != REEVE_OK)
@@ -66,24 +66,24 @@ void on_snap_ready(struct raft *r, const struct raft_event *e, struct raft_effec
     send_chunk(r, p, out);
 }
 
-void on_snap_gone(struct raft *r, uint32_t peer, struct raft_effects *out)
+void raft_on_snap_gone(struct raft *r, uint32_t peer, struct raft_effects *out)
 {
-    struct progress *p = r->role == RAFT_LEADER ? progress_of(r, peer) : NULL;
+    struct progress *p = r->role == RAFT_LEADER ? raft_progress_of(r, peer) : NULL;
     if (p && p->state == SNAPSHOT)
-        snapshot_want(r, p, out);
+        raft_snapshot_want(r, p, out);
 }
 
-void snapshot_resend(struct raft *r, struct progress *p, struct raft_effects *out)
+void raft_snapshot_resend(struct raft *r, struct progress *p, struct raft_effects *out)
 {
     if (outrun(r, p) || (!p->snap.have && waited(r, p)))
-        snapshot_want(r, p, out);
+        raft_snapshot_want(r, p, out);
     else if (p->snap.have && waited(r, p))
         send_chunk(r, p, out);
 }
 
-void on_snapshot_reply(struct raft *r, const struct raft_msg *m, struct raft_effects *out)
+void raft_on_snapshot_reply(struct raft *r, const struct raft_msg *m, struct raft_effects *out)
 {
-    struct progress *p = r->role == RAFT_LEADER ? progress_of(r, m->from) : NULL;
+    struct progress *p = r->role == RAFT_LEADER ? raft_progress_of(r, m->from) : NULL;
     if (p == NULL)
         return;
     p->heard = r->now;
@@ -97,16 +97,16 @@ void on_snapshot_reply(struct raft *r, const struct raft_msg *m, struct raft_eff
     bool moved = m->offset != p->snap.offset;
     p->snap.offset = min_u64(m->offset, p->snap.size);
     if (outrun(r, p))
-        snapshot_want(r, p, out);
+        raft_snapshot_want(r, p, out);
     else if (moved && p->snap.offset < p->snap.size)
         send_chunk(r, p, out);
 }
 
-void snapshot_done(struct raft *r, struct progress *p, struct raft_effects *out)
+void raft_snapshot_done(struct raft *r, struct progress *p, struct raft_effects *out)
 {
     p->snap.have = false;
-    emit(out, RAFT_F_SNAP_DONE)->peer = p->id;
-    progress_probe(p, p->match + 1);
+    raft_emit(out, RAFT_F_SNAP_DONE)->peer = p->id;
+    raft_progress_probe(p, p->match + 1);
     (void) r;
 }
 
@@ -115,11 +115,11 @@ void snapshot_done(struct raft *r, struct progress *p, struct raft_effects *out)
 static void reply(struct raft *r, uint32_t to, uint64_t id, uint64_t index, uint64_t offset, uint8_t flags,
                   struct raft_effects *out)
 {
-    struct raft_msg *a = emit_msg(r, out, RAFT_M_SNAPSHOT_REPLY, to, 0);
+    struct raft_msg *a = raft_emit_msg(r, out, RAFT_M_SNAPSHOT_REPLY, to, 0);
     a->snap = id;
     a->index = index;
     a->offset = offset;
-    a->flags = (uint8_t) (flags | repair_flags(r));
+    a->flags = (uint8_t) (flags | raft_repair_flags(r));
 }
 
 static void begin(struct raft *r, const struct raft_msg *m)
@@ -146,21 +146,21 @@ static void install_if_whole(struct raft *r, struct raft_effects *out)
     if (r->in.offset < r->in.size || r->in.asked)
         return;
     r->in.asked = true;
-    emit(out, RAFT_F_SNAP_INSTALL)->snap = (struct raft_snap){ .id = r->in.id, .index = r->in.index, .term = r->in.term,
+    raft_emit(out, RAFT_F_SNAP_INSTALL)->snap = (struct raft_snap){ .id = r->in.id, .index = r->in.index, .term = r->in.term,
         .size = r->in.size, .conf = slice_of(r->in.conf, r->in.conf_len) };
 }
 
 static void held_already(struct raft *r, uint32_t to, struct raft_effects *out)
 {
-    struct raft_msg *a = emit_msg(r, out, RAFT_M_APPEND_REPLY, to, append_after_index(r, r->commit));
+    struct raft_msg *a = raft_emit_msg(r, out, RAFT_M_APPEND_REPLY, to, raft_append_after_index(r, r->commit));
     a->index = r->commit;
-    a->flags = repair_flags(r);
+    a->flags = raft_repair_flags(r);
 }
 
-void on_snapshot(struct raft *r, const struct raft_msg *m, struct raft_effects *out)
+void raft_on_snapshot(struct raft *r, const struct raft_msg *m, struct raft_effects *out)
 {
     struct raft_conf c;
-    follow_heard(r, m->from);
+    raft_follow_heard(r, m->from);
     if (m->conf.len > RAFT_CONF_BYTES_MAX || raft_conf_decode(&c, m->conf) != REEVE_OK || m->offset + m->data.len > m->size) {
         r->dropped++;
         return;
@@ -174,7 +174,7 @@ void on_snapshot(struct raft *r, const struct raft_msg *m, struct raft_effects *
     if (!same_transfer(r, m))
         begin(r, m);
     if (m->offset == r->in.offset && m->data.len > 0) {
-        struct raft_effect *f = emit(out, RAFT_F_SNAP_CHUNK);
+        struct raft_effect *f = raft_emit(out, RAFT_F_SNAP_CHUNK);
         f->peer = m->from;
         f->msg = *m;
         return;                         /* answered when it is stored */
@@ -183,7 +183,7 @@ void on_snapshot(struct raft *r, const struct raft_msg *m, struct raft_effects *
     install_if_whole(r, out);
 }
 
-void on_snap_stored(struct raft *r, const struct raft_event *e, struct raft_effects *out)
+void raft_on_snap_stored(struct raft *r, const struct raft_event *e, struct raft_effects *out)
 {
     if (!r->in.have || r->in.asked || e->snap.id != r->in.id || e->offset > r->in.size)
         return;
@@ -201,7 +201,7 @@ static bool log_fits(const struct raft *r, uint64_t index, uint64_t term)
     return log_has_term(r, index) && log_term(r, index) == term;
 }
 
-void on_snap_installed(struct raft *r, const struct raft_event *e, struct raft_effects *out)
+void raft_on_snap_installed(struct raft *r, const struct raft_event *e, struct raft_effects *out)
 {
     struct raft_conf c;
     if (!r->in.asked || e->snap.index != r->in.index)
@@ -212,14 +212,14 @@ void on_snap_installed(struct raft *r, const struct raft_event *e, struct raft_e
     if (log_fits(r, r->in.index, r->in.term))
         r->durable = max_u64(r->durable, r->in.index);
     else
-        append_reset(r, r->in.index, r->in.term);
+        raft_append_reset(r, r->in.index, r->in.term);
     r->commit = r->in.index;
-    conf_install(r, r->in.index, &c);
+    raft_conf_install(r, r->in.index, &c);
     if (r->role == RAFT_FOLLOWER && r->leader)
         held_already(r, r->leader, out);
 }
 
-void on_snap_failed(struct raft *r, const struct raft_event *e, struct raft_effects *out)
+void raft_on_snap_failed(struct raft *r, const struct raft_event *e, struct raft_effects *out)
 {
     if (!r->in.have || e->snap.id != r->in.id)
         return;
