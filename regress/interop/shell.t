@@ -215,6 +215,18 @@ subtest 'rollouts' => sub {
     like($last[1], qr/ 2 left skipped$/, 'those that were never asked are left');
     is((grep { length > 80 } @last), 0, 'in 80 columns');
 
+    my $cancel = sub { $s->psql('CANCEL ROLLOUT ' . $s->psql('SELECT max(rollout_id) FROM sys.rollouts')) };
+    my @rotate = ('-c', "ROTATE CERT 'edge-tls' CANARY 2 NODES FOR '1 h' THEN 100%");
+    ($code, $out, $err) = reeve('-c', 'SET canary_warn_nodes = 1', @rotate);
+    is($err, "WARNING:  the first wave takes 2 nodes; CANARY n NODES starts smaller\n", 'a canary of many nodes is allowed, with a warning');
+    $cancel->();
+    ($code, $out, $err) = reeve('-c', 'SET canary_warn_nodes = 2', @rotate);
+    is($err, '', 'one at the limit is not warned of');
+    $cancel->();
+    ($code, $out, $err) = reeve('-c', 'SET canary_warn_nodes = 0', @rotate);
+    is($err, '', '0: never');
+    $cancel->();
+
     ($code, $out, $err) = reeve('-c', "SET CONFIG 'shell/key' = 1");
     is($out, "SET CONFIG\n", 'a plain SET CONFIG answers with its tag');
     like($err, qr/^NOTICE:  config key "shell\/key" is set for every node at once, without a rollout: revision \d+$/m, 'and says what it did');

@@ -196,7 +196,7 @@ REVOKE ALL ON SYSTEM FROM bob, alice;
 \c - alice
 SHOW CERTS;
 
--- changes count at once (in open sessions too: sessions.t)
+-- changes count at once (in open sessions too: regress/interop/sessions.t)
 \c - admin
 ALTER ROLE alice NOLOGIN;
 SELECT name, login FROM sys.roles WHERE name = 'alice';

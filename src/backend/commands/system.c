@@ -1,6 +1,7 @@
 /* system.c - ALTER SYSTEM, RELOAD, other sessions, and freezing the region. */
 #include "cmd_int.h"
 
+#include "backend/catalog/env.h"
 #include "backend/ipc/ipc.h"
 #include "backend/parser/parser.h"
 
@@ -123,6 +124,53 @@ enum reeve_err cmd_reload(struct cmd *x)
     return err == REEVE_OK ? postmaster_call(x->s, MSG_RELOAD_REQUEST, (struct slice){ NULL, 0 }, x->rep) : err;
 }
 
+/* Who logged in as that process; false when there is no such session. */
+static bool session_user(struct cmd *x, int64_t pid, struct name *user)
+{
+    enum reeve_err err;
+    const struct activity_map *m = x->s->env->activity;
+    struct activity *a = cmd_alloc(x, sizeof *a, &err);
+    for (unsigned i = 0; m != NULL && a != NULL && i < activity_slots(m); i++)
+        if (activity_get(m, i, a) && a->pid == pid)
+            return name_set_str(user, a->user);
+    return false;
+}
+
+static enum reeve_err is_superuser(struct cmd *x, const struct name *user, bool *is)
+{
+    struct snap sn;
+    struct role_row row;
+    enum reeve_err err = snap_open(x->s, &sn, x->rep);
+    if (err != REEVE_OK)
+        return err;
+    err = region_role_get(&sn.region, user, &row);
+    snap_close(&sn);
+    *is = err == REEVE_OK && row.attrs & ROLE_ATTR_SUPERUSER;
+    secret_wipe(&row, sizeof row);
+    return err == REEVE_E_NOT_FOUND ? REEVE_OK : err;
+}
+
+/*
+ * As in PostgreSQL: one's own sessions always, those of superusers for
+ * superusers, all others with ADMIN. Who may not is told nothing about whether
+ * there is such a session.
+ */
+static enum reeve_err may_signal(struct cmd *x, int64_t pid)
+{
+    struct name user;
+    bool super = false, found = session_user(x, pid, &user);
+    enum reeve_err err;
+    if (session_is_superuser(x->s) || (found && name_eq(&user, &x->s->role)))
+        return REEVE_OK;
+    TRY(cmd_need(x, PRIV_ADMIN, GK_SYSTEM, NULL));
+    if (found)
+        TRY(is_superuser(x, &user, &super));
+    if (super)
+        err = report_set(x->rep, REEVE_E_PRIVILEGE, "must be superuser to disturb a superuser's session");
+out:
+    return err;
+}
+
 /* CANCEL QUERY pid, TERMINATE SESSION pid */
 enum reeve_err cmd_signal_session(struct cmd *x)
 {
@@ -131,7 +179,7 @@ enum reeve_err cmd_signal_session(struct cmd *x)
     int64_t pid;
     enum reeve_err err = slot_int(&x->slot, &x->stmt->object.name, "process id", 1, INT32_MAX, &pid);
     if (err == REEVE_OK)
-        err = cmd_need(x, PRIV_ADMIN, GK_SYSTEM, NULL);
+        err = may_signal(x, pid);
     if (err != REEVE_OK)
         return err;
     if (x->explain)

@@ -32,11 +32,25 @@ void settings_free(struct settings *s)
 
 /* ---- loading ---- */
 
+/* In the shared file only: names a setting whose new value waits for a restart. */
+#define PENDING_LINE "pending_restart"
+
+static bool take_pending(struct settings *s, const struct conf_line *l)
+{
+    enum setting_id id;
+    if (!slice_eq(l->name, slice_str(PENDING_LINE)) || !setting_find(&id, slice_of(l->value, l->value_len)))
+        return false;
+    s->pending_restart[id] = true;
+    return true;
+}
+
 /* One line into the table. Internal ones are accepted from the shared file only. */
 static enum reeve_err take_line(struct settings *s, const struct conf_line *l, bool shared, struct report *rep)
 {
     enum setting_id id;
     int n = (int) (l->name.len < 100 ? l->name.len : 100);
+    if (shared && take_pending(s, l))
+        return REEVE_OK;
     if (!setting_find(&id, l->name))
         return report_set(rep, REEVE_E_CONFIG, "unrecognized configuration parameter \"%.*s\"", n, (const char *) l->name.p);
     if (!shared && setting_def(id)->context == SETTING_INTERNAL)
@@ -126,6 +140,9 @@ enum reeve_err settings_share(const struct settings *s, const char *dir, struct 
         return report_set(rep, REEVE_E_TOO_BIG, "the data directory's name is too long");
     for (int i = 0; i < SET__COUNT; i++)
         conf_line_write(&w, setting_def((enum setting_id) i)->name, setting_text((enum setting_id) i, &s->v[i], buf));
+    for (int i = 0; i < SET__COUNT; i++)
+        if (s->pending_restart[i])
+            conf_line_write(&w, PENDING_LINE, setting_def((enum setting_id) i)->name);
     err = w.bad ? report_set(rep, REEVE_E_NOMEM, "out of memory") : file_replace(path, wr_slice(&w), 0600, rep);
     wr_free(&w);
     return err;
@@ -156,7 +173,7 @@ enum reeve_err settings_apply(struct settings *cur, const struct settings *fresh
         bool differs = !setting_eq(id, &cur->v[i], &fresh->v[i]);
         if (differs && changed != NULL && !(restart && cur->pending_restart[i]))
             changed(arg, id, setting_text(id, &cur->v[i], from), setting_text(id, &fresh->v[i], to), restart);
-        cur->pending_restart[i] = restart && differs;
+        cur->pending_restart[i] = restart && (differs || fresh->pending_restart[i]);
         if (differs && !restart)
             err = setting_copy(&cur->v[i], &fresh->v[i]);
     }

@@ -3,7 +3,8 @@
  *
  * Only the postmaster reads the two files. It checks them, and writes what
  * holds to DIR/run/settings (by rename), where every other process reads it,
- * at start and at each reload: so all of them see the same, whole, correct
+ * at start and at each reload, with the names of those settings whose new
+ * value waits for a restart: so all of them see the same, whole, correct
  * state, and no child needs access to anything but DIR/run.
  *
  * File: one `name = value` (or `name value`) a line; # begins a comment;
