@@ -210,22 +210,25 @@ struct wal_found {
     char reason[WAL_REASON_MAX];
     struct wal_meta meta;           /* the newest good one */
     bool meta_good[2];
+    uint8_t meta_newest;            /* 0: A, 1: B */
     struct wal_hard hard;
     uint64_t cut, cut_term;         /* entries are wanted from cut + 1 on */
     uint64_t last, last_term;       /* cut, cut_term without entries */
     struct wal_holes holes;
-    uint64_t next_seq, ident_number;
+    uint64_t next_seq;
     uint32_t prev_sum, epoch_max;
     uint64_t prev_first;
     uint8_t prev_flags;
-    struct wal_record newest;       /* of the highest sequence known; seq 0: none */
+    bool tail_good;                 /* the newest batch was read, at: */
+    struct wal_place tail, end;     /* end: behind it */
+    struct wal_ident ident;         /* the newest good block, for the writer to go on from */
     uint64_t batches, entries, damaged;
     uint32_t n_segments;
     struct wal_segment segment[WAL_SEGMENTS_MAX];
 };
 
-/* Bytes of scratch that wal_recover() wants. */
-size_t wal_recover_scratch(const struct wal_config *c);
+/* Bytes of scratch that wal_recover() wants, aligned to WAL_BLOCK; about 9 MB. */
+size_t wal_recover_scratch(void);
 /*
  * Reads everything once, writes nothing. v may be NULL. Never fails: what cannot be
  * read is part of the verdict. c->segment_bytes is the meta's where that is readable.

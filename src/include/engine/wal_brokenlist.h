@@ -10,14 +10,14 @@
 WAL_BROKEN_RULE(1, "a torn last batch is taken for damage of something durable")
 WAL_BROKEN_RULE(2, "the identity ring is ignored: damage at the end is taken for a torn batch")
 WAL_BROKEN_RULE(3, "the sum of the previous batch is not checked")
-WAL_BROKEN_RULE(4, "the epoch is not checked: old frames of a recycled segment count")
+WAL_BROKEN_RULE(4, "neither epoch nor sequence is checked: old frames of a recycled segment count")
 WAL_BROKEN_RULE(5, "segments are dropped before the cut is durable")
 WAL_BROKEN_RULE(6, "an append counts as durable when its write begins")
 WAL_BROKEN_RULE(7, "the sum of the entries is not checked")
 WAL_BROKEN_RULE(8, "nobody looks for later batches behind a bad one")
 WAL_BROKEN_RULE(9, "a record is written before its batch is durable")
 WAL_BROKEN_RULE(10, "a lower first does not supersede what stood there")
-WAL_BROKEN_RULE(11, "both metas are written at once, over the only good one")
+WAL_BROKEN_RULE(11, "only one of the two metas is written")
 WAL_BROKEN_RULE(12, "after a restart the log goes on in the segment it ended in, at the next free block, whatever stands there")
 #else
 #ifndef REEVE_ENGINE_WAL_BROKEN_H

@@ -1,0 +1,114 @@
+/* side.c - what is written beside the log: records of what was durable, and the two metas. */
+#include "writer_int.h"
+
+void wal_side_record(struct wal *w, const struct wal_frame *f)
+{
+    struct wal_ident *b = &w->ident;
+    if (b->n == WAL_RECORDS_MAX) {
+        b->n--;
+        memmove(&b->rec[0], &b->rec[1], b->n * sizeof b->rec[0]);
+    }
+    b->rec[b->n++] = (struct wal_record){ f->seq, f->first, f->last, f->last_term, f->hard, f->at, f->sum, f->flags };
+    w->copies = 0;
+}
+
+/* Something of it changed: both copies are due, one after the other. */
+void wal_side_meta(struct wal *w)
+{
+    w->meta.oldest_epoch = wal_segs_oldest(w, &w->meta.start_seq, &w->meta.start_sum);
+    w->meta.cut = w->cut;
+    w->meta.cut_term = w->cut_term;
+    if (w->meta_step == 0)
+        w->meta_step = 1;
+    else
+        w->meta_again = true;
+}
+
+static uint64_t newest(const struct wal *w)
+{
+    return w->ident.n > 0 ? w->ident.rec[w->ident.n - 1].seq : 0;
+}
+
+/* At once for a new record; once more when the log rests, so that it stands in two blocks. */
+static bool ident_due(const struct wal *w)
+{
+    if (w->ident_fresh)
+        return true;
+    if (w->ident.n == 0 || w->copies >= 2)
+        return false;
+    return w->copies == 0 || (!w->flying && !w->gather.used);
+}
+
+static void ident_write(struct wal *w, struct wal_effect *out)
+{
+    w->ident.number++;
+    w->ident_fresh = false;
+    w->recording = newest(w);
+    w->side = WAL_FILE_IDENT;
+    wal_ident_encode(w->side_buf, &w->ident);
+    *out = (struct wal_effect){ WAL_DO_WRITE, WAL_LANE_SIDE, { WAL_FILE_IDENT, 0 },
+                                w->ident.number % WAL_IDENT_BLOCKS * WAL_BLOCK, slice_of(w->side_buf, WAL_BLOCK) };
+}
+
+/* The hard state of the newest batch that is surely durable, or an older one: only where both rings fail does it matter. */
+static void meta_write(struct wal *w, struct wal_effect *out)
+{
+    bool second = (w->meta_first == 1) == (w->meta_step == 1);
+    if (w->meta_step == 1)
+        w->meta_oldest = w->meta.oldest_epoch;
+    w->meta.number++;
+    if (w->ident.n > 0)
+        w->meta.hard = w->ident.rec[w->ident.n - 1].hard;
+    w->side = second ? WAL_FILE_META_B : WAL_FILE_META_A;
+    wal_meta_encode(w->side_buf, &w->meta);
+    *out = (struct wal_effect){ WAL_DO_WRITE, WAL_LANE_SIDE, { w->side, 0 }, 0, slice_of(w->side_buf, WAL_BLOCK) };
+}
+
+bool wal_side_next(struct wal *w, struct wal_effect *out)
+{
+    if (w->side_busy)
+        return false;
+    if (ident_due(w) && (w->copies == 0 || w->meta_step == 0))
+        ident_write(w, out);
+    else if (w->meta_step != 0)
+        meta_write(w, out);
+    else
+        return false;
+    w->side_busy = true;
+    return true;
+}
+
+static void ident_complete(struct wal *w)
+{
+    w->recorded = w->recording > w->recorded ? w->recording : w->recorded;
+    if (w->recording == newest(w))
+        w->copies++;
+}
+
+/* After both, what they name is the oldest segment, and those before it may go. */
+static void meta_complete(struct wal *w)
+{
+    if (w->meta_step == 1 && !WAL_BROKEN(11)) {
+        w->meta_step = 2;
+        return;
+    }
+    w->ready = true;
+    w->drop_below = w->meta_oldest;
+    w->meta_step = w->meta_again ? 1 : 0;
+    w->meta_again = false;
+}
+
+void wal_side_complete(struct wal *w)
+{
+    reeve_assert(w->side_busy);
+    w->side_busy = false;
+    if (w->side == WAL_FILE_IDENT)
+        ident_complete(w);
+    else
+        meta_complete(w);
+}
+
+bool wal_side_idle(const struct wal *w)
+{
+    return !w->side_busy && w->meta_step == 0 && !w->ident_fresh && (w->ident.n == 0 || w->copies >= 2);
+}
