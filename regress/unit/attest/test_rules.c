@@ -15,6 +15,13 @@ static int setup(void **state)
     return 0;
 }
 
+static int setup_four(void **state)
+{
+    world_new(&w, 4);
+    world_furnish(&w);
+    return 0;
+}
+
 static int teardown(void **state)
 {
     world_free(&w);
@@ -501,20 +508,29 @@ static void a_plan_from_another_generation_is_stale(void **state)
     assert_err(attest_rollout_begin(&w.a, &roll, &change, &w.mem, &set, &w.rep), REEVE_E_PLAN_STALE);
 }
 
-static void waves_cannot_be_skipped_or_rushed(void **state)
+static void waves_last(int64_t bake_ms)
 {
     begin(41, 2);
     step_set(41, RS_RUNNING, 2);
     assert_err(check_set(&w, &set), REEVE_E_V_UPDATE);
     step_set(41, RS_RUNNING, 1);
     block_of_set(&w, &set);
-    /* the bake is 3 s and twice the skew of 2 s: 7 s after the wave opened */
     step_set(41, RS_RUNNING, 2);
-    w.now.ms -= 20000;
-    w.now.ms += 5999;
+    w.now.ms -= 20000;                                  /* a second after the wave was opened */
+    w.now.ms += bake_ms - 1001;
     assert_err(check_set(&w, &set), REEVE_E_V_UPDATE);
     w.now.ms += 1;
     assert_ok(check_set(&w, &set));
+}
+
+static void waves_cannot_be_skipped_or_rushed(void **state)
+{
+    waves_last(3000);                                   /* one clock: the bake as it was asked for */
+}
+
+static void among_several_clocks_a_bake_is_longer_by_twice_their_skew(void **state)
+{
+    waves_last(3000 + 2 * ATTEST_MAX_SKEW_MS);
 }
 
 static void a_pause_does_not_reset_the_wave_clock(void **state)
@@ -659,6 +675,7 @@ int main(void)
         T(an_object_has_one_rollout_at_a_time),
         T(a_plan_from_another_generation_is_stale),
         T(waves_cannot_be_skipped_or_rushed),
+        cmocka_unit_test_setup_teardown(among_several_clocks_a_bake_is_longer_by_twice_their_skew, setup_four, teardown),
         T(a_pause_does_not_reset_the_wave_clock),
         T(the_end_must_be_exactly_what_the_plan_makes_of_it),
         T(a_generation_revoked_meanwhile_cannot_succeed),

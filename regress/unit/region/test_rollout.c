@@ -210,6 +210,28 @@ static bool has_event(const char *event)
     return false;
 }
 
+static unsigned events_with(const char *detail)
+{
+    struct kv_iter it;
+    struct slice key, val;
+    struct event_row e;
+    unsigned n = 0;
+    region_iter_init(&s.r, &it, 'e', (struct slice){ NULL, 0 });
+    while (region_iter_next(&it, &key, &val) == REEVE_OK) {
+        assert_ok(event_row_decode(&e, val));
+        n += strstr(e.detail, detail) != NULL;
+    }
+    return n;
+}
+
+static struct wall_ms opened_at(uint8_t wave)
+{
+    struct name home = name_of("home");
+    struct wave_row row;
+    assert_ok(region_wave_get(&s.r, 1, &home, wave, &row));
+    return row.opened;
+}
+
 /* ---- tests ---- */
 
 static void a_rollout_runs_to_its_end(void **state)
@@ -232,6 +254,28 @@ static void a_rollout_runs_to_its_end(void **state)
     assert_true(view.opened.p50_ms == 256 && view.opened.p99_ms == 512);
     engine(0, RS_SUCCEEDED);
     assert_int_equal(rows_in(&s, 'u'), 0);
+}
+
+static void every_wave_keeps_when_it_was_opened_and_says_so_once(void **state)
+{
+    int64_t was[4] = { 0 };
+    for (uint8_t w = 1; w <= 3; w++) {
+        assert_int_equal(opened_at(w).ms, 0);
+        engine(8000, RS_RUNNING);
+        look();
+        was[w] = view.wave_since.ms;
+        wave_answers(w, DEPLOY_DONE, 2);
+        if (w < 3)
+            engine(0, RS_BAKING);
+    }
+    engine(0, RS_SUCCEEDED);
+    for (uint8_t w = 1; w <= 3; w++) {
+        char text[32];
+        snprintf(text, sizeof text, "wave %u of 3 opened", w);
+        assert_int_equal(events_with(text), 1);
+        assert_true(was[w] > was[w - 1]);
+        assert_int_equal(opened_at(w).ms, was[w]);
+    }
 }
 
 static void nodes_enrolled_later_take_part_uncounted(void **state)
@@ -378,6 +422,7 @@ static void counters_are_the_sums_of_the_rows(void **state)
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 static const struct CMUnitTest tests[] = {
     T(a_rollout_runs_to_its_end),
+    T(every_wave_keeps_when_it_was_opened_and_says_so_once),
     T(nodes_enrolled_later_take_part_uncounted),
     T(a_gate_rolls_back_raises_an_issue_and_clears_it),
     T(silence_is_told_and_unanswered_past_the_timeout),

@@ -8,7 +8,7 @@
 struct ro {
     struct cat c;
     struct rollout_doc *d;
-    struct attest_object *first;        /* version 1: when it was created */
+    uint32_t skew_ms;                   /* by which bakes are lengthened, twice */
 };
 
 typedef enum reeve_err (*rollout_fn)(struct ro *r);
@@ -35,6 +35,7 @@ static enum reeve_err each_rollout(struct vscan *s, rollout_fn fn)
         return err;
     if ((r.d = cat_alloc(&r.c, sizeof *r.d, &err)) == NULL)
         goto out;
+    TRY(attest_skew_ms(&r.c.sn.attest, &r.skew_ms));
     if (s->has_key && s->key.kind == D_INT) {
         rollout_object_name(&after, (uint64_t) s->key.i);
         err = attest_get(&r.c.sn.attest, AT_ROLLOUT, &after, r.c.o);
@@ -77,13 +78,18 @@ static bool node_is_live(void *h, uint32_t ordinal)
     return seen != 0 && session_wall_now().ms - 1000ll * seen < 3 * beat + 2000;
 }
 
-/* A wave's counts of one region; silent: live nodes of an opened wave that have not answered in time. */
+/* A wave as one region has counted it. */
+static void wave_get(struct ro *r, const struct name *region, uint8_t wave, struct wave_row *out)
+{
+    if (region_wave_get(&r->c.sn.region, r->d->id, region, wave, out) != REEVE_OK)
+        memset(out, 0, sizeof *out);
+}
+
 static void wave_counts(struct ro *r, const struct name *region, uint8_t wave, struct rollout_counts *out)
 {
     struct wave_row row;
-    memset(out, 0, sizeof *out);
-    if (region_wave_get(&r->c.sn.region, r->d->id, region, wave, &row) == REEVE_OK)
-        *out = row.counts;
+    wave_get(r, region, wave, &row);
+    *out = row.counts;
 }
 
 static void total_counts(struct ro *r, bool opened_only, struct rollout_counts *sum)
@@ -99,8 +105,8 @@ static void total_counts(struct ro *r, bool opened_only, struct rollout_counts *
         }
 }
 
-/* Silence needs the clock and the liveness of nodes: the engine's own view says it. */
-static uint32_t silent_now(struct ro *r)
+/* Silence needs the clock: the engine's own view says it, of the newest wave or of all that are open. */
+static uint32_t silent_now(struct ro *r, bool newest)
 {
     struct liveness_view live = { node_is_live, r->c.s->session };
     struct rollout_view v;
@@ -112,7 +118,7 @@ static uint32_t silent_now(struct ro *r)
     v.report_timeout_ms = (uint32_t) settings_int(s->env->settings, SET_rollout_report_timeout);
     if (rollout_state_terminal(r->d->state) || region_rollout_view(&r->c.sn.region, r->d, &live, &v) != REEVE_OK)
         return r->d->counts.silent;
-    return v.opened.silent;
+    return newest ? v.newest.silent : v.opened.silent;
 }
 
 static bool first_event(struct ro *r, struct event_row *ev)
@@ -194,15 +200,18 @@ static enum reeve_err rollout_row(struct ro *r)
     total_counts(r, false, &all);
     total_counts(r, true, &open);
     struct wall_ms created = created_at(r), none = { 0 };
+    struct wave_row first = { 0 };
+    if (d->opened > 0)
+        wave_get(r, &d->region[0].name, 1, &first);
     struct wall_ms deadline = { created.ms + 1000ll * d->deadline_s };
     struct datum v[] = {
         d_int((int64_t) d->id), d_str(rollout_kind_name(d->kind)), d_name(&d->target[0].name),
         d_int(d->target[0].from_gen), d_int(d->target[0].to_gen), d_str(rollout_state_name(d->state)), d_str(phase_of(d)),
         d_int(d->opened), d_int(d->n_waves), d_int(all.nodes), d_int(open.done), d_int(open.failed + open.rejected),
-        vscan_needs(s, 12) ? d_int(silent_now(r)) : d_null(),
+        vscan_needs(s, 12) ? d_int(silent_now(r, false)) : d_null(),
         d_float(all.nodes ? (double) open.done / all.nodes : d->state == RS_SUCCEEDED ? 1.0 : 0.0),
         d->rate_per_min ? d_int(d->rate_per_min) : d_null(), d_name(&d->strategy), d_name(&d->submitted_by),
-        d->why[0] ? d_str(d->why) : d_null(), d_wall(created), d->opened ? d_wall(r->c.o->aux_time) : d_null(),
+        d->why[0] ? d_str(d->why) : d_null(), d_wall(created), d_wall(first.opened),
         d_wall(rollout_state_terminal(d->state) ? r->c.o->time : none), d_wall(d->deadline_s ? deadline : none),
         d_int((int64_t) r->c.o->leaf_index), evidence(s, d), objects(s, d),
         vscan_needs(s, 25) ? asked_because(r) : d_null(),
@@ -244,17 +253,18 @@ static uint32_t less(uint32_t a, uint32_t b)
 static enum reeve_err wave_row(struct ro *r, uint8_t region, uint8_t w)
 {
     const struct rollout_doc *d = r->d;
-    struct rollout_counts c;
-    wave_counts(r, &d->region[region].name, w, &c);
+    struct wave_row row;
+    wave_get(r, &d->region[region].name, w, &row);
+    const struct rollout_counts c = row.counts;
     uint32_t nodes = d->region[region].nodes[w - 1], failed = c.failed + c.rejected;
     bool newest = w == d->opened;
-    uint32_t silent = newest && vscan_needs(r->c.s, 8) ? silent_now(r) : 0;
-    struct wall_ms opened = newest ? r->c.o->aux_time : (struct wall_ms){ 0 };
-    struct wall_ms until = { opened.ms ? opened.ms + d->wave[w - 1].bake_ms : 0 };
+    uint32_t silent = newest && vscan_needs(r->c.s, 8) ? silent_now(r, true) : 0;
+    struct wall_ms until = { row.opened.ms ? rollout_wave_end_ms(d, w, row.opened, r->skew_ms) : 0 };
     struct datum v[] = {
-        d_int((int64_t) d->id), d_name(&d->region[region].name), d_int(w), d_float(d->wave[w - 1].share_ppm / 1e6),
+        d_int((int64_t) d->id), d_name(&d->region[region].name), d_int(w),
+        d->wave[w - 1].share_ppm ? d_float(d->wave[w - 1].share_ppm / 1e6) : d_null(),
         d_int(nodes), d_int(c.told), d_int(c.done), d_int(failed), d_int(silent), d_int(c.reverted),
-        d_int(less(nodes, c.done + failed + silent + c.reverted)), d_str(wave_state(d, w)), d_wall(opened), d_wall(until),
+        d_int(less(nodes, c.done + failed + silent + c.reverted)), d_str(wave_state(d, w)), d_wall(row.opened), d_wall(until),
         d_int(c.p50_ms), d_int(c.p99_ms),
         d_str(d->fired_gate && newest ? "failed" : w <= d->opened ? "pass" : "pending"),
         newest && d->why[0] ? d_str(d->why) : d_null(),

@@ -34,6 +34,7 @@ struct cmd {
     struct slice reason;                /* of this statement, empty where none */
     bool explain, explain_json;         /* EXPLAIN: show the plan, change nothing */
     bool noted;                         /* its text stands in the pending changes */
+    uint32_t skew_ms;                   /* by which bakes are lengthened, twice; cmd_plan() fills it in */
     /* Versions of attested objects that decisions were based on: cmd_update() refuses a change built on an older one. */
     unsigned n_seen;
     struct cmd_seen { uint8_t type; struct name name; uint64_t version; } seen[CMD_SEEN_MAX];
@@ -115,7 +116,8 @@ enum reeve_err cmd_plan(struct cmd *x, struct snap *sn, const struct rollout_spe
 enum reeve_err cmd_fleet_row(struct cmd *x, const struct rollout_doc *doc, const struct cmd_outcome *o) REEVE_MUST_CHECK;
 extern const struct dest_column cmd_fleet_columns[6];
 /* EXPLAIN: the plan instead of the change. */
-extern const struct dest_column cmd_explain_columns[7];
+#define CMD_EXPLAIN_COLUMNS 8
+extern const struct dest_column cmd_explain_columns[CMD_EXPLAIN_COLUMNS];
 extern const struct dest_column cmd_explain_json_column;
 bool cmd_explain_is_json(const struct ast_stmt *stmt);      /* as far as can be seen without running */
 enum reeve_err cmd_explain_plan(struct cmd *x, const struct rollout_doc *doc) REEVE_MUST_CHECK;

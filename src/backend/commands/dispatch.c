@@ -135,7 +135,7 @@ void command_columns(const struct session *s, const struct ast_stmt *stmt, const
     if (stmt->kind == AST_EXPLAIN) {
         bool json = cmd_explain_is_json(stmt);
         *cols = json ? &cmd_explain_json_column : cmd_explain_columns;
-        *n = json ? 1 : 7;
+        *n = json ? 1 : CMD_EXPLAIN_COLUMNS;
     } else if (stmt->kind == AST_CREATE_JOIN_TOKEN) {
         *cols = token_columns;
         *n = 3;

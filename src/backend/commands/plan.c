@@ -8,8 +8,9 @@ const struct dest_column cmd_fleet_columns[6] = {
     { "rollout_id", T_INT8 }, { "state", T_TEXT }, { "version", T_INT8 },
     { "targets", T_INT4 }, { "waves", T_INT4 }, { "first_wave", T_INT4 },
 };
-const struct dest_column cmd_explain_columns[7] = {
-    { "wave", T_INT4 }, { "share", T_TEXT }, { "nodes", T_INT4 }, { "regions", T_TEXT },
+/* share is what was asked for, drawn what the cohorts of the nodes that are there come to, both up to this wave. */
+const struct dest_column cmd_explain_columns[CMD_EXPLAIN_COLUMNS] = {
+    { "wave", T_INT4 }, { "share", T_TEXT }, { "nodes", T_INT4 }, { "drawn", T_TEXT }, { "regions", T_TEXT },
     { "earliest_start", T_TEXT }, { "gate", T_TEXT }, { "note", T_TEXT },
 };
 
@@ -79,6 +80,8 @@ enum reeve_err cmd_plan(struct cmd *x, struct snap *sn, const struct rollout_spe
     struct plan_region_info info = { 0 };
     struct predicate *where;
     enum reeve_err err = region_info(x, sn, &info);
+    if (err == REEVE_OK)
+        err = attest_skew_ms(&sn->attest, &x->skew_ms);
     if (err == REEVE_OK)
         err = carrier_predicate(x, sn, doc, &where);
     if (err != REEVE_OK)
@@ -192,11 +195,14 @@ static char *start_text(struct cmd *x, uint64_t ms)
     return arena_printf(x->arena, "+%llu min", (unsigned long long) (ms / 60000));
 }
 
-/* Validators lengthen every bake by twice the skew they allow each other's clocks. */
-static uint64_t after_bake(const struct rollout_doc *d, unsigned w, uint64_t start)
+static uint64_t after_bake(struct cmd *x, const struct rollout_doc *d, unsigned w, uint64_t start)
 {
-    uint32_t bake = d->wave[w].bake_ms;
-    return start + (bake > 0 ? bake + 2u * ATTEST_MAX_SKEW_MS : 0);
+    return (uint64_t) rollout_wave_end_ms(d, w + 1, (struct wall_ms){ (int64_t) start }, x->skew_ms);
+}
+
+static struct datum percent(struct cmd *x, double share)
+{
+    return d_str(arena_printf(x->arena, "%.4g%%", 100.0 * share));
 }
 
 static const char *wave_note(struct cmd *x, const struct rollout_doc *d, unsigned w)
@@ -239,20 +245,22 @@ static enum reeve_err json_row(struct cmd *x, struct wr *w)
 static enum reeve_err explain_json(struct cmd *x, const struct rollout_doc *d)
 {
     struct wr w = wr_heap(262144);
-    uint64_t start = d->prepare_ms;
+    uint64_t start = d->prepare_ms, sum = 0, all = all_nodes(d);
     wr_text(&w, "[\n");
     for (unsigned i = 0; i < d->n_waves; i++) {
+        sum += wave_nodes(d, i);
         wr_text(&w, i ? ",\n  {\n" : "  {\n");
         member_number(&w, "wave", i + 1);
         member_number(&w, "share_ppm", d->wave[i].share_ppm);
         member_number(&w, "nodes", wave_nodes(d, i));
+        member_number(&w, "drawn_ppm", all > 0 ? sum * PPM / all : 0);
         member_text(&w, "regions", regions_text(x, d, i));
         member_number(&w, "bake_ms", d->wave[i].bake_ms);
         member_number(&w, "earliest_start_ms", start);
         member_text(&w, "gate", gates_text(x, d));
         member_text(&w, "note", wave_note(x, d, i));
         wr_text(&w, "\n  }");
-        start = after_bake(d, i, start);
+        start = after_bake(x, d, i, start);
     }
     wr_text(&w, "\n]");
     return json_row(x, &w);
@@ -262,19 +270,20 @@ enum reeve_err cmd_explain_plan(struct cmd *x, const struct rollout_doc *d)
 {
     if (x->explain_json)
         return explain_json(x, d);
-    enum reeve_err err = dest_columns(x->dest, 7, cmd_explain_columns);
+    enum reeve_err err = dest_columns(x->dest, CMD_EXPLAIN_COLUMNS, cmd_explain_columns);
     uint64_t start = d->prepare_ms;
     uint32_t sum = 0, all = all_nodes(d);
     for (unsigned w = 0; w < d->n_waves && err == REEVE_OK; w++) {
         sum += wave_nodes(d, w);
         struct datum row[] = {
             d_int(w + 1),
-            d_str(arena_printf(x->arena, "%.4g%%", all > 0 ? 100.0 * sum / all : 100.0)),
-            d_int(wave_nodes(d, w)), d_str(regions_text(x, d, w)), d_str(start_text(x, start)),
+            d->wave[w].share_ppm > 0 ? percent(x, (double) d->wave[w].share_ppm / PPM) : d_null(),
+            d_int(wave_nodes(d, w)), all > 0 ? percent(x, (double) sum / all) : d_null(),
+            d_str(regions_text(x, d, w)), d_str(start_text(x, start)),
             d_str(gates_text(x, d)), d_str(wave_note(x, d, w)),
         };
-        err = dest_row(x->dest, 7, row);
-        start = after_bake(d, w, start);
+        err = dest_row(x->dest, CMD_EXPLAIN_COLUMNS, row);
+        start = after_bake(x, d, w, start);
     }
     return err;
 }
@@ -297,7 +306,7 @@ enum reeve_err cmd_explain_note(struct cmd *x, const char *fmt, ...)
     va_end(ap);
     if (x->explain_json)
         return note_json(x, text);
-    enum reeve_err err = dest_columns(x->dest, 7, cmd_explain_columns);
-    struct datum row[] = { d_null(), d_null(), d_null(), d_null(), d_null(), d_null(), d_str(text) };
-    return err == REEVE_OK ? dest_row(x->dest, 7, row) : err;
+    enum reeve_err err = dest_columns(x->dest, CMD_EXPLAIN_COLUMNS, cmd_explain_columns);
+    struct datum row[] = { d_null(), d_null(), d_null(), d_null(), d_null(), d_null(), d_null(), d_str(text) };
+    return err == REEVE_OK ? dest_row(x->dest, CMD_EXPLAIN_COLUMNS, row) : err;
 }

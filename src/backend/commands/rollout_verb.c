@@ -187,6 +187,7 @@ enum reeve_err cmd_rollback_rollout(struct cmd *x)
     TRY(snap_open(x->s, &sn, x->rep));
     TRY(cmd_get_rollout(x, &sn, &a->name, d));
     TRY(cmd_need_targets(x, &sn, PRIV_ROLLBACK, d));
+    TRY(attest_skew_ms(&sn.attest, &x->skew_ms));
     if (rollout_state_terminal(d->state))
         TRY(roll_back_finished(x, &sn, d, next, id));
     else

@@ -153,10 +153,10 @@ static enum reeve_err make_view(struct ring *r, struct ring_view *v, const struc
     view->created = created_at(v, d, o);
     view->state_since = o->time;
     view->wave_since = o->aux_time;
-    view->max_skew_ms = ATTEST_MAX_SKEW_MS;
     view->report_timeout_ms = (uint32_t) settings_int(r->child->settings, SET_rollout_report_timeout);
     view->window_open = window_open(v, d, view->now);
-    return region_rollout_view(&v->region, d, &live, view);
+    enum reeve_err err = attest_skew_ms(&v->attest, &view->max_skew_ms);
+    return err == REEVE_OK ? region_rollout_view(&v->region, d, &live, view) : err;
 }
 
 /* False when the rollout is over. */

@@ -37,11 +37,13 @@ static bool is_brake(uint8_t state)
 static enum reeve_err step(struct check *k, const struct rollout_doc *d)
 {
     enum reeve_err err;
+    uint32_t skew_ms;
     struct rollout_doc *p = &k->s->rollout[0];
     if (rollout_doc_decode(p, k->prev.update.payload) != REEVE_OK)
         return REEVE_E_CORRUPT;
     TRY(rollout_doc_check(d, k->rep));
-    TRY(rollout_check_step(p, d, k->prev.aux_time, k->time, ATTEST_MAX_SKEW_MS, k->rep));
+    TRY(attest_skew_ms(k->a, &skew_ms));
+    TRY(rollout_check_step(p, d, k->prev.aux_time, k->time, skew_ms, k->rep));
     k->brakes = is_brake(d->state);
     if (rollout_state_terminal((enum rollout_state) d->state))
         k->group = (struct group){ .open = true };

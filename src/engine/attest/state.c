@@ -126,6 +126,15 @@ out:
     return err;
 }
 
+enum reeve_err attest_skew_ms(struct attest *a, uint32_t *ms)
+{
+    struct valset set;
+    struct slice doc;
+    enum reeve_err err = attest_valset(a, &set, &doc);
+    *ms = err == REEVE_OK && set.n == 1 ? 0 : ATTEST_MAX_SKEW_MS;
+    return err;
+}
+
 static enum reeve_err init_put(struct attest *a, struct slice genesis_doc, struct slice set_doc, const struct genesis *g)
 {
     enum reeve_err err;

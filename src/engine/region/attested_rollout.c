@@ -92,22 +92,55 @@ static void why_text(char out[256], const struct rollout_doc *d, const struct up
 {
     struct wr w = wr_fixed(out, 255);
     wr_text(&w, d->why);
-    if (u->reason.len > 0 && u->reason.len < 255 - w.len - 2) {
+    /* The region's own steps give the verdict as their reason too. */
+    if (u->reason.len > 0 && u->reason.len < 255 - w.len - 2 && !slice_eq(u->reason, slice_str(d->why))) {
         wr_text(&w, w.len > 0 ? ": " : "");
         wr_bytes(&w, u->reason.p, u->reason.len);
     }
     out[w.len] = '\0';
 }
 
+/* Remembers in a wave's rows when it was opened, by header time: the attested table keeps that of the newest alone. */
+static enum reeve_err wave_opened(struct apply *a, const struct rollout_doc *d, unsigned w, struct wall_ms at)
+{
+    enum reeve_err err = REEVE_OK;
+    for (unsigned g = 0; g < d->n_regions; g++) {
+        struct wave_row row;
+        struct rkey k;
+        rkey_wave(&k, d->id, &d->region[g].name, (uint8_t) (w + 1));
+        TRY(load_wave(a->kv, &k, &row));
+        row.opened = at;
+        TRY(store_wave(a, &k, &row));
+    }
+out:
+    return err;
+}
+
+static enum reeve_err opened_at(struct apply *a, const struct rollout_doc *d, struct wall_ms *out)
+{
+    struct attest at = apply_attest(a);
+    struct attest_object o;
+    struct name name;
+    rollout_object_name(&name, d->id);
+    enum reeve_err err = attest_get(&at, AT_ROLLOUT, &name, &o);
+    if (err == REEVE_OK)
+        *out = o.aux_time;
+    return err == REEVE_E_NOT_FOUND ? REEVE_E_CORRUPT : err;
+}
+
 static enum reeve_err opened_events(struct apply *a, const struct rollout_doc *d, const struct seen *s,
                                     const struct update *u, uint64_t leaf)
 {
     enum reeve_err err = REEVE_OK;
+    struct wall_ms at = { 0 };
+    if (d->opened > s->opened)
+        TRY(opened_at(a, d, &at));
     for (unsigned w = s->opened; w < d->opened; w++) {
         char detail[256];
         struct wr t = wr_fixed(detail, sizeof detail - 1);
         wr_printf(&t, "wave %u of %u opened%s", w + 1, d->n_waves, d->promoted ? " by promotion" : "");
         detail[t.len] = '\0';
+        TRY(wave_opened(a, d, w, at));
         TRY(event_add(a, d->id, &u->actor, "wave_opened", detail, leaf));
     }
 out:
@@ -118,7 +151,9 @@ static enum reeve_err state_event(struct apply *a, const struct rollout_doc *d, 
                                   const struct update *u, uint64_t leaf)
 {
     char detail[256];
-    if (d->state == s->state)
+    /* A wave that opens says by itself that the rollout is running. */
+    bool said = d->state == RS_RUNNING && d->opened > s->opened;
+    if (d->state == s->state || said)
         return REEVE_OK;
     why_text(detail, d, u);
     return event_add(a, d->id, &u->actor, rollout_state_name((enum rollout_state) d->state), detail, leaf);

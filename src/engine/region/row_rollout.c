@@ -4,7 +4,7 @@
  *   deploy:       u8 type | u32 serving | u32 tried | u8 result | u16 error code | chars error | u32 latency_ms |
  *                 u64 rollout | u64 at | u8 length + serial | u64 not_after | u16 attempts
  *   rollout node: u8 wave | u8 counted | u8 state | u64 told | u64 acked | u8 n, n x u8 state of a target
- *   wave:         12 x u32 counts | 24 x u32 histogram
+ *   wave:         12 x u32 counts | 24 x u32 histogram | u64 opened
  *   issue:        u8 severity | name kind | opt name object | u64 since | chars message | chars hint
  *   history:      u64 at | opt name actor | name object_kind | opt name object | name action | chars client |
  *                 str16 statement | str16 reason | str16 before | str16 after | u64 version
@@ -82,6 +82,7 @@ void wave_row_encode(const struct wave_row *w, struct wr *out)
     rollout_counts_encode(&w->counts, out);
     for (unsigned i = 0; i < 24; i++)
         wr_u32(out, w->latency_hist[i]);
+    wr_time(out, w->opened);
 }
 
 static void wave_row_read(struct wave_row *w, struct rd *r)
@@ -90,6 +91,7 @@ static void wave_row_read(struct wave_row *w, struct rd *r)
     rollout_counts_decode(&w->counts, r);
     for (unsigned i = 0; i < 24; i++)
         w->latency_hist[i] = rd_u32(r);
+    w->opened = rd_time(r);
 }
 
 void issue_row_encode(const struct issue_row *i, struct wr *out)

@@ -34,7 +34,7 @@ void percent_describe(uint64_t ppm, struct wr *out);
 uint8_t rollout_gate_first(const struct rollout_doc *d, uint8_t action, const struct rollout_counts *c, char why[256]);
 
 /* step.c */
-/* Earliest header time at which what follows the newest wave may begin. */
+/* Earliest header time at which what follows the newest wave, or the prepare phase, may begin. */
 int64_t rollout_bake_until_ms(const struct rollout_doc *d, struct wall_ms wave_since, uint32_t max_skew_ms);
 
 /* text into a fixed, always terminated buffer of 256 bytes */

@@ -122,12 +122,18 @@ static bool settled(const struct rollout_view *v, struct rollout_decision *out)
     return false;
 }
 
+int64_t rollout_wave_end_ms(const struct rollout_doc *d, unsigned wave, struct wall_ms opened, uint32_t max_skew_ms)
+{
+    reeve_assert(wave >= 1 && wave <= d->n_waves);
+    uint32_t bake = d->wave[wave - 1].bake_ms;
+    return opened.ms + (bake > 0 ? (int64_t) bake + 2 * (int64_t) max_skew_ms : 0);
+}
+
 int64_t rollout_bake_until_ms(const struct rollout_doc *d, struct wall_ms wave_since, uint32_t max_skew_ms)
 {
     if (d->opened == 0)
         return wave_since.ms + d->prepare_ms;
-    uint32_t bake = d->wave[d->opened - 1].bake_ms;
-    return wave_since.ms + (bake > 0 ? (int64_t) bake + 2 * (int64_t) max_skew_ms : 0);
+    return rollout_wave_end_ms(d, d->opened, wave_since, max_skew_ms);
 }
 
 static void bake(const struct rollout_doc *d, struct rollout_decision *out, const char *why)

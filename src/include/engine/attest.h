@@ -81,8 +81,7 @@
 #define ATTEST_VALIDATORS_MAX 64
 #define ATTEST_BLOCK_LEAVES_MAX 64
 #define ATTEST_BLOCK_MAX     (4u << 20)
-#define ATTEST_MAX_SKEW_MS   2000      /* how far an honest validator's clock may be off: a rule of the chain, bakes are
-                                        * lengthened by twice this; who steps rollouts must use it as well */
+#define ATTEST_MAX_SKEW_MS   2000      /* how far an honest validator's clock may be off; see attest_skew_ms */
 #define ATTEST_KV_PREFIX     'A'       /* first key byte of everything this engine stores */
 
 enum attest_type {
@@ -337,6 +336,13 @@ enum reeve_err attest_init(struct attest *a, struct slice genesis_doc) REEVE_MUS
 enum reeve_err attest_head(struct attest *a, struct attest_head *out) REEVE_MUST_CHECK;
 enum reeve_err attest_genesis(struct attest *a, struct slice *doc) REEVE_MUST_CHECK;
 enum reeve_err attest_valset(struct attest *a, struct valset *set, struct slice *doc) REEVE_MUST_CHECK;
+/*
+ * How far the clocks behind two header times may be apart: a rule of the chain. Bakes are lengthened by twice this,
+ * by attest_check, by who steps rollouts and by who foretells them, all with this function. ATTEST_MAX_SKEW_MS where
+ * validators are several: then one may have stamped the opening early and another stamps the next step late. A set of
+ * one has one clock, and a bake between two of its header times is as long as it says: 0.
+ */
+enum reeve_err attest_skew_ms(struct attest *a, uint32_t *ms) REEVE_MUST_CHECK;
 
 /* One object as it stands. NOT_FOUND if it never was; deleted ones have op 2 in their leaf. */
 struct attest_object {

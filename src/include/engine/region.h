@@ -137,7 +137,11 @@ struct rollout_node_row {
     uint8_t target[ROLLOUT_TARGETS_MAX];/* likewise, by target of the plan; DEPLOY_NONE: nothing said yet */
 };
 uint8_t region_node_state(const uint8_t *target, unsigned n);
-struct wave_row { struct rollout_counts counts; uint32_t latency_hist[24]; /* bucket i: < 2^i ms */ };
+struct wave_row {
+    struct rollout_counts counts;
+    uint32_t latency_hist[24];          /* bucket i: < 2^i ms */
+    struct wall_ms opened;              /* header time; 0: not yet */
+};
 struct issue_row { uint8_t severity; /* 1 info 2 warning 3 critical */ struct name kind, object; struct wall_ms since; char message[256], hint[256]; };
 struct history_row {
     struct wall_ms at;

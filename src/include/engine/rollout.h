@@ -249,6 +249,8 @@ struct rollout_decision {
     char why[256];
     struct wall_ms wake;                /* when to ask again if nothing happens before */
 };
+/* When the bake of a wave (1-based) that was opened at a header time is over, by header time. */
+int64_t rollout_wave_end_ms(const struct rollout_doc *d, unsigned wave, struct wall_ms opened, uint32_t max_skew_ms);
 /* Pure: the same doc and view give the same decision. */
 void rollout_step(const struct rollout_doc *d, const struct rollout_view *v, struct rollout_decision *out);
 /* The doc that a decision leads to; evidence is the view's opened counts. next may be prev. */
