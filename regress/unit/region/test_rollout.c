@@ -369,6 +369,29 @@ static void absent_nodes_leave_the_expected_ones(void **state)
     assert_int_equal(doc.opened, 2);
 }
 
+static void assert_held(void)
+{
+    struct rollout_decision dec;
+    look();
+    rollout_step(&doc, &view, &dec);
+    assert_int_equal(dec.act, RA_NONE);
+}
+
+/* Told (some of them) or not: each wave waits the report timeout and no longer, and says whom it did not hear. */
+static void a_fleet_that_is_gone_holds_a_wave_for_the_report_timeout_only(void **state)
+{
+    engine(1000, RS_RUNNING);
+    look();
+    int64_t opened = view.wave_since.ms;
+    s.w.now.ms = opened + 19999;
+    assert_held();
+    engine(1, RS_RUNNING);
+    assert_int_equal(doc.opened, 2);
+    assert_non_null(strstr(doc.why, "wave 2 of 3 opened; 0 of "));
+    assert_int_equal(events_with("nodes of wave 1 answered, the others are silent or away"), 1);
+    assert_true(has_event("unanswered"));
+}
+
 static void a_told_never_overwrites_an_answer(void **state)
 {
     struct name web = name_of("web");
@@ -427,6 +450,7 @@ static const struct CMUnitTest tests[] = {
     T(a_gate_rolls_back_raises_an_issue_and_clears_it),
     T(silence_is_told_and_unanswered_past_the_timeout),
     T(absent_nodes_leave_the_expected_ones),
+    T(a_fleet_that_is_gone_holds_a_wave_for_the_report_timeout_only),
     T(a_told_never_overwrites_an_answer),
     T(a_command_before_its_blocks_is_refused),
     T(counters_are_the_sums_of_the_rows),

@@ -128,6 +128,13 @@ static enum reeve_err opened_at(struct apply *a, const struct rollout_doc *d, st
     return err == REEVE_E_NOT_FOUND ? REEVE_E_CORRUPT : err;
 }
 
+static void opening_text(char out[256], const struct rollout_doc *d, unsigned wave)
+{
+    struct wr t = wr_fixed(out, 255);
+    wr_printf(&t, "wave %u of %u opened%s", wave, d->n_waves, d->promoted ? " by promotion" : "");
+    out[t.len] = '\0';
+}
+
 static enum reeve_err opened_events(struct apply *a, const struct rollout_doc *d, const struct seen *s,
                                     const struct update *u, uint64_t leaf)
 {
@@ -137,10 +144,10 @@ static enum reeve_err opened_events(struct apply *a, const struct rollout_doc *d
         TRY(opened_at(a, d, &at));
     for (unsigned w = s->opened; w < d->opened; w++) {
         char detail[256];
-        struct wr t = wr_fixed(detail, sizeof detail - 1);
-        wr_printf(&t, "wave %u of %u opened%s", w + 1, d->n_waves, d->promoted ? " by promotion" : "");
-        detail[t.len] = '\0';
+        opening_text(detail, d, w + 1);
         TRY(wave_opened(a, d, w, at));
+        if (strncmp(d->why, detail, strlen(detail)) == 0 && strncmp(d->why + strlen(detail), "; ", 2) == 0)
+            TRY(event_add(a, d->id, &u->actor, "unanswered", d->why + strlen(detail) + 2, leaf));
         TRY(event_add(a, d->id, &u->actor, "wave_opened", detail, leaf));
     }
 out:
@@ -152,8 +159,7 @@ static enum reeve_err state_event(struct apply *a, const struct rollout_doc *d, 
 {
     char detail[256];
     /* A wave that opens says by itself that the rollout is running. */
-    bool said = d->state == RS_RUNNING && d->opened > s->opened;
-    if (d->state == s->state || said)
+    if (d->state == s->state || (d->state == RS_RUNNING && d->opened > s->opened))
         return REEVE_OK;
     why_text(detail, d, u);
     return event_add(a, d->id, &u->actor, rollout_state_name((enum rollout_state) d->state), detail, leaf);

@@ -43,7 +43,25 @@ static void become(struct rollout_decision *out, enum rollout_state s, const cha
     out->state = (uint8_t) s;
 }
 
-static void open_next(const struct rollout_doc *d, struct rollout_decision *out)
+static uint64_t planned_nodes(const struct rollout_doc *d, unsigned wave)
+{
+    uint64_t n = 0;
+    for (unsigned i = 0; i < d->n_regions; i++)
+        n += d->region[i].nodes[wave - 1];
+    return n;
+}
+
+/* Going on without having heard of everybody is said aloud: a wave of absent nodes proves nothing. */
+static void unheard(const struct rollout_doc *d, const struct rollout_view *v, const char *sep, struct wr *w)
+{
+    const struct rollout_counts *c = &v->newest;
+    uint64_t heard = (uint64_t) c->done + c->failed + c->rejected + c->reverted, nodes = planned_nodes(d, d->opened);
+    if (heard < nodes)
+        wr_printf(w, "%s%llu of %llu nodes of wave %u answered, the others are silent or away", sep,
+                  (unsigned long long) heard, (unsigned long long) nodes, d->opened);
+}
+
+static void open_next(const struct rollout_doc *d, const struct rollout_view *v, struct rollout_decision *out)
 {
     out->opened = (uint8_t) (d->opened + 1);
     out->fired_gate = 0;
@@ -51,6 +69,8 @@ static void open_next(const struct rollout_doc *d, struct rollout_decision *out)
     out->state = RS_RUNNING;
     struct why y = why_begin(out->why);
     wr_printf(&y.w, "wave %u of %u opened", out->opened, d->n_waves);
+    if (d->opened > 0)
+        unheard(d, v, "; ", &y.w);
     why_end(&y);
 }
 
@@ -87,7 +107,7 @@ static void step_closed(const struct rollout_doc *d, const struct rollout_view *
         return;
     }
     if (!window_shut(d, v, out))
-        open_next(d, out);
+        open_next(d, v, out);
 }
 
 /* ---- with at least one wave open ---- */
@@ -136,10 +156,30 @@ int64_t rollout_bake_until_ms(const struct rollout_doc *d, struct wall_ms wave_s
     return rollout_wave_end_ms(d, d->opened, wave_since, max_skew_ms);
 }
 
-static void bake(const struct rollout_doc *d, struct rollout_decision *out, const char *why)
+static bool is_opening(const struct rollout_doc *d)
 {
-    if (d->state == RS_RUNNING || d->state == RS_PROMOTING)
-        become(out, RS_BAKING, why);
+    return d->state == RS_RUNNING || d->state == RS_PROMOTING;
+}
+
+static void bake(const struct rollout_doc *d, const struct rollout_view *v, struct rollout_decision *out)
+{
+    if (!is_opening(d))
+        return;
+    become(out, RS_BAKING, "");
+    struct why y = why_begin(out->why);
+    unheard(d, v, "", &y.w);
+    if (y.w.len == 0)
+        wr_text(&y.w, "every node of the wave has answered");
+    why_end(&y);
+}
+
+static void succeed(const struct rollout_doc *d, const struct rollout_view *v, struct rollout_decision *out)
+{
+    become(out, RS_SUCCEEDED, "");
+    struct why y = why_begin(out->why);
+    wr_text(&y.w, "every wave is done");
+    unheard(d, v, "; ", &y.w);
+    why_end(&y);
 }
 
 static void step_open(const struct rollout_doc *d, const struct rollout_view *v, struct rollout_decision *out)
@@ -149,13 +189,14 @@ static void step_open(const struct rollout_doc *d, const struct rollout_view *v,
     int64_t bake_until = rollout_bake_until_ms(d, v->wave_since, v->max_skew_ms);
     if (v->now.ms < bake_until) {
         wake_at(out, bake_until);
-        bake(d, out, "every node of the wave has answered");
+        bake(d, v, out);
     } else if (d->opened == d->n_waves) {
-        become(out, RS_SUCCEEDED, "every wave is done");
+        succeed(d, v, out);
     } else if (d->manual) {
-        bake(d, out, "waiting for PROMOTE");
+        if (is_opening(d))
+            become(out, RS_BAKING, "waiting for PROMOTE");
     } else if (!window_shut(d, v, out)) {
-        open_next(d, out);
+        open_next(d, v, out);
     }
 }
 

@@ -18,7 +18,7 @@
  *  R1 bounds are non-decreasing over waves and <= 2^53; the last wave of a plan to 100% has 2^53.
  *  R2 wave (count of opened waves) never decreases; it grows by one at a time unless promoted.
  *  R3 no wave opens before its predecessor's bake time has passed by header time
- *     (lengthened by twice the validators' max skew), except by promotion.
+ *     (lengthened by twice the skew of the validators' clocks, engine/attest.h), except by promotion.
  *  R4 terminal states never change.
  *  R5 a gate with fewer than min(sample, counted nodes of the opened waves) answers never fires.
  *  R6 nodes with ordinal >= ordinal_max of their region take part but are not counted.
