@@ -138,6 +138,32 @@ serves_new()  { local s; s=$(serial_of "$1"); [ -n "$s" ] && [ "$s" != "$2" ]; }
 serves_old()  { [ "$(serial_of "$1")" = "$2" ]; }
 answers()     { [ -n "$(serial_of "$1")" ]; }
 
+# Looks at all three again and again: nginx, milliseconds before and after the look, serial or -.
+watch_serials()
+{
+    local i from s
+    while :; do
+        for i in 1 2 3; do
+            from=$(date +%s%3N)
+            s=$(serial_of "$i")
+            echo "$i $from $(date +%s%3N) ${s:--}"
+        done
+        sleep 0.2
+    done
+}
+# never_before I OLD MS: nginx I showed a new serial, and no look that ended before MS saw it
+never_before()
+{
+    awk -v i="$1" -v old="$2" -v due="$3" '$1 == i && $4 != "-" && $4 != old { seen = 1; if ($3 < due) early = 1 }
+        END { exit !(due && seen && !early) }' "$out/serials.log"
+}
+# old_between I OLD MS MS: a look between the two saw the old one
+old_between()
+{
+    awk -v i="$1" -v old="$2" -v a="$3" -v b="$4" '$1 == i && $4 == old && $2 >= a && $3 <= b { seen = 1 }
+        END { exit !(a && b && seen) }' "$out/serials.log"
+}
+
 nginx_config()
 {
     local d=$out/nginx$1
