@@ -4,7 +4,7 @@
 static const char *const msg_names[RAFT_M__COUNT] = { "?", "prevote", "prevote_reply", "vote", "vote_reply", "append",
     "append_reply", "heartbeat", "heartbeat_reply", "snapshot", "snapshot_reply", "timeout_now", "read", "read_reply", "host" };
 static const char *const event_names[] = { "?", "start", "clock", "message", "appended", "propose", "change", "transfer", "read",
-    "unreachable", "reachable", "snap_ready", "snap_gone", "snap_stored", "snap_installed", "snap_failed", "send" };
+    "unreachable", "reachable", "snap_ready", "snap_gone", "snap_stored", "snap_installed", "snap_failed", "send", "bench" };
 static const char *const effect_names[] = { "?", "append", "send", "commit", "role", "conf", "truncated", "read_ok",
     "read_failed", "snap_need", "snap_read", "snap_chunk", "snap_install", "snap_done", "host", "repaired" };
 static const char *const change_names[] = { "?", "add_learner", "promote", "demote", "remove", "readdress" };

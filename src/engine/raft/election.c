@@ -29,7 +29,7 @@ void raft_election_rearm(struct raft *r)
 bool raft_may_campaign(const struct raft *r)
 {
     bool whole = r->mode == RAFT_START_CLEAN || (RAFT_BROKEN(REPAIR_LEADS) && r->mode == RAFT_START_REPAIR);
-    return whole && !r->in.asked && (raft_is_voter(&r->conf, r->c.id) || raft_is_voter(&r->committed_conf, r->c.id)) &&
+    return whole && !r->in.asked && !r->benched && (raft_is_voter(&r->conf, r->c.id) || raft_is_voter(&r->committed_conf, r->c.id)) &&
            !raft_disk_slow(r, r->c.disk_ms) && log_room(r, 1, 0);
 }
 

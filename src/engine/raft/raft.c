@@ -224,6 +224,7 @@ static void dispatch(struct raft *r, const struct raft_event *e, struct raft_eff
     case RAFT_E_SNAP_INSTALLED: raft_on_snap_installed(r, e, out); break;
     case RAFT_E_SNAP_FAILED:    raft_on_snap_failed(r, e, out); break;
     case RAFT_E_SEND:           on_send(r, e, out); break;
+    case RAFT_E_BENCH:          r->benched = e->n != 0; break;
     default:                    break;
     }
 }
@@ -288,7 +289,7 @@ void raft_status(const struct raft *r, struct raft_status *out)
     *out = (struct raft_status){ .role = r->role, .mode = r->mode, .leader = r->leader, .vote = r->vote, .term = r->term,
         .commit = r->commit, .last = log_last(r), .last_term = log_last_term(r), .durable = r->durable,
         .conf_index = r->conf_index, .committed_in_term = raft_committed_in_term(r), .transferring = r->transfer.to != 0,
-        .disk_slow = raft_disk_slow(r, r->c.disk_ms), .uncommitted_bytes = r->uncommitted_bytes, .dropped = r->dropped };
+        .disk_slow = raft_disk_slow(r, r->c.disk_ms), .benched = r->benched, .uncommitted_bytes = r->uncommitted_bytes, .dropped = r->dropped };
 }
 
 bool raft_peer_status(const struct raft *r, uint32_t id, struct raft_peer_status *out)

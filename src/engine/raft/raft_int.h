@@ -45,7 +45,7 @@ struct raft {
     struct raft_config c;
     struct raft_log log;
     struct mono_ms now;
-    bool started, more;
+    bool started, more, benched;
     uint64_t rng;
 
     /* hard state, and the append that makes it durable */

@@ -172,10 +172,17 @@ static bool others_vote(const struct raft *r)
     return false;
 }
 
-/* A leader whose disk does not answer hands over; when that fails, it falls silent (research: hashicorp/raft#503). */
-static void check_disk(struct raft *r, struct raft_effects *out)
+/* The host wants no leader here, or the disk does not answer (research: hashicorp/raft#503); a ring of one has no choice. */
+static bool unfit(const struct raft *r)
 {
-    if (!raft_disk_slow(r, r->c.disk_ms) || !others_vote(r) || r->transfer.to || RAFT_BROKEN(DISK_STALL_LEADS))
+    bool stalled = raft_disk_slow(r, r->c.disk_ms) && !RAFT_BROKEN(DISK_STALL_LEADS);
+    return (stalled || r->benched) && others_vote(r);
+}
+
+/* Hands over; when that fails, falls silent. */
+static void check_fitness(struct raft *r, struct raft_effects *out)
+{
+    if (r->transfer.to || !unfit(r))
         return;
     uint32_t best = raft_transfer_best(r);
     if (best)
@@ -184,12 +191,12 @@ static void check_disk(struct raft *r, struct raft_effects *out)
         raft_become_follower(r, r->term, 0);
 }
 
-static void check_transfer(struct raft *r, struct raft_effects *out)
+static void check_transfer(struct raft *r)
 {
     if (!r->transfer.to || r->now.ms < r->transfer.until.ms)
         return;
     r->transfer.to = 0;
-    if (raft_disk_slow(r, r->c.disk_ms) && others_vote(r) && !RAFT_BROKEN(DISK_STALL_LEADS))
+    if (unfit(r))
         raft_become_follower(r, r->term, 0);
 }
 
@@ -199,9 +206,9 @@ void raft_leader_clock(struct raft *r, struct raft_effects *out)
         raft_become_follower(r, r->term, 0);
         return;
     }
-    check_transfer(r, out);
+    check_transfer(r);
     if (r->role == RAFT_LEADER)
-        check_disk(r, out);
+        check_fitness(r, out);
     if (r->role == RAFT_LEADER && r->now.ms >= r->heartbeat_at.ms)
         raft_heartbeat_all(r, out);
 }

@@ -5,13 +5,13 @@
  * files: the same code runs in the server and in the simulator. An event goes
  * in with the time, effects come out in the order the driver must obey.
  *
- * Proposals. A command is gathered with others into one entry (a batch) while
- * the one before is on its way to the disk: the first alone goes at once, a
- * crowd shares a sync. Any member takes them; a follower forwards to the
- * leader and learns the place (index, term, nth) that its command was given.
- * Whoever took it watches its own log: when that place is committed with that
- * term the command is applied HERE, so its result is at hand; when another
- * term is committed at that index it certainly was not.
+ * Proposals. Any member takes commands. They are gathered while others are on
+ * their way: the first goes at once, a crowd shares an entry (a batch) and so
+ * a sync. A leader puts the batch into the log, a follower forwards it to the
+ * leader, and while there is none it waits. Each command in a batch names its
+ * origin (a random number of the life of the member that took it) and a handle
+ * there, so that member recognizes it in its own log: it is applied HERE, the
+ * result is at hand, and no message about its place is needed.
  *
  * Sessions. A command may carry (session, seq): then it is applied once,
  * however often it is proposed. A session is opened through the log, its id is
@@ -23,11 +23,16 @@
  * applied position and of the configuration are written by the driver in the
  * same transaction as the state (member_row_next), and are so in every snapshot.
  *
- * Entry RAFT_HOST + 0: batch  = u8 1 | varint n | n × (varint session | varint seq | vbytes command)
+ * State hashes. Every hash_every entries each member tells the leader the hash
+ * of its state there; what a majority agrees on goes into the log, and who has
+ * another one puts itself into quarantine.
+ *
+ * Entry RAFT_HOST + 0: batch  = u8 1 | u16 n | n × (varint session | varint seq | u64 origin | varint handle | vbytes command)
  *                               session 0, seq 1: opens a session (no command); session 0, seq 0: no session
  *       RAFT_HOST + 1: check  = u8 1 | u64 index | 32 bytes state hash there
  * An unknown kind or version stops applying (quarantine): it is never skipped.
- * HOST messages: u8 1 | u8 kind | ... (forward.c)
+ * HOST messages: u8 1 | u8 kind | ...: 1 batch forwarded: u16 n, as above; 2 refused: u8 reason | u16 n | n × u64 handle;
+ *                3 hash: u64 index | 32 bytes
  *
  * Invariants
  *  M1 A ticket is answered exactly once (DONE, READ_DONE).
@@ -36,6 +41,7 @@
  *  M3 Commands are handed out in log order, each fresh one exactly once in the life of the state.
  *  M4 A read is served by a state that holds everything acknowledged before the read came.
  *  M5 window.first <= applied + 1, applied <= handed out <= commit.
+ *  M7 Memory is bounded: window, queue, tickets, sessions; what does not fit is refused (BUSY) before it is taken.
  *  M6 A member in quarantine applies nothing, answers no read, leads and campaigns not.
  *
  * Duties of the driver: those of raft.h (D1-D8), with the window kept here, and
@@ -56,9 +62,10 @@
 #define MEMBER_SESSIONS_MAX 1024
 #define MEMBER_SEQS         64
 #define MEMBER_BATCH_MAX    1024        /* commands in one entry */
-#define MEMBER_COMMAND_MAX  (RAFT_ENTRY_MAX - 64)
-#define MEMBER_EFFECTS_MAX  256
+#define MEMBER_COMMAND_MAX  (1u << 20)
+#define MEMBER_EFFECTS_MAX  512
 #define MEMBER_K_BATCH      (RAFT_HOST + 0)
+#define MEMBER_PLACES       8           /* of its newest commands a session knows where they were applied */
 #define MEMBER_K_CHECK      (RAFT_HOST + 1)
 
 struct member_config {
@@ -70,14 +77,17 @@ struct member_config {
     uint32_t tickets;                   /* proposals and reads under way here, together; BUSY beyond */
     uint32_t unknown_ms;                /* a proposal without outcome ends as UNKNOWN */
     uint32_t read_ms;                   /* a read not confirmed ends as AGAIN */
+    uint32_t pipeline;                  /* entries under way before commands are gathered */
+    uint64_t origin;                    /* random, another one at each start */
     uint32_t hash_every;                /* entries between state hashes; 0: none. The same on all members. */
 };
 void member_config_default(struct member_config *c);
 
 enum member_outcome {
     MEMBER_APPLIED = 1,
-    MEMBER_DUPLICATE,       /* applied before; index, nth: where (0: no longer known) */
-    MEMBER_NOT_APPLIED,     /* certainly not, by this proposal; err says why (EXPIRED session: WRONG_STATE) */
+    MEMBER_DUPLICATE,       /* applied before; index, nth: where (index 0: no longer known) */
+    MEMBER_NOT_APPLIED,     /* certainly not, by this proposal; err: NOT_LEADER (nobody took it), BUSY, WRONG_STATE (the
+                               session is not known any more; what an earlier attempt did is not known either) */
     MEMBER_UNKNOWN
 };
 
@@ -96,14 +106,14 @@ enum member_event_type {
     MEMBER_E_HASHED,        /* index, hash */
     MEMBER_E_UNREACHABLE, MEMBER_E_REACHABLE,   /* peer */
     MEMBER_E_SNAP_READY, MEMBER_E_SNAP_GONE, MEMBER_E_SNAP_STORED, MEMBER_E_SNAP_INSTALLED, MEMBER_E_SNAP_FAILED,
-                            /* as in raft.h; before SNAP_INSTALLED the rows of the new state are restored */
+                            /* as in raft.h; before SNAP_INSTALLED the rows of the new state are restored, row 0 first */
     MEMBER_E_STOP
 };
 struct member_event {
     uint8_t type;
     struct mono_ms now;
     uint32_t peer;
-    uint64_t ticket;                    /* the driver's, not 0, told apart from others under way */
+    uint64_t ticket;                    /* the driver's, not 0; returned, not looked at */
     uint64_t session, seq, index, offset;
     const struct raft_msg *msg;
     struct slice data;
@@ -127,7 +137,7 @@ struct member_effect {
     enum reeve_err err;
     uint64_t ticket, index, id;
     uint32_t nth;
-    struct raft_effect raft;
+    const struct raft_effect *raft;     /* valid until the next step */
 };
 struct member_effects {
     enum reeve_err verdict;             /* not OK: the ticket was not taken, DONE will not come */
@@ -138,10 +148,9 @@ struct member_effects {
 struct member;
 /* Bytes of memory for that config; 0: the config is not valid. */
 size_t member_size(const struct member_config *c);
-/* state: the applied position is taken from the rows restored afterwards; conf only for a new ring (bootstrap). */
 enum reeve_err member_init(struct member **out, void *mem, size_t len, const struct member_config *c) REEVE_MUST_CHECK;
 /*
- * Between init and START, in this order: rows of the durable state, if there is
+ * Between init and START, in this order: rows of the durable state, row 0 first, if there is
  * one; entries above it in order of index (also some below it do no harm);
  * then begin with the hard state and mode. s->base_*, s->conf are taken from
  * the rows; where there are none from s. CORRUPT as raft_init.

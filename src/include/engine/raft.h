@@ -250,7 +250,8 @@ enum raft_event_type {
     RAFT_E_SNAP_STORED,     /* snap.id, offset: bytes held */
     RAFT_E_SNAP_INSTALLED,  /* snap */
     RAFT_E_SNAP_FAILED,     /* snap.id */
-    RAFT_E_SEND             /* peer, data: a HOST message, at once */
+    RAFT_E_SEND,            /* peer, data: a HOST message, at once */
+    RAFT_E_BENCH            /* n != 0: lead no more (hand over, do not campaign), until n == 0 */
 };
 /* A snapshot as the host knows it. id: chosen by the sender, other bytes, other id. */
 struct raft_snap { uint64_t id, index, term, size; struct slice conf; };
@@ -330,7 +331,7 @@ struct raft_status {
     uint32_t leader;                    /* 0: not known */
     uint32_t vote;
     uint64_t term, commit, last, last_term, durable, conf_index;
-    bool committed_in_term, transferring, disk_slow;
+    bool committed_in_term, transferring, disk_slow, benched;
     uint64_t uncommitted_bytes, dropped;
 };
 void raft_status(const struct raft *r, struct raft_status *out);

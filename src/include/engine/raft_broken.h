@@ -32,7 +32,7 @@
     X(21, SNAPSHOT_KEEPS_LOG, "a snapshot keeps a log that does not match it") \
     X(22, REMOVED_COUNTS,     "a leader on his way out counts himself") \
     X(23, MUTE_COUNTS,        "a mute member votes and is counted") \
-    X(24, TICKET_BY_INDEX,    "a proposal's outcome is told without comparing the term")
+    X(24, UNSENT_IS_SENT,     "a proposal given up as never sent is sent after all")
 
 #define RAFT_BROKEN_ENUM(n, sym, text) BROKEN_##sym = n,
 enum raft_broken_rule { RAFT_BROKEN_LIST(RAFT_BROKEN_ENUM) RAFT_BROKEN__END };
