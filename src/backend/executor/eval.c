@@ -489,6 +489,13 @@ struct sub_state {
     size_t cap;
 };
 
+static enum reeve_err too_many_rows(struct sub_state *s)
+{
+    eval_fail(s->e, REEVE_E_INVALID_VALUE, s->x->pos, "more than one row returned by a subquery used as an expression");
+    memcpy(s->e->report->sqlstate, "21000", 6);         /* cardinality_violation */
+    return REEVE_E_INVALID_VALUE;
+}
+
 static enum reeve_err sub_row(void *arg, const struct datum *v)
 {
     struct sub_state *s = arg;
@@ -499,7 +506,7 @@ static enum reeve_err sub_row(void *arg, const struct datum *v)
     case B_EXISTS: return REEVE_E_CLOSED;
     case B_SUBSELECT:
         if (s->rows > 1)
-            return eval_fail(s->e, REEVE_E_INVALID_VALUE, s->x->pos, "more than one row returned by a subquery used as an expression");
+            return too_many_rows(s);
         return datum_copy(s->a, s->out, &v[0]) ? REEVE_OK : REEVE_E_NOMEM;
     case B_IN_SELECT:
         err = compare(s->e, &s->left, &v[0], OP_EQ, s->x->pos, &same);

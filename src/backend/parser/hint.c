@@ -3,9 +3,11 @@
  *
  * The parser is asked, for every keyword, whether it would have taken it in
  * the state before the wrong token. The nearest by edit distance is offered;
- * where none is near and only few are possible, those are listed.
+ * where none is near and only few are possible, those are listed; else the
+ * hint says where the help stands.
  */
 #include <stdio.h>
+#include <strings.h>
 
 #include "backend/parser/grammar.h"
 #include "backend/parser/parse_int.h"
@@ -95,6 +97,36 @@ static bool hint_verb(struct parse *p, int pos)
     return verb != NULL;
 }
 
+/* People who come from SQL try these. */
+static bool hint_read_only(struct parse *p, const struct pvalue *tok)
+{
+    static const char *const verbs[] = { "insert", "update", "delete", "merge", "truncate" };
+    for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++)
+        if (tok->len == strlen(verbs[i]) && memcmp(tok->s, verbs[i], tok->len) == 0) {
+            report_hint(p->report, "Relations are for reading; SET CONFIG, CREATE CERT and their like change what they show.");
+            return true;
+        }
+    return false;
+}
+
+/* Where nothing better is known: where to look, for the statement whose words stand first. */
+static void hint_help(struct parse *p)
+{
+    const char *s = (const char *) p->text.p + p->stmt_pos, *verb = NULL;
+    size_t left = p->text.len - (size_t) p->stmt_pos, best = 0;
+    for (size_t i = 0; i < sizeof helps / sizeof helps[0]; i++) {
+        size_t len = strlen(helps[i].verb);
+        if (len > best && len < left && strncasecmp(s, helps[i].verb, len) == 0 && (s[len] == ' ' || s[len] == '\n')) {
+            best = len;
+            verb = helps[i].verb;
+        }
+    }
+    if (verb != NULL)
+        report_hint(p->report, "SELECT synopsis FROM sys.statement_help WHERE statement = '%s' shows how it is written.", verb);
+    else
+        report_hint(p->report, "SELECT statement FROM sys.statement_help lists the statements.");
+}
+
 /* Second token of the statement: the verb is offered with the keyword. */
 static void offer(struct parse *p, const char *word)
 {
@@ -170,6 +202,17 @@ static void hint_expected(struct parse *p, const struct grammar_snapshot *s)
         report_hint(p->report, "Expected %s.", buf);
 }
 
+static void hint_token(struct parse *p, int token, const struct pvalue *tok, const struct grammar_snapshot *s)
+{
+    bool word = tok->kind == PV_IDENT && token != 0 && p->text.p[tok->pos] != '"';
+    if (p->stmt_tokens == 2 && token == TK_INTEGER && p->first.s != NULL && strcmp(p->first.s, "rollback") == 0)
+        report_hint(p->report, "To undo a rollout use ROLLBACK ROLLOUT %s.", tok->s);
+    else if (word && p->stmt_tokens == 1)
+        (void) (hint_read_only(p, tok) || hint_verb(p, tok->pos));
+    else if (!word || !hint_keyword(p, tok->s, tok->len, s))
+        hint_expected(p, s);
+}
+
 void hint_syntax_error(struct parse *p, int token, const struct pvalue *tok, int end, const struct grammar_snapshot *s)
 {
     int len = end - tok->pos < 64 ? end - tok->pos : 64;
@@ -179,18 +222,9 @@ void hint_syntax_error(struct parse *p, int token, const struct pvalue *tok, int
         parse_fail(p, REEVE_E_SYNTAX, tok->pos, "syntax error at end of input");
     else
         parse_fail(p, REEVE_E_SYNTAX, tok->pos, "syntax error at or near \"%.*s\"", len, p->text.p + tok->pos);
-    if (p->stmt_tokens == 2 && token == TK_INTEGER && p->first.s != NULL && strcmp(p->first.s, "rollback") == 0) {
-        report_hint(p->report, "To undo a rollout use ROLLBACK ROLLOUT %s.", tok->s);
-        return;
-    }
-    bool word = tok->kind == PV_IDENT && token != 0 && p->text.p[tok->pos] != '"';
-    if (word && p->stmt_tokens == 1) {
-        hint_verb(p, tok->pos);
-        return;
-    }
-    if (word && hint_keyword(p, tok->s, tok->len, s))
-        return;
-    hint_expected(p, s);
+    hint_token(p, token, tok, s);
+    if (p->report->hint[0] == '\0' && p->stmt_pos >= 0 && (size_t) p->stmt_pos < p->text.len)
+        hint_help(p);
 }
 
 /* What SHOW lists; the words of grammar.lemon's kind(). */
