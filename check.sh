@@ -3,7 +3,6 @@
 #
 #   ./check.sh            everything: plain build, sanitizers, a fuzz round
 #   QUICK=1 ./check.sh    the plain build only
-#   WORLD=1 ./check.sh    the sanitized build runs the SQL, interop and all cluster suites too
 #
 # Exits 0 only when tests ran and none failed. The programs lie in build/bin.
 set -u
@@ -146,13 +145,9 @@ if build build-asan --enable-werror --enable-sanitize CFLAGS='-O1 -g' && compile
     export REEVE_SANITIZER_LOG=$reports/server
     programs unit 900
     programs scenario 300
-    if [ -n "${WORLD:-}" ]; then
-        scripts sql 900
-        scripts cluster 3000
-        scripts interop 600
-    else
-        suite cluster 1200 regress/cluster/00[1-4]*.t regress/cluster/031*.t regress/cluster/032*.t
-    fi
+    scripts sql 900
+    scripts cluster 3000
+    scripts interop 600
     unset REEVE_SANITIZER_LOG
     which=
 else

@@ -163,6 +163,8 @@ sub keys_in_memory {
         # Files that are mapped shared were searched as files.
         next if $flags =~ /s$/ && $name =~ m{^/} || $name =~ /^\[v/;
         my ($at, $end, $tail) = (hex $from, hex $to, '');
+        # What a sanitizer reserves: addresses without pages, and terabytes of its marks.
+        next if $end - $at >= ($flags =~ /^-/ ? 1 << 30 : 1 << 40);
         while ($at < $end) {
             my $want = $end - $at < 1 << 20 ? $end - $at : 1 << 20;
             sysseek $mem, $at, 0;
