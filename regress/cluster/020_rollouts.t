@@ -116,23 +116,24 @@ subtest 'targets: labels, and who comes later' => sub {
 };
 
 subtest 'gates, with their evidence' => sub {
+    # Who is in a wave is drawn: of ten that fail, fewer than two are in it once in 200,000 runs.
     $f->fleet_stop('b');
     $f->fleet('b', count => $POP, label => 'tier=pop', args => ['--fail-share', 1, '--fail-cert', 'web', '--fail-generation', 7]);
-    my $id = $f->begin("ROTATE CERT web WHERE label('tier') IN ('edge', 'pop') CANARY 80% FOR '1 h' THEN 100% ROLLBACK IF failed > 4 SAMPLE 5");
+    my $id = $f->begin("ROTATE CERT web WHERE label('tier') IN ('edge', 'pop') CANARY 80% FOR '1 h' THEN 100% ROLLBACK IF failed > 1 SAMPLE 2");
     state_is($id, 'rolled_back');
     serves("6:" . ($ALL + 5), 'everybody serves the previous generation');
     my $r = $f->rollout($id);
     like($r->{reason}, qr/failed/, "the reason: $r->{reason}");
-    like($f->sql("SELECT evidence->>'failed', evidence->>'fired_gate' FROM sys.rollouts WHERE rollout_id = $id"), qr/^([5-9]|10)\|1$/, 'the evidence');
+    like($f->sql("SELECT evidence->>'failed', evidence->>'fired_gate' FROM sys.rollouts WHERE rollout_id = $id"), qr/^([2-9]|10)\|1$/, 'the evidence');
     like($f->sql("SELECT event FROM sys.rollout_events WHERE rollout_id = $id ORDER BY seq"), qr/planned\nwave_opened\n.*rolling_back\nrolled_back$/s, 'events in order');
     is(issues(), '', 'the issue is over when it is rolled back');
-    cmp_ok($f->sql("SELECT count(*) FROM sys.rollout_nodes WHERE rollout_id = $id AND state IN ('failed', 'reverted')"), '>', 4, 'nodes say how it went');
+    cmp_ok($f->sql("SELECT count(*) FROM sys.rollout_nodes WHERE rollout_id = $id AND state IN ('failed', 'reverted')"), '>', 1, 'nodes say how it went');
     $f->fleet_stop('b');
     $f->fleet('b', count => $POP, label => 'tier=pop', args => ['--fail-share', 1, '--fail-cert', 'web', '--fail-generation', 8]);
-    $id = $f->begin("ROTATE CERT web CANARY 80% FOR '1 h' THEN 100% PAUSE IF failed > 4 SAMPLE 5");
+    $id = $f->begin("ROTATE CERT web CANARY 80% FOR '1 h' THEN 100% PAUSE IF failed > 1 SAMPLE 2");
     state_is($id, 'paused');
     is(issues(), 'rollout_gate', 'an issue is raised');
-    cmp_ok($f->sql("SELECT count(*) FROM sys.rollout_nodes WHERE rollout_id = $id AND state = 'failed' AND error <> ''"), '>', 4, 'nodes tell their error');
+    cmp_ok($f->sql("SELECT count(*) FROM sys.rollout_nodes WHERE rollout_id = $id AND state = 'failed' AND error <> ''"), '>', 1, 'nodes tell their error');
     like($f->sql("RESUME ROLLOUT $id REASON 'known'"), qr/running/, 'resumed in spite of it');
     state_is($id, 'baking', 'the gate is mute for this wave');
     is(issues(), '', 'the issue is cleared');
@@ -140,7 +141,7 @@ subtest 'gates, with their evidence' => sub {
     state_is($id, 'rolled_back');
     $f->fleet_stop('b');
     $f->fleet('b', count => $POP, label => 'tier=pop', args => ['--silent-share', 1]);
-    $id = $f->begin("ROTATE CERT web CANARY 90% FOR '1 h' THEN 100% PAUSE IF silent > 3 SAMPLE 5");
+    $id = $f->begin("ROTATE CERT web CANARY 90% FOR '1 h' THEN 100% PAUSE IF silent > 1 SAMPLE 2");
     state_is($id, 'paused', 'silence is noticed too');
     like($f->rollout($id)->{reason}, qr/silent/, 'and said');
     $f->sql("CANCEL ROLLOUT $id");
