@@ -7,6 +7,7 @@
  * Actions: hello auth enroll subscribe heartbeat wait=FRAME drain=MS report=OBJ register=N
  *          connect reconnect mtls badauth subscribe0 cert=OBJ:GEN key=OBJ:GEN raw=HEX closed
  *          ask (SUBSCRIBE, reads nothing) whole (CONFIG to its last frame) file=PATH (waits for it, reads nothing)
+ *          badkey=OBJ:GEN (sealing key signed by nobody) badcsr=OBJ:GEN (altered request) edcert=OBJ:GEN (of an Ed25519 key)
  *          flood (heartbeats without end, reads nothing, until it is cut off)
  * GWPROBE_RCVBUF: bytes of the socket's receive buffer.
  *   gwprobe run PORT TOKEN SEED many N    N agents; each line on standard input measures one push of config
@@ -589,13 +590,13 @@ static void do_mtls(struct probe *p, const uint8_t seed[32])
 }
 
 /* cert=OBJECT:GEN */
-static void do_cert(struct probe *p, const char *arg)
+static void do_cert(struct probe *p, const char *arg, enum key_type type, bool spoil)
 {
     struct wire_frame f = wire_frame_of(WF_CERT_REQUEST);
     struct wr csr = wr_heap(X509_DER_MAX);
     struct xkey *k;
     const char *colon = strchr(arg, ':');
-    if (colon == NULL || xkey_generate(&k, KEY_ECDSA_P256) != REEVE_OK ||
+    if (colon == NULL || xkey_generate(&k, type) != REEVE_OK ||
         csr_create(&csr, k, slice_str("CN=me")) != REEVE_OK)
         die("csr");
     f.head.flags = WIRE_REQID | WIRE_DEADLINE;
@@ -603,6 +604,7 @@ static void do_cert(struct probe *p, const char *arg)
     f.head.deadline_ms = 5000;
     f.u.cert_request.object = slice_of(arg, (size_t) (colon - arg));
     f.u.cert_request.gen = (uint64_t) atoi(colon + 1);
+    csr.p[csr.len - 1] ^= spoil;
     f.u.cert_request.csr = wr_slice(&csr);
     send_frame(p, &f);
     xkey_free(k);
@@ -610,7 +612,7 @@ static void do_cert(struct probe *p, const char *arg)
 }
 
 /* key=OBJECT:GEN */
-static void do_key(struct probe *p, const char *arg)
+static void do_key(struct probe *p, const char *arg, bool spoil)
 {
     struct wire_frame f = wire_frame_of(WF_KEY_REQUEST);
     uint8_t msg[WIRE_MESSAGE_MAX];
@@ -624,6 +626,7 @@ static void do_key(struct probe *p, const char *arg)
     f.u.key_request.seal_key = p->seal_pub;
     size_t n = wire_seal_message(msg, &p->token.chain_id, &p->seal_pub);
     sign_detached(&f.u.key_request.signature, slice_of(msg, n), &p->key);
+    f.u.key_request.signature.b[0] ^= spoil;
     send_frame(p, &f);
 }
 
@@ -672,9 +675,15 @@ static void act(struct probe *p, const char *a, const uint8_t seed[32])
     else if (strncmp(a, "report=", 7) == 0)
         do_report(p, a + 7);
     else if (strncmp(a, "cert=", 5) == 0)
-        do_cert(p, a + 5);
+        do_cert(p, a + 5, KEY_ECDSA_P256, false);
+    else if (strncmp(a, "edcert=", 7) == 0)
+        do_cert(p, a + 7, KEY_ED25519, false);
+    else if (strncmp(a, "badcsr=", 7) == 0)
+        do_cert(p, a + 7, KEY_ECDSA_P256, true);
+    else if (strncmp(a, "badkey=", 7) == 0)
+        do_key(p, a + 7, true);
     else if (strncmp(a, "key=", 4) == 0)
-        do_key(p, a + 4);
+        do_key(p, a + 4, false);
     else if (strncmp(a, "register=", 9) == 0)
         do_register(p, (unsigned) atoi(a + 9));
     else if (strncmp(a, "raw=", 4) == 0) {
