@@ -305,6 +305,8 @@ void wal_recover(const struct wal_config *c, const struct wal_reader *r, const s
     if (!wal_read_metas(w, expect, c->segment_bytes))
         return;
     wal_read_ident(w);
+    if (wal_is_missing(w))
+        return;
     if (!w->salt_known && w->ident_good) {
         w->salt = out->ident.salt;
         w->salt_known = true;

@@ -28,7 +28,7 @@ struct wal_walk {
     const struct wal_visitor *v;
     struct wal_found *f;
     uint32_t blocks;            /* of a segment */
-    bool salt_known, prev_known, ident_good, damage, metas_lost;
+    bool salt_known, prev_known, ident_good, damage, metas_lost, meta_absent;
     uint64_t salt;
     struct wal_place at;        /* where the next frame is expected; f->next_seq is its sequence */
     const char *why;            /* what is wrong there, after good_here() said no */
@@ -53,6 +53,7 @@ void wal_read_starts(struct wal_walk *w);
 /* recover_meta.c: false when the verdict is settled. */
 bool wal_read_metas(struct wal_walk *w, const struct wal_owner *expect, uint32_t segment_bytes);
 void wal_read_ident(struct wal_walk *w);
+bool wal_is_missing(struct wal_walk *w);
 
 /* recover_damage.c */
 const struct wal_record *wal_record_of(const struct wal_walk *w, uint64_t seq);

@@ -1,13 +1,21 @@
 /* recover_meta.c - recovery's beginning: whose log, from where on, and what the identity ring remembers. */
 #include "recover_int.h"
 
+static bool is_blank(const uint8_t *p)
+{
+    return p[0] == 0 && memcmp(p, p + 1, WAL_BLOCK - 1) == 0;
+}
+
+/* NOT_FOUND: never written. */
 static enum reeve_err read_meta(struct wal_walk *w, enum wal_file_kind which, struct wal_meta *m)
 {
     size_t got = 0;
     memset(m, 0, sizeof *m);
     enum reeve_err err = w->r->read(w->r->arg, wal_side_file(which), 0, w->block, WAL_BLOCK, &got);
+    if (err == REEVE_E_NOT_FOUND || (err == REEVE_OK && (got < WAL_BLOCK || is_blank(w->block))))
+        err = REEVE_E_NOT_FOUND;
     if (err == REEVE_OK)
-        err = got < WAL_BLOCK ? REEVE_E_TRUNCATED : wal_meta_decode(m, w->block);
+        err = wal_meta_decode(m, w->block);
     if (w->v != NULL && w->v->meta != NULL)
         w->v->meta(w->v->arg, which, err, m);
     if (err != REEVE_OK && err != REEVE_E_NOT_FOUND)
@@ -67,11 +75,9 @@ bool wal_read_metas(struct wal_walk *w, const struct wal_owner *expect, uint32_t
             return settle(w, WAL_NEWER, wal_side_file(kinds[i]), "written by a newer version");
     }
     w->blocks = segment_bytes / WAL_BLOCK;
-    if (err[0] == REEVE_E_NOT_FOUND && err[1] == REEVE_E_NOT_FOUND && w->n_starts == 0)
-        return settle(w, WAL_MISSING, wal_side_file(kinds[0]), "there is no log here");
     if (err[0] != REEVE_OK && err[1] != REEVE_OK) {
         w->metas_lost = true;
-        wal_reason(w, wal_side_file(kinds[0]), 0, "neither copy of the metadata can be read");
+        w->meta_absent = err[0] == REEVE_E_NOT_FOUND || err[1] == REEVE_E_NOT_FOUND;
         return true;
     }
     w->f->meta_newest = err[0] != REEVE_OK || (err[1] == REEVE_OK && m[1].number > m[0].number);
@@ -88,9 +94,17 @@ static void take_ident(struct wal_walk *w, struct wal_ident *b)
         w->f->ident = *b;
 }
 
-static bool is_blank(const uint8_t *p)
+/*
+ * No log, or one whose making was interrupted: batches begin only after both metas were written.
+ * A log that lost both is not taken for it as long as a segment or a record is left of it.
+ */
+bool wal_is_missing(struct wal_walk *w)
 {
-    return p[0] == 0 && memcmp(p, p + 1, WAL_BLOCK - 1) == 0;
+    if (w->metas_lost && w->meta_absent && w->n_starts == 0 && w->f->ident.n == 0)
+        return !settle(w, WAL_MISSING, wal_side_file(WAL_FILE_META_A), "there is no log here");
+    if (w->metas_lost)
+        wal_reason(w, wal_side_file(WAL_FILE_META_A), 0, "neither copy of the metadata can be read");
+    return false;
 }
 
 /* The newest good block holds everything the older ones still matter for. */

@@ -56,17 +56,25 @@ static bool wants_open(const struct wal *w)
     return wal_needs_segment(w) || (w->at.epoch != 0 && w->at.block >= w->blocks / 2);
 }
 
+static bool wants_drop(const struct wal *w)
+{
+    uint32_t below = WAL_BROKEN(5) ? w->meta.oldest_epoch : w->drop_below;
+    return w->n_segments > 0 && w->segment[0].epoch < below;
+}
+
+bool wal_files_due(const struct wal *w)
+{
+    return !w->files_busy && (wants_open(w) || wants_drop(w));
+}
+
 bool wal_files_next(struct wal *w, struct wal_effect *out)
 {
-    if (w->files_busy)
+    if (!wal_files_due(w))
         return false;
-    uint32_t below = WAL_BROKEN(5) ? w->meta.oldest_epoch : w->drop_below;
     if (wants_open(w))
         w->files = (struct wal_effect){ WAL_DO_OPEN, WAL_LANE_FILES, { WAL_FILE_SEGMENT, w->epoch_max + 1 }, 0, { NULL, 0 } };
-    else if (w->n_segments > 0 && w->segment[0].epoch < below)
-        w->files = (struct wal_effect){ WAL_DO_DROP, WAL_LANE_FILES, { WAL_FILE_SEGMENT, w->segment[0].epoch }, 0, { NULL, 0 } };
     else
-        return false;
+        w->files = (struct wal_effect){ WAL_DO_DROP, WAL_LANE_FILES, { WAL_FILE_SEGMENT, w->segment[0].epoch }, 0, { NULL, 0 } };
     w->files_busy = true;
     *out = w->files;
     return true;

@@ -64,16 +64,19 @@ static void meta_write(struct wal *w, struct wal_effect *out)
     *out = (struct wal_effect){ WAL_DO_WRITE, WAL_LANE_SIDE, { w->side, 0 }, 0, slice_of(w->side_buf, WAL_BLOCK) };
 }
 
+bool wal_side_due(const struct wal *w)
+{
+    return !w->side_busy && (w->meta_step != 0 || ident_due(w));
+}
+
 bool wal_side_next(struct wal *w, struct wal_effect *out)
 {
-    if (w->side_busy)
+    if (!wal_side_due(w))
         return false;
     if (ident_due(w) && (w->copies == 0 || w->meta_step == 0))
         ident_write(w, out);
-    else if (w->meta_step != 0)
-        meta_write(w, out);
     else
-        return false;
+        meta_write(w, out);
     w->side_busy = true;
     return true;
 }

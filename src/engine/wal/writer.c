@@ -239,15 +239,19 @@ static void seal(struct wal *w)
     w->prev_flags = g->flags;
 }
 
+/* W2, W3, and a place to stand. */
+static bool log_due(const struct wal *w)
+{
+    return !w->flying && w->gather.used && w->ready && w->seq - w->recorded <= WAL_IDENT_LAG_MAX
+        && (w->opened != 0 || !wal_needs_segment(w));
+}
+
 static bool log_next(struct wal *w, struct wal_effect *out)
 {
-    if (w->flying || !w->gather.used || !w->ready || w->seq - w->recorded > WAL_IDENT_LAG_MAX)
+    if (!log_due(w))
         return false;
-    if (wal_needs_segment(w)) {
-        if (w->opened == 0)
-            return false;
+    if (wal_needs_segment(w))
         wal_segs_use(w, w->opened);
-    }
     uint8_t *spare = w->flight.buf;
     w->flight = w->gather;
     w->gather = (struct wal_gather){ .buf = spare };
@@ -305,6 +309,11 @@ bool wal_next(struct wal *w, enum wal_lane lane, struct wal_effect *out)
     case WAL_LANES:      break;
     }
     return false;
+}
+
+bool wal_has(const struct wal *w, enum wal_lane lane)
+{
+    return lane == WAL_LANE_LOG ? log_due(w) : lane == WAL_LANE_SIDE ? wal_side_due(w) : wal_files_due(w);
 }
 
 void wal_complete(struct wal *w, enum wal_lane lane)

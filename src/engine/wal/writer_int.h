@@ -55,6 +55,7 @@ struct wal {
 void wal_segs_use(struct wal *w, uint32_t epoch);
 void wal_segs_reach(struct wal *w, uint64_t index);
 uint32_t wal_segs_oldest(struct wal *w, uint64_t *start_seq, uint32_t *start_sum);
+bool wal_files_due(const struct wal *w);
 bool wal_files_next(struct wal *w, struct wal_effect *out);
 void wal_files_complete(struct wal *w);
 bool wal_needs_segment(const struct wal *w);
@@ -62,6 +63,7 @@ bool wal_needs_segment(const struct wal *w);
 /* side.c */
 void wal_side_record(struct wal *w, const struct wal_frame *f);
 void wal_side_meta(struct wal *w);
+bool wal_side_due(const struct wal *w);
 bool wal_side_next(struct wal *w, struct wal_effect *out);
 void wal_side_complete(struct wal *w);
 bool wal_side_idle(const struct wal *w);

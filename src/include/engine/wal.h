@@ -284,6 +284,8 @@ enum reeve_err wal_append(struct wal *w, const struct wal_append *a, uint64_t *t
 void wal_cut(struct wal *w, uint64_t index, uint64_t term);
 /* The next effect of a lane; false: none now. Each is answered by wal_complete(lane) before the next of that lane. */
 bool wal_next(struct wal *w, enum wal_lane lane, struct wal_effect *out);
+/* Would wal_next() give one? */
+bool wal_has(const struct wal *w, enum wal_lane lane);
 void wal_complete(struct wal *w, enum wal_lane lane);
 
 /* All appends up to this ticket are durable, or superseded by a durable one. */
