@@ -134,6 +134,8 @@ subtest 'gates, with their evidence' => sub {
     state_is($id, 'paused');
     is(issues(), 'rollout_gate', 'an issue is raised');
     cmp_ok($f->sql("SELECT count(*) FROM sys.rollout_nodes WHERE rollout_id = $id AND state = 'failed' AND error <> ''"), '>', 1, 'nodes tell their error');
+    is($f->sql("SELECT DISTINCT error_code FROM sys.rollout_nodes WHERE rollout_id = $id AND state = 'failed' AND error <> ''"), 'RELOAD',
+        'its code has a name');
     like($f->sql("RESUME ROLLOUT $id REASON 'known'"), qr/running/, 'resumed in spite of it');
     state_is($id, 'baking', 'the gate is mute for this wave');
     is(issues(), '', 'the issue is cleared');

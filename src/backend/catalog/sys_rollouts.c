@@ -365,11 +365,11 @@ static enum reeve_err rnode_row(struct ro *r, uint32_t ordinal, const struct rol
     if (region_node_get(&r->c.sn.region, ordinal, node) != REEVE_OK)
         return REEVE_OK;                /* dropped since */
     node_id_text(id, &node->id);
-    bool bad = has && dep.error[0] && dep.rollout_id == r->d->id;
+    bool bad = has && dep.error_code != 0 && dep.rollout_id == r->d->id;
     struct datum v[] = {
         d_int((int64_t) r->d->id), d_str(id), d_name(&node->region), d_int(rn->wave), d_str(node_rollout_state(rn->state)),
         has ? d_int(dep.serving_gen) : d_null(), d_wall(rn->told), d_wall(rn->acked), has ? d_int(dep.attempts) : d_null(),
-        bad ? error_code(s, dep.error_code) : d_null(), bad ? d_str(dep.error) : d_null(),
+        bad ? error_code(s, dep.error_code) : d_null(), bad && dep.error[0] ? d_str(dep.error) : d_null(),
         has ? d_int(dep.latency_ms) : d_null(), d_bool(rn->counted),
     };
     return vscan_row(s, v);

@@ -12,6 +12,18 @@ struct waiting {
     struct rollout_counts sum;
 };
 
+static enum reeve_err hint_states(struct cmd *x)
+{
+    char list[400] = "";
+    size_t len = 0;
+    for (unsigned s = RS_PLANNED; s <= RS_EXPIRED; s++) {
+        int n = snprintf(list + len, sizeof list - len, "%s%s", len ? ", " : "", rollout_state_name((enum rollout_state) s));
+        len += n > 0 && (size_t) n < sizeof list - len ? (size_t) n : 0;
+    }
+    report_hint(x->rep, "States are %s.", list);
+    return REEVE_E_INVALID_VALUE;
+}
+
 static enum reeve_err read_until(struct cmd *x, struct waiting *w)
 {
     const struct ast_verb *a = &x->stmt->verb;
@@ -21,9 +33,11 @@ static enum reeve_err read_until(struct cmd *x, struct waiting *w)
     w->want = RS_SUCCEEDED;
     if (pv_present(&a->until)) {
         TRY(slot_text(&x->slot, &a->until, "state", &word));
-        if (!rollout_state_parse(&w->want, word))
-            return slot_error(&x->slot, &a->until, REEVE_E_INVALID_VALUE, "\"%.*s\" is not a state of a rollout",
-                              (int) word.len, (const char *) word.p);
+        if (!rollout_state_parse(&w->want, word)) {
+            slot_error(&x->slot, &a->until, REEVE_E_INVALID_VALUE, "\"%.*s\" is not a state of a rollout",
+                       (int) (word.len > 64 ? 64 : word.len), (const char *) word.p);
+            return hint_states(x);
+        }
     }
     if (pv_present(&a->timeout)) {
         TRY(slot_duration_ms(&x->slot, &a->timeout, "timeout", &ms));
