@@ -10,7 +10,7 @@ use ReeveServer;
 
 my $dir = tempdir('/tmp/reeve-resume-XXXXXX', CLEANUP => 1);
 my $probe = "$ENV{REEVE_BUILD}/regress/lib/gwprobe";
-my $s = ReeveServer->new(conf => "attest_tick_interval = 1s\nagent_heartbeat_interval = 1s\nagent_reconnect_window = 100ms\ngateways = 4\n");
+my $s = ReeveServer->new(conf => "attest_tick_interval = 1s\nagent_heartbeat_interval = 1s\nagent_reconnect_window = 100ms\ngateways = 4\nrollout_report_timeout = 2s\n");
 my ($owner, $agent, $state) = ($$, 0, "$dir/state");
 
 sub slurp { ReeveServer::slurp($_[0]) }
@@ -80,6 +80,29 @@ agent_start();
 ok($s->wait_for(sub { (readlink("$dir/tls/edge/current") // '') =~ /^gen-2-/ }, 'generation 2', 90), 'once the reload works, it is installed');
 ok($s->wait_for(sub { (status()->{state} || '') eq 'FRESH' }, 'FRESH'), '... by an agent that goes on');
 agent_stop();
+
+# ---- told by a signal; what it trusts ----
+my $service = fork // die "fork: $!";
+if (!$service) {
+    my $n = 0;
+    local $SIG{USR1} = sub { spew("$dir/told", ++$n . ' ' . readlink "$dir/tls/edge/current") };
+    spew("$dir/service.pid", "$$\n");
+    sleep 1 while getppid != 1;
+    POSIX::_exit(0);
+}
+ok($s->wait_for(sub { slurp("$dir/service.pid") =~ /\n/ }, 'the service'), 'a service that takes a signal');
+spew("$dir/agent.conf", slurp("$dir/agent.conf") =~ s/^reload.*$/signal = USR1\npidfile = $dir\/service.pid/mr);
+$s->psql("CANCEL ROLLOUT 1");
+ok($s->wait_for(sub { $s->psql('SELECT state FROM sys.rollouts WHERE rollout_id = 1') =~ /^(?:canceled|rolled_back)$/ }, 'the end'), 'the rotation is over');
+$s->psql("ROTATE CERT 'edge' IMMEDIATE");
+agent_start();
+ok($s->wait_for(sub { slurp("$dir/told") =~ / gen-3-/ }, 'the signal'), '... is told once generation 3 stands');
+agent_stop();
+kill 'KILL', $service;
+waitpid $service, 0;
+my $root = $s->psql("SELECT chain FROM sys.authorities WHERE name = 'ca'") . "\n";
+is(slurp("$state/trust.pem") =~ s/\s+//gr, $root =~ s/\s+//gr, 'trust.pem holds what the region attests of its authorities');
+is(slurp("$dir/tls/edge/current/ca.pem"), slurp("$state/trust.pem"), '... and so does ca.pem beside the certificate');
 
 # ---- one session, four gateways ----
 my ($resumed, $tries) = (0, 8);

@@ -122,6 +122,12 @@ my $open = 40;
 ok(wait_for("slow ones closed", sub { $open = grep { my $s = IO::Select->new($_); !($s->can_read(0) && !sysread($_, my $t, 100)) } @raw; return $open == 0; }, 12), "silent connections are closed after the handshake's deadline");
 ok(line_like($good, qr/HEARTBEAT_ACK/), "the good agent did not notice");
 
+ok(wait_for("reasons", sub { my $t = log_text(); return $t =~ /closing: oversized frame \(TOO_BIG\)/ && $t =~ /closing: malformed frame \(MALFORMED\)/ && $t =~ /TLS handshake failed/ }), "the log says why each was closed");
+my @lines = split /\n/, log_text();
+for my $kind ("closing: ", "TLS handshake failed") {
+    cmp_ok(scalar(grep { /\Q$kind\E/ } @lines), "<=", 100, "... in few lines: $kind");
+}
+
 # ---- stopped processes ----
 my ($signer) = children("signer");
 my ($ring) = children("ring");

@@ -166,9 +166,13 @@ static void a_way_back_that_is_closed_or_fails_is_said_plainly(void **state)
 {
     assert_int_equal(put(1, false).code, 0);
     strcpy(target.reload, "false");
-    assert_int_equal(put(2, false).code, WE_ROLLBACK);      /* the one before is revoked */
+    struct agent_install_result res = put(2, false);
+    assert_int_equal(res.code, WE_ROLLBACK);                /* the one before is revoked */
+    assert_string_equal(res.text, "the reload command ended with status 1; the generation before is revoked or expired");
     assert_int_equal(current(), 2);
-    assert_int_equal(put(3, true).code, WE_ROLLBACK);       /* the reload on the way back fails too */
+    res = put(3, true);
+    assert_int_equal(res.code, WE_ROLLBACK);                /* the reload on the way back fails too */
+    assert_string_equal(res.text, "the reload command ended with status 1; then: the reload command ended with status 1");
     assert_int_equal(current(), 2);
 }
 

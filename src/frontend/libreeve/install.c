@@ -182,19 +182,19 @@ static void clean_up(const char *dir, const char *keep, const char *backup)
 static void go_back(const struct install_target *t, const struct agent_cert *c, const char *before,
                     struct agent_install_result *res)
 {
-    struct agent_install_result again = { 0 };
+    struct agent_install_result again = { 0 }, first = *res;
     struct report rep;
     report_clear(&rep);
     if (before[0] == '\0')
         return;                         /* the first one: there is nothing to go back to */
     if (!c->fallback_ok) {
-        fail(res, WE_ROLLBACK, "%.60s; the generation before is revoked or expired", res->text);
+        fail(res, WE_ROLLBACK, "%.60s; the generation before is revoked or expired", first.text);
         return;
     }
     if (link_swap(t->dir, before, &rep) != REEVE_OK)
         fail(res, WE_ROLLBACK, "%.119s", rep.message);
     else if (!service_reload(t, c, &again))
-        fail(res, WE_ROLLBACK, "%.50s; then: %.50s", res->text, again.text);
+        fail(res, WE_ROLLBACK, "%.50s; then: %.50s", first.text, again.text);
 }
 
 void install_run(const struct install_target *t, const struct agent_cert *c, struct agent_install_result *res)
