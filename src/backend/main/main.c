@@ -9,6 +9,7 @@
 #include "backend/postmaster/postmaster.h"
 #include "backend/ring/ring.h"
 #include "backend/signer/signer.h"
+#include "backend/storage/walfile.h"
 #include "backend/tcop/backend.h"
 #include "backend/utils/datadir.h"
 #include "backend/utils/log.h"
@@ -76,6 +77,7 @@ static int help(void)
            "  reeved -D DIR                   run the server in the foreground\n"
            "  reeved --init -D DIR [--region NAME] [--superuser NAME] [--password-file FILE]\n"
            "  reeved --check-config -D DIR    read the configuration, say what is wrong with it\n"
+           "  reeved --waldump DIR            print the log of a data directory\n"
            "  reeved --version\n");
     return 0;
 }
@@ -94,6 +96,7 @@ int main(int argc, char **argv)
     case RUN_CHILD:        return run_child(&o);
     case RUN_INIT:         return init_main(&o);
     case RUN_CHECK_CONFIG: return check_config(&o);
+    case RUN_WALDUMP:      return waldump(o.dir, stdout);
     case RUN_VERSION:      printf("%s\n", reeve_version); return 0;
     case RUN_HELP:         return help();
     case RUN_SERVER:       break;

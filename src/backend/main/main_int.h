@@ -5,8 +5,8 @@
 #include "backend/ipc/child.h"
 
 struct options {
-    enum { RUN_SERVER, RUN_CHILD, RUN_INIT, RUN_CHECK_CONFIG, RUN_VERSION, RUN_HELP } what;
-    const char *dir;                    /* -D */
+    enum { RUN_SERVER, RUN_CHILD, RUN_INIT, RUN_CHECK_CONFIG, RUN_WALDUMP, RUN_VERSION, RUN_HELP } what;
+    const char *dir;                    /* -D, --waldump= */
     const char *child;                  /* --child= */
     unsigned index;                     /* --index= */
     const char *region, *superuser, *password_file;     /* --init */

@@ -5,7 +5,7 @@
 
 #include "backend/main/main_int.h"
 
-enum { OPT_CHILD = 256, OPT_INDEX, OPT_INIT, OPT_REGION, OPT_SUPERUSER, OPT_PASSWORD_FILE, OPT_CHECK, OPT_VERSION, OPT_HELP };
+enum { OPT_CHILD = 256, OPT_INDEX, OPT_INIT, OPT_REGION, OPT_SUPERUSER, OPT_PASSWORD_FILE, OPT_CHECK, OPT_WALDUMP, OPT_VERSION, OPT_HELP };
 
 static const struct option longs[] = {
     { "child", required_argument, NULL, OPT_CHILD },
@@ -15,6 +15,7 @@ static const struct option longs[] = {
     { "superuser", required_argument, NULL, OPT_SUPERUSER },
     { "password-file", required_argument, NULL, OPT_PASSWORD_FILE },
     { "check-config", no_argument, NULL, OPT_CHECK },
+    { "waldump", required_argument, NULL, OPT_WALDUMP },
     { "version", no_argument, NULL, OPT_VERSION },
     { "help", no_argument, NULL, OPT_HELP },
     { NULL, 0, NULL, 0 },
@@ -31,6 +32,7 @@ static bool take(struct options *o, int opt)
     case OPT_SUPERUSER:     o->superuser = optarg; return true;
     case OPT_PASSWORD_FILE: o->password_file = optarg; return true;
     case OPT_CHECK:         o->what = RUN_CHECK_CONFIG; return true;
+    case OPT_WALDUMP:       o->what = RUN_WALDUMP; o->dir = optarg; return true;
     case OPT_VERSION:       o->what = RUN_VERSION; return true;
     case OPT_HELP:          o->what = RUN_HELP; return true;
     default:                return false;

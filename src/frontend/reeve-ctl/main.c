@@ -1,4 +1,4 @@
-/* main.c - reeve-ctl init|start|stop|restart|reload|status */
+/* main.c - reeve-ctl init|start|stop|restart|reload|status|waldump */
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -145,6 +145,12 @@ static int do_status(const struct ctl *c)
     return EXIT_OK;
 }
 
+static int do_waldump(const struct ctl *c)
+{
+    char *argv[] = { (char *) "reeved", (char *) "--waldump", (char *) c->dir, NULL };
+    return run_program(argv);
+}
+
 /* ---- the command line ---- */
 
 static void help(void)
@@ -155,7 +161,8 @@ static void help(void)
            "  reeve-ctl stop    -D DIR [-m smart|fast|immediate] [-t SECONDS]\n"
            "  reeve-ctl restart -D DIR [-m smart|fast|immediate] [-t SECONDS]\n"
            "  reeve-ctl reload  -D DIR\n"
-           "  reeve-ctl status  -D DIR          exit code 0 running, 3 not running, 4 no such directory\n\n"
+           "  reeve-ctl status  -D DIR          exit code 0 running, 3 not running, 4 no such directory\n"
+           "  reeve-ctl waldump DIR             print the ring's log; exit code 1 where it is damaged, 2 where there is none\n\n"
            "Without -D the environment variable REEVE_DATA is taken. Start waits until the server answers,\n"
            "stop until it is gone, at most 60 s unless -t says otherwise.\n");
 }
@@ -221,6 +228,8 @@ static bool parse(struct ctl *c, int argc, char **argv)
     while ((opt = getopt_long(argc, argv, "D:m:t:", longs, NULL)) != -1)
         if (!take(c, opt))
             return false;
+    if (optind + 2 == argc && strcmp(argv[optind], "waldump") == 0 && !take_dir(c, argv[--argc]))
+        return false;
     if (optind + 1 != argc) {
         fprintf(stderr, optind < argc ? "reeve-ctl: one command at a time\n" : "reeve-ctl: no command\n");
         fprintf(stderr, "Try \"reeve-ctl --help\".\n");
@@ -239,7 +248,7 @@ int main(int argc, char **argv)
 {
     static const struct { const char *name; int (*fn)(const struct ctl *c); } commands[] = {
         { "init", do_init }, { "start", ctl_start }, { "stop", do_stop }, { "restart", do_restart },
-        { "reload", do_reload }, { "status", do_status },
+        { "reload", do_reload }, { "status", do_status }, { "waldump", do_waldump },
     };
     static struct ctl c = { .stop_signal = SIGINT, .timeout_s = 60 };
     if (!parse(&c, argc, argv))
