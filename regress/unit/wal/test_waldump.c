@@ -75,7 +75,7 @@ static void a_sound_log_is_shown_whole(void **state)
     shows(text, "beef");
     shows(text, "  entry               5          4      7         10");
     shows(text, "ring abc member 2 incarnation 3");
-    shows(text, "record               5          1");
+    shows(text, "record                5          1");
     shows(text, "verdict: clean: cut 0 last 4/5 term 4 vote beef commit 4, may vote, may lead");
     assert_null(strstr(text, "5ec2e7"));    /* the salt is nobody's business */
     free(text);
