@@ -52,7 +52,8 @@
  *  E2 A restart gives back the rows of the durable state (member_row_restore), then entries (member_entry_restore).
  *  E3 MEMBER_F_HASH: the hash of the state right after `index`, for event HASHED. APPLY never goes past such an index,
  *     so the state of that moment is at hand.
- *  E4 STOP: leadership is handed over first; STOPPED when the process may end.
+ *  E4 An installed snapshot: its rows are restored, row 0 first, and SNAP_INSTALLED follows with no event between.
+ *  E5 STOP: leadership is handed over first; STOPPED when the process may end.
  */
 #ifndef REEVE_ENGINE_MEMBER_H
 #define REEVE_ENGINE_MEMBER_H
