@@ -76,10 +76,10 @@ enum reeve_err member_entry_restore(struct member *m, const struct raft_entry *e
     }
     if (e->index != w->last + 1)
         return REEVE_E_CORRUPT;
-    if (!ops->room(w, 1, e->data.len))
+    if (!member_window_fits(w, 1, e->data.len))
         member_window_trim(w, m->handed);
-    if (!ops->room(w, 1, e->data.len))
-        return REEVE_E_NOMEM;
+    if (!member_window_fits(w, 1, e->data.len))
+        return REEVE_E_NOMEM;           /* a smaller window than the one this was written with */
     ops->append(w, e);
     return REEVE_OK;
 }
@@ -327,6 +327,21 @@ static void on_failed(struct member *m, const struct member_event *e, struct mem
     (void) member_raft_step(m, &r, out);
 }
 
+static void on_state_durable(struct member *m, uint64_t index)
+{
+    if (index > m->state_durable && index <= m->handed)
+        m->state_durable = index;
+    m->flush_asked = false;
+}
+
+static void ask_flush(struct member *m, struct member_effects *out)
+{
+    if (m->flush_asked || m->applied <= m->state_durable || !member_window_half_full(&m->window))
+        return;
+    m->flush_asked = true;
+    member_emit(out, MEMBER_F_FLUSH)->index = m->applied;
+}
+
 /* Events that are raft's alone; 0: not one of them. */
 static uint8_t raft_event_of(uint8_t type)
 {
@@ -360,7 +375,7 @@ static void dispatch(struct member *m, const struct member_event *e, struct memb
     }
     switch (e->type) {
     case MEMBER_E_APPLIED:        member_on_applied(m, e->index, out); break;
-    case MEMBER_E_STATE_DURABLE:  m->state_durable = e->index > m->state_durable ? e->index : m->state_durable; break;
+    case MEMBER_E_STATE_DURABLE:  on_state_durable(m, e->index); break;
     case MEMBER_E_PROPOSE:        out->verdict = propose(m, e, false); break;
     case MEMBER_E_OPEN:           out->verdict = propose(m, e, true); break;
     case MEMBER_E_READ:           member_on_read(m, e, out); break;
@@ -391,7 +406,7 @@ void member_step(struct member *m, const struct member_event *e, struct member_e
     if (e->now.ms > m->now.ms)
         m->now = e->now;
     member_queue_rewind(m);
-    member_window_trim(&m->window, m->applied);
+    member_window_trim(&m->window, m->applied < m->state_durable ? m->applied : m->state_durable);
     dispatch(m, e, out);
     tick(m, e, out);
     member_queue_pump(m, out);
@@ -401,6 +416,7 @@ void member_step(struct member *m, const struct member_event *e, struct member_e
     member_change_check(m, out);
     member_tickets_flush(m, out);
     check_stop(m, out);
+    ask_flush(m, out);
     member_check(m);
 }
 
@@ -442,7 +458,7 @@ uint64_t member_wal_keep(const struct member *m)
 
 void member_check(const struct member *m)
 {
-    reeve_assert(m->window.first <= m->applied + 1);                                            /* M5 */
+    reeve_assert(m->window.first <= m->state_durable + 1 && m->state_durable <= m->handed);     /* M5 */
     reeve_assert(m->applied <= m->handed && m->handed <= m->commit);
     reeve_assert(m->handed <= m->target || !m->applying);
     reeve_assert(m->start >= QUEUE_FRONT && m->start <= m->end && m->end <= m->queue_cap);      /* M7 */

@@ -17,6 +17,8 @@ extern const struct raft_log_ops member_window_ops;
 void member_window_init(struct window *w, void *slots, uint32_t n_slots, void *bytes, uint32_t n_bytes);
 /* Drops the oldest entries up to limit until an ordinary append request fits. */
 void member_window_trim(struct window *w, uint64_t limit);
+bool member_window_half_full(const struct window *w);
+bool member_window_fits(const struct window *w, uint64_t slots, uint64_t bytes);
 
 /* ---- tickets.c ---- */
 #define NONE UINT32_MAX
@@ -70,7 +72,7 @@ struct member {
 
     /* applying */
     uint64_t commit, handed, applied, handed_term, state_durable, target;
-    bool applying, installing, hash_wanted, restored, quarantine_due;
+    bool applying, installing, hash_wanted, restored, flush_asked, quarantine_due;
     struct raft_conf applied_conf;
     uint64_t applied_conf_index;
     struct { bool open; struct rd in; uint32_t n, nth; } cur;

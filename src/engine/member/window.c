@@ -29,7 +29,7 @@ static uint64_t place(const struct window *w, uint64_t len)
     return in + len > w->cap ? w->head - in + w->cap : w->head;
 }
 
-static bool fits(const struct window *w, uint64_t slots, uint64_t bytes)
+bool member_window_fits(const struct window *w, uint64_t slots, uint64_t bytes)
 {
     return w->last + 1 - w->first + slots <= w->mask + 1 && bytes <= w->cap && place(w, bytes) + bytes - oldest_byte(w) <= w->cap;
 }
@@ -54,13 +54,13 @@ static void op_entry(void *arg, uint64_t i, struct raft_entry *out)
 
 static bool op_room(void *arg, size_t n, size_t bytes)
 {
-    return fits(arg, n + RESERVE_SLOTS, bytes + RESERVE_BYTES);
+    return member_window_fits(arg, n + RESERVE_SLOTS, bytes + RESERVE_BYTES);
 }
 
 static void op_append(void *arg, const struct raft_entry *e)
 {
     struct window *w = arg;
-    reeve_assert(e->index == w->last + 1 && fits(w, 1, e->data.len));
+    reeve_assert(e->index == w->last + 1 && member_window_fits(w, 1, e->data.len));
     uint64_t at = place(w, e->data.len);
     if (e->data.len > 0)
         memcpy(w->bytes + at % w->cap, e->data.p, e->data.len);
@@ -90,8 +90,13 @@ const struct raft_log_ops member_window_ops = { op_first, op_last, op_term, op_e
 void member_window_trim(struct window *w, uint64_t limit)
 {
     uint64_t slots = (w->mask + 1) / 4, bytes = w->cap / 4;
-    while (w->first <= w->last && w->first <= limit && !fits(w, slots, bytes)) {
+    while (w->first <= w->last && w->first <= limit && !member_window_fits(w, slots, bytes)) {
         w->before_term = slot(w, w->first)->term;
         w->first++;
     }
+}
+
+bool member_window_half_full(const struct window *w)
+{
+    return !member_window_fits(w, (w->mask + 1) / 2, w->cap / 2);
 }

@@ -1,6 +1,10 @@
 /* raft.c - the engine's door: one event in, effects out; the invariants on the way out. */
 #include "raft_int.h"
 
+#ifdef REEVE_BROKEN
+unsigned raft_broken;
+#endif
+
 size_t raft_size(void)
 {
     return sizeof(struct raft);

@@ -40,14 +40,15 @@
  *     will be. UNKNOWN: either; the caller may look, or try again with the same (session, seq).
  *  M3 Commands are handed out in log order, each fresh one exactly once in the life of the state.
  *  M4 A read is served by a state that holds everything acknowledged before the read came.
- *  M5 window.first <= applied + 1, applied <= handed out <= commit.
+ *  M5 window.first <= durable state + 1, durable state <= applied <= handed out <= commit.
  *  M7 Memory is bounded: window, queue, tickets, sessions; what does not fit is refused (BUSY) before it is taken.
  *  M6 A member in quarantine applies nothing, answers no read, leads and campaigns not.
  *
  * Duties of the driver: those of raft.h (D1-D8), with the window kept here, and
  *  E1 APPLY: take commands with member_apply_next() until it has none, in the same step; apply them in that order; put
  *     the rows of member_row_next() into the same transaction. When readers see all that: APPLIED with the index.
- *     The durable state may lag behind what readers see; then MEMBER_E_STATE_DURABLE says how far it is durable.
+ *     The durable state may lag behind what readers see; MEMBER_E_STATE_DURABLE says how far it is durable. Entries above
+ *     that stay in the window, so that a restart finds room for them: a driver that does not heed FLUSH comes to BUSY.
  *     One APPLY at a time: the next comes after APPLIED.
  *  E2 A restart gives back the rows of the durable state (member_row_restore), then entries (member_entry_restore).
  *  E3 MEMBER_F_HASH: the hash of the state right after `index`, for event HASHED. APPLY never goes past such an index,
@@ -131,6 +132,7 @@ enum member_effect_type {
     MEMBER_F_READ_DONE,     /* ticket, err: OK: serve it from what is visible now; AGAIN otherwise; index */
     MEMBER_F_HASH,          /* index; E3 */
     MEMBER_F_QUARANTINE,    /* index: this member's state is not the ring's (or an entry is of an unknown kind) */
+    MEMBER_F_FLUSH,         /* make the state durable soon (STATE_DURABLE): the window fills with what a restart needs */
     MEMBER_F_STOPPED
 };
 struct member_effect {
