@@ -68,7 +68,7 @@ my @ms = map { unpack 'N', substr $_, 4 } @told;
 ok(!grep({ $_ < 50 || $_ > 60000 } @ms), '... 50 ms to 60 s: ' . join(' ', @ms[0 .. 3]) . ' ...');
 cmp_ok(reaches('early', 7), '<', 5, 'who is in is served meanwhile');
 agent('late');
-ok($f->wait_for(sub { (status('late')->{connection} || '') eq 'ready' }, 'ready'), 'who is told comes back and is let in');
+ok($f->wait_for(sub { (status('late')->{connection} || '') eq 'ready' }, 'ready', 90), 'who is told comes back and is let in');
 close $_ for @held;
 my $sure = scalar @told;
 ok($f->wait_for(sub { shed_logged() >= $sure }, 'the count'), "the log counts at least the $sure");

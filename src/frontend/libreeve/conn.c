@@ -40,7 +40,7 @@ static void close_socket(struct conn *c)
 
 void conn_drop(struct agent *a)
 {
-    if (a->phase == AP_READY && a->config_ms >= 0)
+    if ((a->phase == AP_READY || a->phase == AP_LEAVING) && a->config_ms >= 0)
         cache_put_meta(a);              /* until now the values were confirmed */
     close_socket(&a->c);
     requests_reset(a);
