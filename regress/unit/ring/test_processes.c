@@ -69,10 +69,13 @@ static void a_new_region_attests_itself_and_answers(void **state)
     struct rd r = rd_of(slice_of(c.result, c.len));
     uint64_t height = rd_u64(&r), leaf = rd_u64(&r);
     assert_true(rd_done(&r) && height >= 1 && leaf < 2);
-    assert_ok(call_class(&w, "payments/", &c, 5000));       /* the very same update: done already */
-    struct rd again = rd_of(slice_of(c.result, c.len));
-    assert_int_equal(rd_u64(&again), height);
-    assert_int_equal(rd_u64(&again), leaf);
+    /* The very same update again is done already, also while the chain grows by ticks that are not here yet. */
+    for (int64_t end = world_ms() + 1500; world_ms() < end;) {
+        assert_ok(call_class(&w, "payments/", &c, 5000));
+        struct rd again = rd_of(slice_of(c.result, c.len));
+        assert_int_equal(rd_u64(&again), height);
+        assert_int_equal(rd_u64(&again), leaf);
+    }
     class_actor = "mallory";
     assert_err(call_class(&w, "payments/", &c, 5000), REEVE_E_CONFLICT);
     assert_true(c.rep.message[0] != '\0');
