@@ -61,7 +61,7 @@ void wal_ident_encode(uint8_t *out, const struct wal_ident *b)
 static bool plausible(const struct wal_record *r)
 {
     const uint64_t far = UINT64_MAX / 2;
-    return r->seq != 0 && r->seq < far && r->first < far && r->last < far && r->at.epoch != 0;
+    return r->seq != 0 && r->seq < far && r->first < far && r->last < far && r->at.epoch != 0 && r->at.epoch < WAL_EPOCH_FAR;
 }
 
 enum reeve_err wal_ident_decode(struct wal_ident *b, const uint8_t *in)

@@ -52,7 +52,7 @@ enum reeve_err wal_meta_decode(struct wal_meta *m, const uint8_t *in)
     if (version > WAL_VERSION)
         return REEVE_E_UNSUPPORTED;
     read_fields(m, &r);
-    bool ok = m->start_seq != 0 && m->start_seq < UINT64_MAX / 2 && m->cut < UINT64_MAX / 2 && m->oldest_epoch != 0
+    bool ok = m->start_seq != 0 && m->start_seq < UINT64_MAX / 2 && m->cut < UINT64_MAX / 2 && m->oldest_epoch != 0 && m->oldest_epoch < WAL_EPOCH_FAR
            && m->segment_bytes % WAL_BLOCK == 0 && m->segment_bytes >= 2 * WAL_BLOCK;
     return ok ? REEVE_OK : REEVE_E_CORRUPT;
 }

@@ -8,6 +8,7 @@
 #define WAL_MAGIC_FRAME 0x52565746u     /* "RVWF" */
 #define WAL_MAGIC_IDENT 0x52565749u
 #define WAL_MAGIC_META  0x5256574du
+#define WAL_EPOCH_FAR   (UINT32_MAX / 2)        /* no log of 64 MiB segments gets there */
 
 void wal_hard_encode(struct wr *w, const struct wal_hard *h);
 void wal_hard_decode(struct rd *r, struct wal_hard *h);
