@@ -79,6 +79,7 @@ $s->psql("ROTATE CERT 'edge-tls' CANARY 100% FOR '1 s' ROLLBACK IF failed > 1% S
 if ($nginx) {
     ok($s->wait_for(sub { my $c = cert(); ($c->{tried} || 0) == 3 && $c->{result} eq 'failed' || $s->psql("SELECT state FROM sys.rollouts WHERE rollout_id = 2") =~ /roll/ }, 'the failure'), 'a reload that fails is reported');
     ok($s->wait_for(sub { $s->psql("SELECT state FROM sys.rollouts WHERE rollout_id = 2") eq 'rolled_back' }, 'rolled_back'), 'the rollout rolls itself back');
+    is($s->psql("SELECT error_code, error <> '' FROM sys.rollout_nodes WHERE rollout_id = 2"), 'RELOAD|t', '... and goes on saying why');
     is(readlink("$tls/current") =~ /^gen-2-/ ? 1 : 0, 1, 'the link names the generation before');
     is(served(), $second, 'nginx never presented another');
 }

@@ -156,8 +156,9 @@ static void a_failing_reload_brings_the_generation_before_back(void **state)
     char path[200], text[16] = "";
     snprintf(path, sizeof path, "%s/log", dir);
     int fd = open(path, O_RDONLY);
-    assert_int_equal(read(fd, text, sizeof text - 1), 4);   /* told twice: forward and back */
+    assert_int_equal(read(fd, text, sizeof text - 1), 4);   /* told twice: forward and back, each by its number */
     close(fd);
+    assert_string_equal(text, "2\n1\n");
     assert_int_equal(put(3, true).code, 0);
     assert_int_equal(current(), 3);
 }

@@ -269,6 +269,27 @@ static void a_certificate_of_the_same_name_is_another_object(void **state)
     assert_int_equal(row.tried_gen, 1);
 }
 
+static void why_it_failed_stays_until_it_succeeds(void **state)
+{
+    static const struct { uint8_t result; uint32_t tried, serving; const char *error; } step[] = {
+        { DEPLOY_FAILED, 3, 2, "key 0" },           /* went back to what it served */
+        { DEPLOY_DONE, 2, 2, "key 0" },             /* told to go back: it is there already */
+        { DEPLOY_DONE, 3, 3, "" },
+        { DEPLOY_FAILED, 4, 0, "key 0" },           /* the way back failed too */
+        { DEPLOY_DONE, 3, 3, "key 0" },             /* told to go back, it found what it serves */
+        { DEPLOY_DONE, 4, 4, "" },
+        { DEPLOY_FAILED, 5, 0, "key 0" },
+        { DEPLOY_DONE, 5, 5, "" },                  /* the second try of the same */
+    };
+    struct name web = name_of("web");
+    struct deploy_row row;
+    for (size_t i = 0; i < sizeof step / sizeof step[0]; i++) {
+        report(6, 0, AT_CERT, step[i].result, step[i].tried, step[i].serving);
+        assert_ok(region_deploy_get(&s.r, AT_CERT, &web, 6, &row));
+        assert_string_equal(row.error, step[i].error);
+    }
+}
+
 static void in_any_order_the_counters_are_the_twins(void **state)
 {
     static const uint8_t states[] = { DEPLOY_TOLD, DEPLOY_DONE, DEPLOY_DONE, DEPLOY_DONE, DEPLOY_FAILED, DEPLOY_REJECTED };
@@ -291,6 +312,7 @@ static const struct CMUnitTest tests[] = {
     T(a_node_that_installed_some_keys_only_is_silent_in_the_end),
     T(a_failed_node_is_watched_until_its_other_keys_are_back),
     T(a_certificate_of_the_same_name_is_another_object),
+    T(why_it_failed_stays_until_it_succeeds),
     T(in_any_order_the_counters_are_the_twins),
 };
 UNIT_MAIN(tests)

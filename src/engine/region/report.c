@@ -38,12 +38,13 @@ static void keep_served(struct deploy_row *row, const struct deploy_row *old)
 
 /*
  * A node that could not take a generation says so once; what it says afterwards
- * (told to go back, still serving what it served) must not wipe out why.
+ * (told to go back, still serving what it served) must not wipe out why. One
+ * that served nothing for sure (its way back failed too) finds out later.
  */
 static void keep_error(struct deploy_row *row, const struct deploy_row *old)
 {
-    if (row->error[0] != '\0' || old->error[0] == '\0' || row->serving_gen != old->serving_gen ||
-        (row->rollout_id != 0 && row->rollout_id != old->rollout_id))
+    bool back = row->serving_gen == old->serving_gen || (old->serving_gen == 0 && row->tried_gen != old->tried_gen);
+    if (row->error[0] != '\0' || old->error[0] == '\0' || !back || (row->rollout_id != 0 && row->rollout_id != old->rollout_id))
         return;
     memcpy(row->error, old->error, sizeof row->error);
     row->error_code = old->error_code;

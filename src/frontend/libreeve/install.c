@@ -183,17 +183,19 @@ static void go_back(const struct install_target *t, const struct agent_cert *c, 
                     struct agent_install_result *res)
 {
     struct agent_install_result again = { 0 }, first = *res;
+    struct agent_cert back = *c;        /* the command is told which generation it is to take up */
     struct report rep;
     report_clear(&rep);
     if (before[0] == '\0')
         return;                         /* the first one: there is nothing to go back to */
+    back.gen = strncmp(before, "gen-", 4) == 0 ? (uint32_t) strtoul(before + 4, NULL, 10) : 0;
     if (!c->fallback_ok) {
         fail(res, WE_ROLLBACK, "%.60s; the generation before is revoked or expired", first.text);
         return;
     }
     if (link_swap(t->dir, before, &rep) != REEVE_OK)
         fail(res, WE_ROLLBACK, "%.119s", rep.message);
-    else if (!service_reload(t, c, &again))
+    else if (!service_reload(t, &back, &again))
         fail(res, WE_ROLLBACK, "%.50s; then: %.50s", first.text, again.text);
 }
 
