@@ -1,6 +1,7 @@
-/* apply.c - one command inside the write transaction: region and attested table. */
+/* apply.c - one command inside the write transaction: region and attested table; what follows when readers see it. */
 #include "backend/ring/ring_int.h"
 
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "backend/utils/log.h"
@@ -11,15 +12,31 @@ uint8_t ring_command_type(struct slice command)
     return command.len >= 2 && command.p[0] == 1 ? command.p[1] : 0;
 }
 
-/* Blocks come before the command that names their height (N2). */
-static enum reeve_err apply_blocks(struct ring *r, struct kv *kv, struct slice command, struct report *rep)
+bool ring_command_block(struct slice command, uint64_t *height, struct slice *block)
 {
-    struct rd in = rd_of(slice_of(command.p + 2, command.len - 2));
-    uint64_t height = rd_u64(&in);
-    struct attest a = { kv, &crypto_ops_real, r->attest_scratch, attest_scratch_size() };
-    struct slice block = follow_block(r, height);
-    if (in.bad || block.len == 0)
-        return report_set(rep, REEVE_E_BUG, "no block at height %llu", (unsigned long long) height);
+    struct rd in = rd_of(command);
+    if (ring_command_type(command) != RC_ATTESTED || command.len <= PROPOSER_ATTESTED_HEAD)
+        return false;
+    rd_bytes(&in, 2);
+    *height = rd_u64(&in);
+    *block = slice_of(command.p + PROPOSER_ATTESTED_HEAD, command.len - PROPOSER_ATTESTED_HEAD);
+    return true;
+}
+
+/* ---- in the state writer's thread ---- */
+
+/* Blocks come before the command that names their height (N2). */
+static enum reeve_err apply_block(struct applier *ap, struct kv *kv, struct slice command, struct report *rep)
+{
+    struct attest a = { kv, &crypto_ops_real, ap->attest_scratch, attest_scratch_size() };
+    struct block_header h;
+    uint64_t height;
+    struct slice block;
+    if (!ring_command_block(command, &height, &block))
+        return report_set(rep, REEVE_E_MALFORMED, "an attested command without its block");
+    if (block.len < ATTEST_HEADER_LEN || header_decode(&h, slice_of(block.p, ATTEST_HEADER_LEN)) != REEVE_OK ||
+        h.height != height)
+        return report_set(rep, REEVE_E_MALFORMED, "the block of height %llu is not one", (unsigned long long) height);
     enum reeve_err err = attest_apply(&a, block, rep);
     return err == REEVE_OK ? err : report_set(rep, err, "block %llu was refused (%s)", (unsigned long long) height, reeve_err_name(err));
 }
@@ -27,21 +44,41 @@ static enum reeve_err apply_blocks(struct ring *r, struct kv *kv, struct slice c
 static enum reeve_err host_apply(void *arg, struct kv *kv, uint64_t index, struct slice command, struct wr *out,
                                  struct report *rep)
 {
-    struct ring *r = arg;
-    struct region region = { kv, &crypto_ops_real, r->region_scratch, region_scratch_size() };
+    struct applier *ap = arg;
+    struct region region = { kv, &crypto_ops_real, ap->region_scratch, region_scratch_size() };
     if (ring_command_type(command) == RC_ATTESTED) {
-        enum reeve_err err = apply_blocks(r, kv, command, rep);
+        enum reeve_err err = apply_block(ap, kv, command, rep);
         if (err != REEVE_OK)
             return err;
+        command.len = PROPOSER_ATTESTED_HEAD;
     }
-    r->txn_applied |= ring_command_type(command) == RC_TXN;
     return region_apply(&region, index, command, out);
 }
 
-static bool host_alone(void *arg, struct slice command)
+enum reeve_err applier_init(struct applier *ap)
 {
-    (void) arg;
-    return ring_command_type(command) == RC_ATTESTED;
+    ap->region_scratch = malloc(region_scratch_size());
+    ap->attest_scratch = malloc(attest_scratch_size());
+    return ap->region_scratch && ap->attest_scratch ? REEVE_OK : REEVE_E_NOMEM;
+}
+
+void applier_free(struct applier *ap)
+{
+    free(ap->region_scratch);
+    free(ap->attest_scratch);
+}
+
+/* ---- in the loop ---- */
+
+static void host_applied(void *arg, uint64_t index, struct slice command)
+{
+    struct ring *r = arg;
+    uint64_t height;
+    struct slice block;
+    (void) index;
+    r->txn_applied |= ring_command_type(command) == RC_TXN;
+    if (ring_command_block(command, &height, &block))
+        follow_applied(r, height, block);
 }
 
 static void host_committed(void *arg, uint64_t index)
@@ -66,7 +103,8 @@ static void host_fatal(void *arg, enum reeve_err err)
     _exit(1);
 }
 
-const struct proposer_host ring_host = { NULL, host_apply, host_alone, host_committed, host_fatal };
+const struct proposer_host ring_host = { .apply = host_apply, .applied = host_applied, .committed = host_committed,
+                                         .fatal = host_fatal };
 
 enum reeve_err ring_view_open(struct ring *r, struct ring_view *v)
 {

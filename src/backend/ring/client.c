@@ -103,8 +103,9 @@ static void on_propose(struct client *c, struct ipc_channel *ch, struct ipc_msg 
         refuse(ch, m->id, REEVE_E_DENIED, NULL);
         return;
     }
-    enum reeve_err err = region_command_check(m->body, &rep);
+    enum reeve_err err = m->body.len <= REGION_COMMAND_MAX ? region_command_check(m->body, &rep) : REEVE_E_TOO_BIG;
     if (err != REEVE_OK) {
+        report_set(&rep, err, "%s", reeve_err_text(err));
         ipc_reply_err(ch, m->id, err, &rep);
         return;
     }

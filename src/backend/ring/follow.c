@@ -2,13 +2,11 @@
  * follow.c - the attested chain, block by block, from the validator into the store
  *
  * Blocks are pushed (ATTEST_BLOCK) or fetched by height after a gap, a
- * restart or a refusal. Each goes through the log as its own RC_ATTESTED
+ * restart or a refusal. Each goes through the log behind its own RC_ATTESTED
  * command; apply.c verifies it against the set before anything of it counts,
  * so the validator is not trusted, only listened to.
  */
 #include "backend/ring/ring_int.h"
-
-#include <stdlib.h>
 
 #include "backend/utils/clock.h"
 #include "backend/utils/log.h"
@@ -18,23 +16,6 @@
 #define RETRY_MS 500
 
 static void fetch(struct ring *r);
-
-static size_t slot_of(uint64_t height) { return height % FOLLOW_QUEUE_MAX; }
-
-static void slot_drop(struct follower *f, uint64_t height)
-{
-    free(f->block[slot_of(height)].p);
-    f->block[slot_of(height)].p = NULL;
-    f->block[slot_of(height)].len = 0;
-}
-
-struct slice follow_block(struct ring *r, uint64_t height)
-{
-    struct follower *f = &r->follow;
-    if (height <= f->applied || height > f->queued)
-        return slice_of(NULL, 0);
-    return slice_of(f->block[slot_of(height)].p, f->block[slot_of(height)].len);
-}
 
 static void on_retry(void *arg)
 {
@@ -50,41 +31,39 @@ static void retry_later(struct ring *r)
 
 /* ---- after a block was applied ---- */
 
-static void tell_block(struct ring *r, uint64_t height)
+static void tell_leaves(struct ring *r, uint64_t height, struct slice block)
 {
     static struct finalization f;
     struct slice leaves[ATTEST_BLOCK_LEAVES_MAX];
     size_t n;
-    if (block_decode(&f, leaves, ATTEST_BLOCK_LEAVES_MAX, &n, follow_block(r, height)) != REEVE_OK)
-        return;
-    if (n == 0)
+    if (block_decode(&f, leaves, ATTEST_BLOCK_LEAVES_MAX, &n, block) != REEVE_OK || n == 0)
         return;
     submits_applied(r, height, f.header.log_size - n, leaves, n);
     drivers_block(r, leaves, n);
 }
 
-static void applied(void *arg, enum reeve_err err, const struct report *rep, uint64_t index, struct slice result)
+void follow_applied(struct ring *r, uint64_t height, struct slice block)
+{
+    struct follower *f = &r->follow;
+    f->applied = height;
+    if (f->queued < height)
+        f->queued = height;
+    tell_leaves(r, height, block);
+    wake_later(r);
+    submits_poke(r);
+}
+
+static void proposed(void *arg, enum reeve_err err, const struct report *rep, uint64_t index, struct slice result)
 {
     struct ring *r = arg;
     struct follower *f = &r->follow;
     (void) index;
     (void) result;
-    if (err == REEVE_OK && f->applied < f->queued) {
-        uint64_t height = f->applied + 1;
-        tell_block(r, height);
-        f->applied = height;
-        slot_drop(f, height);
-        wake_later(r);
-        submits_poke(r);
-        return;
-    }
-    if (err == REEVE_E_SHUTDOWN)
+    if (err == REEVE_OK || err == REEVE_E_SHUTDOWN)
         return;
     log_limited(LOG_SEV_ERROR, "attested block %llu was not applied: %s", (unsigned long long) f->applied + 1,
                 rep ? rep->message : reeve_err_text(err));
     /* What waits behind it fails as well; begin again from the store. */
-    for (uint64_t h = f->applied + 1; h <= f->queued; h++)
-        slot_drop(f, h);
     f->queued = f->applied;
     f->caught_up = false;
     retry_later(r);
@@ -101,15 +80,15 @@ static bool height_of(struct slice block, uint64_t *height)
     return true;
 }
 
-static enum reeve_err propose_block(struct ring *r, uint64_t height)
+static enum reeve_err propose_block(struct ring *r, uint64_t height, struct slice block)
 {
-    uint8_t mem[32];
+    uint8_t mem[PROPOSER_ATTESTED_HEAD];
     struct wr w = wr_fixed(mem, sizeof mem);
     wr_u8(&w, 1);
     wr_u8(&w, RC_ATTESTED);
     wr_u64(&w, height);
     wr_u64(&w, (uint64_t) clock_wall().ms);
-    return ring_propose(&r->prop, wr_slice(&w), applied, r);
+    return ring_propose_parts(&r->prop, wr_slice(&w), block, proposed, r);
 }
 
 /* True when the block was taken or is known; false when blocks before it are missing or there is no room. */
@@ -125,18 +104,10 @@ static bool take_block(struct ring *r, struct slice block)
         return true;
     if (height != f->queued + 1 || f->queued - f->applied >= FOLLOW_QUEUE_MAX)
         return false;
-    uint8_t *copy = malloc(block.len);
-    if (copy == NULL)
+    if (propose_block(r, height, block) != REEVE_OK)
         return false;
-    memcpy(copy, block.p, block.len);
-    f->block[slot_of(height)].p = copy;
-    f->block[slot_of(height)].len = block.len;
     f->queued = height;
-    if (propose_block(r, height) == REEVE_OK)
-        return true;
-    slot_drop(f, height);
-    f->queued = height - 1;
-    return false;
+    return true;
 }
 
 void follow_message(struct ring *r, struct ipc_msg *m)
@@ -220,6 +191,4 @@ void follow_start(struct ring *r)
 void follow_close(struct ring *r)
 {
     loop_timer_cancel(r->loop, &r->follow.retry);
-    for (size_t i = 0; i < FOLLOW_QUEUE_MAX; i++)
-        free(r->follow.block[i].p);
 }

@@ -73,9 +73,10 @@ static enum reeve_err open_store(struct ring *r, struct report *rep)
     uint64_t index = 0;
     enum reeve_err err;
     host.arg = r;
+    host.apply_arg = &r->applier;
     r->region_scratch = malloc(region_scratch_size());
     r->attest_scratch = malloc(attest_scratch_size());
-    if (r->region_scratch == NULL || r->attest_scratch == NULL)
+    if (r->region_scratch == NULL || r->attest_scratch == NULL || applier_init(&r->applier) != REEVE_OK)
         return report_set(rep, REEVE_E_NOMEM, "out of memory");
     TRY(storage_open(&r->store, r->child->dir, STORAGE_WRITE, (uint64_t) settings_int(s, SET_lmdb_map_size),
                      (unsigned) settings_int(s, SET_max_connections) + READERS_EXTRA, rep));
@@ -126,6 +127,7 @@ static void close_all(struct ring *r)
     follow_close(r);
     loop_timer_cancel(r->loop, &r->reader_timer);
     storage_close(r->store);
+    applier_free(&r->applier);
     free(r->region_scratch);
     free(r->attest_scratch);
 }

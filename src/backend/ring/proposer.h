@@ -13,52 +13,46 @@
  *  P4 A failed sync ends the process: what the store then holds is found out
  *     at the next start, and proposers learn of it by their broken channel.
  *
- * Here the log is LMDB itself: a batch of commands is one synced transaction.
- * Batches form by themselves while the last one syncs; when they are large, a
- * gathering pause of GATHER_MS lets clients that were just answered join.
+ * Here the log is LMDB itself: what came while the state writer (state.h)
+ * synced is its next transaction. The first command of a quiet moment goes
+ * alone and at once, a crowd shares a sync.
  */
 #ifndef REEVE_BACKEND_RING_PROPOSER_H
 #define REEVE_BACKEND_RING_PROPOSER_H
 
-#include "backend/storage/storage.h"
-#include "backend/utils/loop.h"
+#include "backend/ring/state.h"
 #include "engine/region.h"
 
-#define PROPOSER_QUEUE_MAX   4096u
+#define PROPOSER_QUEUE_MAX   4096u              /* commands and bytes under way */
 #define PROPOSER_BYTES_MAX   (64u << 20)
-#define PROPOSER_BATCH_MAX   1024u
-#define PROPOSER_BATCH_BYTES (8u << 20)
-#define PROPOSER_GATHER_MS   1
-#define PROPOSER_GATHER_FROM 8u         /* a batch at least this large makes the next one wait */
+/* A block comes inside its command: attested command, then the block. */
+#define PROPOSER_ATTESTED_HEAD 18u
+#define PROPOSER_COMMAND_MAX (PROPOSER_ATTESTED_HEAD + ATTEST_BLOCK_MAX)
 
 /* result and rep are borrowed; result is the region's, empty after an error. */
 typedef void propose_done(void *arg, enum reeve_err err, const struct report *rep, uint64_t index, struct slice result);
 
 struct proposer_host {
-    void *arg;
-    /* Applies one command inside the transaction. Not OK: the whole transaction is given up. */
-    enum reeve_err (*apply)(void *arg, struct kv *kv, uint64_t index, struct slice command, struct wr *out,
+    /* In the state writer's thread, with an argument of its own: state_host.apply. */
+    void *apply_arg;
+    enum reeve_err (*apply)(void *apply_arg, struct kv *kv, uint64_t index, struct slice command, struct wr *out,
                             struct report *rep);
-    /* Must this command have a transaction of its own? (it may fail where others must not) */
-    bool (*alone)(void *arg, struct slice command);
-    /* A batch is durable: the last index, before the callers are told. */
+    /* In the loop, all with arg. A command is in the state that readers see; in order of index. */
+    void *arg;
+    void (*applied)(void *arg, uint64_t index, struct slice command);
+    /* After the last of those that became visible together, before the callers are told. */
     void (*committed)(void *arg, uint64_t index);
     /* A sync failed (P4). */
     void (*fatal)(void *arg, enum reeve_err err);
 };
 
-struct proposal;
 struct proposer {
     struct loop *loop;
-    struct storage *store;
     struct proposer_host host;
-    struct proposal *head, **tail;
+    struct state *state;
     unsigned n;
     size_t bytes;
-    uint64_t applied;
-    unsigned last_batch;
-    struct loop_timer timer;
-    struct wr results;
+    uint64_t applied;                           /* readers see that much */
     /* figures */
     uint64_t batches, commands;
 };
@@ -70,7 +64,10 @@ enum reeve_err proposer_init(struct proposer *p, struct loop *loop, struct stora
 void proposer_free(struct proposer *p);
 /* Copies the command. done may be NULL. */
 enum reeve_err ring_propose(struct proposer *p, struct slice command, propose_done *done, void *arg) REEVE_MUST_CHECK;
-/* Commits what waits, now (shutdown, tests). */
+/* The same for a command in two parts. */
+enum reeve_err ring_propose_parts(struct proposer *p, struct slice head, struct slice tail, propose_done *done,
+                                  void *arg) REEVE_MUST_CHECK;
+/* Waits until everything under way is synced and answered (shutdown, tests). */
 void proposer_flush(struct proposer *p);
 
 #endif

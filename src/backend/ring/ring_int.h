@@ -1,7 +1,8 @@
 /*
  * ring_int.h - the ring process: who proposes what, and the parts' calls
  *
- * Everything runs in one loop and nothing waits: a stopped signer or validator
+ * Everything but the state writer (state.h) runs in one loop and nothing waits:
+ * a disk that syncs slowly holds up that thread, a stopped signer or validator
  * leaves PROPOSE traffic alone, because whatever needs them is a request with
  * a time limit.
  *
@@ -31,11 +32,15 @@ struct client;
 struct follower {
     uint64_t applied;                   /* height in the store */
     uint64_t queued;                    /* height of the last block proposed to the log; applied when none waits */
-    struct { uint8_t *p; size_t len; } block[FOLLOW_QUEUE_MAX];    /* at height % FOLLOW_QUEUE_MAX */
     bool fetching;
     bool caught_up;                     /* at the validator's head since the link came up */
     struct loop_timer retry;
 };
+
+/* What the state writer's thread applies with; the loop's own are in struct ring. */
+struct applier { void *region_scratch, *attest_scratch; };
+enum reeve_err applier_init(struct applier *ap) REEVE_MUST_CHECK;
+void applier_free(struct applier *ap);
 
 struct ring {
     struct child *child;
@@ -43,7 +48,8 @@ struct ring {
     struct storage *store;
     struct proposer prop;
     struct name region_name;
-    void *region_scratch, *attest_scratch;
+    struct applier applier;             /* the thread's */
+    void *region_scratch, *attest_scratch;  /* the loop's, for reading */
     struct ipc_link *signer, *validator;
     struct follower follow;
 
@@ -76,9 +82,11 @@ enum reeve_err ring_view_open(struct ring *r, struct ring_view *v) REEVE_MUST_CH
 void ring_view_close(struct ring_view *v);
 
 /* ---- apply.c: the host of the two state machines ---- */
-extern const struct proposer_host ring_host;        /* arg is set by main.c */
+extern const struct proposer_host ring_host;        /* the arguments are set by main.c */
 /* "u8 1 | u8 type" of a command; 0 when it is shorter. */
 uint8_t ring_command_type(struct slice command);
+/* An attested command carries its block behind it, so that whoever has the log has all it takes to apply it. */
+bool ring_command_block(struct slice command, uint64_t *height, struct slice *block);
 
 /* ---- client.c: channels of backends and gateways ---- */
 void ring_on_peer(struct child *c, struct ipc_channel *ch);
@@ -117,8 +125,8 @@ void follow_start(struct ring *r);
 void follow_up(struct ring *r);                                     /* the validator's link */
 void follow_down(struct ring *r);
 void follow_message(struct ring *r, struct ipc_msg *m);            /* ATTEST_BLOCK */
-/* The block to apply at a height, for apply.c; len 0 when it is not here. */
-struct slice follow_block(struct ring *r, uint64_t height);
+/* A block is in the state that readers see, whoever proposed it. */
+void follow_applied(struct ring *r, uint64_t height, struct slice block);
 void follow_close(struct ring *r);
 
 /* ---- drivers.c: what the region does by itself, on timers ---- */

@@ -39,6 +39,8 @@ struct submit {
     unsigned calls;                 /* requests under way that name this */
     unsigned n_signed;
     struct hash32 first;            /* leaf hash, once signed */
+    struct report *refusal;         /* the validator's, told when readers see what it looked at, up to seen_at */
+    uint64_t seen_at;
     struct loop_timer deadline, retry;
     submit_done *done;
     void *arg;
@@ -54,6 +56,7 @@ static void submit_free(struct submit *s)
 {
     for (size_t i = 0; i < s->n; i++)
         free(s->leaf[i].p);
+    free(s->refusal);
     free(s);
 }
 
@@ -94,7 +97,9 @@ static void finish_err(struct submit *s, enum reeve_err err, const char *message
 static void on_deadline(void *arg)
 {
     struct submit *s = arg;
-    if (s->handed)
+    if (s->refusal)
+        finish(s, s->refusal->code, s->refusal, 0, 0);
+    else if (s->handed)
         finish_err(s, REEVE_E_UNKNOWN_OUTCOME, "the validators did not decide in time; the change may still become final",
                    "Look at the object before trying again; a change is never made twice.");
     else
@@ -188,6 +193,22 @@ static void on_final(struct submit *s, struct slice result)
         finish(s, REEVE_OK, NULL, o.height, o.leaf_index);
 }
 
+/*
+ * Who is refused for what somebody else changed looks again and tries once
+ * more: then the change must be there to see. The blocks that brought it came
+ * before the refusal and are on their way into the store.
+ */
+static void refused(struct submit *s, enum reeve_err err, const struct report *rep)
+{
+    if (s->r->follow.queued > s->r->follow.applied && (s->refusal = malloc(sizeof *rep)) != NULL) {
+        *s->refusal = *rep;
+        report_set(s->refusal, err, "%s", reeve_err_text(err));
+        s->seen_at = s->r->follow.queued;
+        return;
+    }
+    finish(s, err, rep, 0, 0);
+}
+
 static void on_decided(void *arg, struct ipc_answer *a)
 {
     struct submit *s = arg;
@@ -202,7 +223,7 @@ static void on_decided(void *arg, struct ipc_answer *a)
         s->state = READY;
         retry_later(s);
     } else
-        finish(s, a->err, &a->rep, 0, 0);
+        refused(s, a->err, &a->rep);
     call_ended(s);
 }
 
@@ -243,6 +264,8 @@ void submits_poke(struct ring *r)
         next = s->next;
         if (s->state != SENT)
             progress(s);
+        else if (s->refusal && r->follow.applied >= s->seen_at)
+            finish(s, s->refusal->code, s->refusal, 0, 0);
     }
 }
 

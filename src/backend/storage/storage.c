@@ -133,7 +133,7 @@ void storage_close(struct storage *s)
 {
     if (s == NULL)
         return;
-    reeve_assert(of(s)->open_txns == 0);
+    reeve_assert(of(s)->open_reads == 0 && !s->open_write);
     if (s->spare != NULL) {
         struct storage_txn *t = s->spare;
         if (t->cursor != NULL)
@@ -196,7 +196,7 @@ static int begin_new(struct storage *s, bool write, struct storage_txn **out)
 /* The writer may have opened with a larger map than this reader knew. */
 static int adopt_map(struct storage *s)
 {
-    return s->open_txns == 0 ? mdb_env_set_mapsize(s->env, 0) : MDB_MAP_RESIZED;
+    return s->mode == STORAGE_READ && s->open_reads == 0 ? mdb_env_set_mapsize(s->env, 0) : MDB_MAP_RESIZED;
 }
 
 /* A file system that does not tell is taken to have room. */
@@ -223,7 +223,10 @@ enum reeve_err storage_begin(struct storage *s, enum storage_mode mode, struct s
         return storage_code(rc);
     (*out)->placed = false;
     (*out)->since = clock_mono();
-    s->open_txns++;
+    if (write)
+        s->open_write = true;
+    else
+        s->open_reads++;
     return REEVE_OK;
 }
 
@@ -232,6 +235,7 @@ struct kv *storage_kv(struct storage_txn *t) { return &t->kv; }
 static void end_read(struct storage_txn *t)
 {
     struct storage *s = t->st;
+    s->open_reads--;
     mdb_txn_reset(t->txn);
     if (s->spare == NULL) {
         s->spare = t;
@@ -245,8 +249,9 @@ static void end_read(struct storage_txn *t)
 }
 
 /* LMDB frees a write transaction's cursors with it only if they were closed before. */
-static void end_write_cursor(struct storage_txn *t)
+static void end_write(struct storage_txn *t)
 {
+    t->st->open_write = false;
     if (t->cursor != NULL)
         mdb_cursor_close(t->cursor);
     t->cursor = NULL;
@@ -254,12 +259,12 @@ static void end_write_cursor(struct storage_txn *t)
 
 enum reeve_err storage_commit(struct storage_txn *t)
 {
-    of(t->st)->open_txns--;
+    of(t->st);
     if (!t->write) {
         end_read(t);
         return REEVE_OK;
     }
-    end_write_cursor(t);
+    end_write(t);
     int rc = MDB_BAD_TXN;
     if (t->failed)
         mdb_txn_abort(t->txn);
@@ -273,12 +278,12 @@ void storage_abort(struct storage_txn *t)
 {
     if (t == NULL)
         return;
-    of(t->st)->open_txns--;
+    of(t->st);
     if (!t->write) {
         end_read(t);
         return;
     }
-    end_write_cursor(t);
+    end_write(t);
     mdb_txn_abort(t->txn);
     txn_free(t);
 }

@@ -14,8 +14,9 @@ struct storage {
     enum storage_mode mode;
     int32_t pid;                        /* who opened it (L1) */
     int fd;                             /* of the data file, LMDB's own; for the room on its disk */
-    unsigned open_txns;
+    unsigned open_reads;                /* of the reading thread, as is spare (L6) */
     struct storage_txn *spare;          /* a reset read transaction, for the next snapshot */
+    bool open_write;                    /* of the writing thread */
 };
 
 struct storage_txn {

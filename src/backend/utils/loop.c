@@ -197,6 +197,21 @@ void loop_post(struct loop *l, struct loop_task *task)
     }
 }
 
+void loop_unpost(struct loop *l, struct loop_task *task)
+{
+    pthread_mutex_lock(&l->lock);
+    struct loop_task **at = &l->tasks;
+    while (*at != NULL && *at != task)
+        at = &(*at)->next;
+    if (*at == task) {
+        *at = task->next;
+        if (*at == NULL)
+            l->tasks_end = at;
+        task->queued = false;
+    }
+    pthread_mutex_unlock(&l->lock);
+}
+
 static struct loop_task *next_task(struct loop *l)
 {
     pthread_mutex_lock(&l->lock);

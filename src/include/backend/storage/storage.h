@@ -16,6 +16,8 @@
  *  L5 What begins with less than STORAGE_RESERVE bytes left on the disk is
  *     DISK_FULL before anything is written: a write cut short looks to LMDB
  *     like a failing disk. The reserve is for what must be kept all the same.
+ *  L6 In the process that opened for writing one thread may read and another
+ *     write; a write transaction begins and ends in the same thread.
  */
 #ifndef REEVE_BACKEND_STORAGE_STORAGE_H
 #define REEVE_BACKEND_STORAGE_STORAGE_H

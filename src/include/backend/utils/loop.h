@@ -62,6 +62,8 @@ static inline bool loop_timer_is_set(const struct loop_timer *t) { return t->pos
 
 /* From any thread: task->fn runs once in the loop's thread. Posting a queued task again does nothing. */
 void loop_post(struct loop *l, struct loop_task *task);
+/* In the loop's thread: a task that is queued will not run. Before its owner's memory goes. */
+void loop_unpost(struct loop *l, struct loop_task *task);
 
 /* The time of this round. */
 struct mono_ms loop_now(const struct loop *l);

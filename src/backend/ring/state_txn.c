@@ -1,0 +1,222 @@
+/* state_txn.c - runs inside one transaction: applied, refused, applied again. */
+#include "backend/ring/state_int.h"
+
+#include <stdlib.h>
+
+/* ---- a kv that takes notes ---- */
+
+static enum reeve_err noted(struct state_txn *t, enum reeve_err err)
+{
+    if (err != REEVE_OK && err != REEVE_E_NOT_FOUND && t->bad == REEVE_OK)
+        t->bad = err;
+    return err;
+}
+
+static enum reeve_err op_get(void *h, struct slice key, struct slice *val)
+{
+    struct state_txn *t = h;
+    return noted(t, kv_get(t->inner, key, val));
+}
+
+static enum reeve_err op_put(void *h, struct slice key, struct slice val)
+{
+    struct state_txn *t = h;
+    t->wrote = true;
+    return noted(t, kv_put(t->inner, key, val));
+}
+
+static enum reeve_err op_del(void *h, struct slice key)
+{
+    struct state_txn *t = h;
+    t->wrote = true;
+    return noted(t, kv_del(t->inner, key));
+}
+
+static enum reeve_err op_seek(void *h, struct slice key, int dir, bool inclusive, struct slice *key_out, struct slice *val)
+{
+    struct state_txn *t = h;
+    return noted(t, kv_seek(t->inner, key, dir, inclusive, key_out, val));
+}
+
+static const struct kv_ops noting = { op_get, op_put, op_del, op_seek };
+
+/* What a machine can run out of or break at; anything else comes of the command. */
+static bool is_the_stores(enum reeve_err err)
+{
+    switch (err) {
+    case REEVE_E_DISK_FULL: case REEVE_E_NOMEM: case REEVE_E_IO: case REEVE_E_CORRUPT: case REEVE_E_BUSY:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* ---- life ---- */
+
+void state_txn_init(struct state_txn *t, struct storage *store, uint64_t index, const struct state_host *host)
+{
+    *t = (struct state_txn){ .store = store, .host = host, .index = index, .synced_index = index };
+    t->kv = (struct kv){ &noting, t };
+    t->tail = &t->first;
+}
+
+static enum reeve_err begin(struct state_txn *t)
+{
+    enum reeve_err err = storage_begin(t->store, STORAGE_WRITE, &t->txn);
+    if (err != REEVE_OK) {
+        t->txn = NULL;
+        return err;
+    }
+    t->inner = storage_kv(t->txn);
+    t->bad = REEVE_OK;
+    t->wrote = false;
+    t->index = t->synced_index;
+    return REEVE_OK;
+}
+
+void state_txn_abort(struct state_txn *t)
+{
+    storage_abort(t->txn);
+    t->txn = NULL;
+    t->index = t->synced_index;
+}
+
+enum reeve_err state_txn_commit(struct state_txn *t)
+{
+    if (t->txn == NULL)
+        return REEVE_OK;
+    enum reeve_err err = storage_commit(t->txn);
+    t->txn = NULL;
+    if (err == REEVE_OK)
+        t->synced_index = t->index;
+    else
+        t->index = t->synced_index;
+    return err;
+}
+
+struct state_run *state_txn_take(struct state_txn *t)
+{
+    struct state_run *runs = t->first;
+    t->first = NULL;
+    t->tail = &t->first;
+    t->n = 0;
+    t->bytes = 0;
+    return runs;
+}
+
+/* ---- applying ---- */
+
+enum outcome { APPLIED, REFUSED, SPOILT, BROKEN };     /* SPOILT: refused after it had written */
+
+static void keep_report(struct state_command *c, const struct report *rep)
+{
+    if (c->rep == NULL && rep->code != REEVE_OK && (c->rep = malloc(sizeof *rep)) != NULL)
+        *c->rep = *rep;
+}
+
+/* The answer may be out already (early): a second time it is the same, and what the loop may be reading is left alone. */
+static enum reeve_err call(struct state_txn *t, struct state_command *c, struct report *rep)
+{
+    struct wr again = wr_heap(STATE_RESULT_MAX), *out = c->index ? &again : &c->result;
+    reeve_assert(c->index == 0 || c->index == t->index + 1);
+    if (c->index == 0) {
+        wr_free(&c->result);
+        c->result = wr_heap(STATE_RESULT_MAX);
+    }
+    t->wrote = false;
+    enum reeve_err err = t->host->apply(t->host->apply_arg, &t->kv, t->index + 1, c->command, out, rep);
+    if (out->bad && t->bad == REEVE_OK)
+        t->bad = REEVE_E_NOMEM;
+    wr_free(&again);
+    return err;
+}
+
+/* A command that was refused before is passed over: it would be again. */
+static enum outcome apply_one(struct state_txn *t, struct state_command *c)
+{
+    struct report rep = { .code = REEVE_OK };
+    if (c->err != REEVE_OK)
+        return REFUSED;
+    enum reeve_err err = call(t, c, &rep);
+    if (is_the_stores(t->bad))
+        return BROKEN;
+    if (err == REEVE_OK && t->bad == REEVE_OK) {
+        ++t->index;
+        if (c->index == 0)
+            c->index = t->index;
+        return APPLIED;
+    }
+    c->err = err != REEVE_OK ? err : t->bad;
+    keep_report(c, &rep);
+    return t->wrote || t->bad != REEVE_OK ? SPOILT : REFUSED;
+}
+
+static enum outcome apply_rows(struct state_txn *t, const struct state_run *run)
+{
+    for (size_t i = 0; i < run->n_rows; i++) {
+        struct state_row row = run->row[i];
+        enum reeve_err err = row.value.len > 0 ? kv_put(&t->kv, row.key, row.value) : kv_del(&t->kv, row.key);
+        if (err != REEVE_OK)
+            return BROKEN;
+    }
+    return APPLIED;
+}
+
+static enum outcome apply_run(struct state_txn *t, struct state_run *run)
+{
+    for (struct state_command *c = run->first; c; c = c->next) {
+        enum outcome o = apply_one(t, c);
+        if (o == SPOILT || o == BROKEN)
+            return o;
+    }
+    return apply_rows(t, run);
+}
+
+static enum outcome apply_all(struct state_txn *t)
+{
+    enum outcome o = APPLIED;
+    for (struct state_run *run = t->first; run && o == APPLIED; run = run->next)
+        o = apply_run(t, run);
+    return o;
+}
+
+static enum reeve_err broken(struct state_txn *t)
+{
+    enum reeve_err err = t->bad != REEVE_OK ? t->bad : REEVE_E_BUG;
+    state_txn_abort(t);
+    return err;
+}
+
+/* Each round leaves out one command more, so it ends. */
+enum reeve_err state_txn_again(struct state_txn *t)
+{
+    for (;;) {
+        if (t->txn)
+            state_txn_abort(t);
+        enum reeve_err err = begin(t);
+        if (err != REEVE_OK)
+            return err;
+        enum outcome o = apply_all(t);
+        if (o == APPLIED)
+            return REEVE_OK;
+        if (o == BROKEN)
+            return broken(t);
+    }
+}
+
+enum reeve_err state_txn_add(struct state_txn *t, struct state_run *run)
+{
+    run->next = NULL;
+    *t->tail = run;
+    t->tail = &run->next;
+    t->n += run->n;
+    t->bytes += run->bytes;
+    enum reeve_err err = t->txn ? REEVE_OK : begin(t);
+    if (err != REEVE_OK)
+        return err;
+    switch (apply_run(t, run)) {
+    case SPOILT: return state_txn_again(t);
+    case BROKEN: return broken(t);
+    default: return REEVE_OK;
+    }
+}
