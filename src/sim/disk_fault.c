@@ -95,6 +95,24 @@ void sim_disk_crash(struct sim_disk *d, bool power)
 
 /* ---- the rest ---- */
 
+void sim_disk_settle(struct sim_disk *d)
+{
+    for (size_t i = 0; i < SIM_FILES_MAX; i++) {
+        struct sim_file *f = d->file[i];
+        if (f == NULL)
+            continue;
+        while (f->first != NULL) {
+            struct pending *p = sim__pending_take(f, &f->first);
+            reeve_assert(p->completed);
+            sim__file_put(f, true, p->off, p->bytes, p->len);
+            free(p);
+        }
+        if (f->cached_len > f->durable_len)
+            f->durable_len = f->cached_len;
+    }
+    sim__dirops_apply(d, d->n_dirop);
+}
+
 void sim_disk_wipe(struct sim_disk *d)
 {
     for (size_t i = 0; i < SIM_FILES_MAX; i++) {
@@ -129,6 +147,18 @@ bool sim_disk_flip(struct sim_disk *d, const char *name, uint64_t off, unsigned 
         f->durable[off] ^= (uint8_t) (1u << (bit & 7));
     d->n_faults++;
     sim_trace_text(d->w, d->node, SIM_KIND_DISK_FAULT, off, bit, 2, "flip %s", name);
+    return true;
+}
+
+bool sim_disk_overwrite(struct sim_disk *d, const char *name, uint64_t off, struct slice bytes)
+{
+    struct sim_file *f = sim__file_find(d, name);
+    if (f == NULL || off + bytes.len > f->cached_len)
+        return false;
+    memcpy(f->cached + off, bytes.p, bytes.len);
+    memcpy(f->durable + off, bytes.p, bytes.len);
+    d->n_faults++;
+    sim_trace_text(d->w, d->node, SIM_KIND_DISK_FAULT, off, bytes.len, 4, "overwritten %s", name);
     return true;
 }
 

@@ -84,10 +84,14 @@ uint64_t sim_disk_used(const struct sim_disk *d);
 
 /* The node's life ended: by kill -9, or with the power. Call right after sim_node_crash. */
 void sim_disk_crash(struct sim_disk *d, bool power);
+/* What a start does before it reads: everything readable becomes durable, at once. Nothing may be under way. */
+void sim_disk_settle(struct sim_disk *d);
 /* A new disk. */
 void sim_disk_wipe(struct sim_disk *d);
 /* Decay at rest: one bit, in both contents. False: there is no such byte. */
 bool sim_disk_flip(struct sim_disk *d, const char *name, uint64_t off, unsigned bit);
+/* Bytes that came without having been asked for, in both contents; within the file's length. */
+bool sim_disk_overwrite(struct sim_disk *d, const char *name, uint64_t off, struct slice bytes);
 void sim_disk_hang(struct sim_disk *d, bool hung);
 /* No errors, no stalls, no limits; what was damaged stays damaged. */
 void sim_disk_heal(struct sim_disk *d);

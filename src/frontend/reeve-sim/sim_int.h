@@ -1,0 +1,7 @@
+/* sim_int.h - the subcommands of reeve-sim. */
+#ifndef REEVE_SIM_INT_H
+#define REEVE_SIM_INT_H
+
+int raft_main(int argc, char **argv);
+
+#endif
