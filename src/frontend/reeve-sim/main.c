@@ -1,4 +1,5 @@
 /* main.c - reeve-sim SUBCOMMAND: the real engines in a world made from a seed. */
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 

@@ -305,7 +305,7 @@ static void member_effect(struct node *n, const struct member_effect *f)
     struct rig *r = n->rig;
     struct sim_event *e;
     switch (f->type) {
-    case MEMBER_F_RAFT:  raft_effect(n, &f->raft); break;
+    case MEMBER_F_RAFT:  raft_effect(n, f->raft); break;
     case MEMBER_F_APPLY: apply_upto(n, f->index); break;
     case MEMBER_F_DONE: case MEMBER_F_READ_DONE: client_done(n, f); break;
     case MEMBER_F_HASH:
@@ -342,13 +342,13 @@ static void trace_effect(struct node *n, const struct member_effect *f)
 {
     struct sim_world *w = &n->rig->w;
     if (w->trace == NULL) {
-        sim_trace(w, n->slot, K_EFFECT, f->type, f->index, f->raft.type);
+        sim_trace(w, n->slot, K_EFFECT, f->type, f->index, f->raft ? f->raft->type : 0u);
         return;
     }
     static uint8_t mem[4096];
     struct wr t = wr_fixed(mem, sizeof mem);
     member_effect_describe(f, &t);
-    sim_trace_text(w, n->slot, K_EFFECT, f->type, f->index, f->raft.type, "%.*s", (int) t.len, (const char *) t.p);
+    sim_trace_text(w, n->slot, K_EFFECT, f->type, f->index, f->raft ? f->raft->type : 0u, "%.*s", (int) t.len, (const char *) t.p);
 }
 
 static void wake_due(void *ctx, struct sim_event *e)

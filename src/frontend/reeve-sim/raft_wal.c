@@ -114,7 +114,7 @@ static void segment_drop(struct node *n, const char *name)
     unsigned spares;
     char to[SIM_NAME_MAX + 1];
     spare_name(n, &spares);
-    snprintf(to, sizeof to, "spare-%s", name + 4);
+    snprintf(to, sizeof to, "spare-%.30s", name + 4);
     if (spares < SPARES_MAX)
         sim_disk_rename(&n->disk, name, to);
     else
