@@ -126,6 +126,7 @@ if build build --enable-werror && compile build all check-programs; then
     use_build build
     programs unit 600
     programs scenario 300
+    scripts sim 300
     scripts sql 600
     scripts cluster 1200
     scripts interop 300

@@ -77,14 +77,14 @@ static void take_place(struct wal_walk *w, const struct wal_frame *f)
     w->at.block += (uint32_t) (wal_frame_bytes(f->payload_len) / WAL_BLOCK);
 }
 
-/* A first beyond last + 1 is a snapshot's, or nobody's (W7). */
+/* A first beyond last + 1 is a snapshot's, or nobody's (W7). The cut may have moved on while the batch waited for the disk. */
 static void check_gap(struct wal_walk *w, const struct wal_frame *f)
 {
     struct wal_found *o = w->f;
     if (f->first <= o->last + 1)
         return;
-    if (f->first == f->cut + 1) {
-        o->cut = f->cut;
+    if (f->first <= f->cut + 1) {
+        o->cut = f->first - 1;
         o->cut_term = f->prev_term;
         wal_holes_remove(&o->holes, 0, f->cut);
         return;

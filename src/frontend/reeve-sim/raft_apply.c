@@ -77,8 +77,6 @@ static void applied(void *ctx, struct sim_event *e)
     store_flush_soon(n);
 }
 
-static void flush_now(struct node *n);
-
 void apply_upto(struct node *n, uint64_t index)
 {
     struct member_command c;
@@ -91,9 +89,6 @@ void apply_upto(struct node *n, uint64_t index)
     check_state(n);
     sim_trace(&n->rig->w, n->slot, K_APPLY, index, state_hash(&n->state), 0);
     n->applying = true;
-    /* The window holds what the store lacks: a store that lags too far is waited for. */
-    if (n->state.index - n->stored.index > n->rig->p.member.window_entries / 2)
-        flush_now(n);
     sim_after(&n->rig->w, sim_rng_exponential(&n->rig->w.rng, n->rig->p.apply_us), n->slot, applied, n, NULL, 0)->a = index;
 }
 
@@ -129,6 +124,28 @@ void store_flush_soon(struct node *n)
         return;
     n->flushing = true;
     sim_after(&n->rig->w, sim_rng_exponential(&n->rig->w.rng, n->rig->p.flush_us), n->slot, flush_due, n, NULL, 0);
+}
+
+static void flush_asked(void *ctx, struct sim_event *e)
+{
+    flush_now(ctx);
+}
+
+/* The window fills with what the store lacks. */
+void store_flush_asked(struct node *n)
+{
+    sim_after(&n->rig->w, sim_rng_exponential(&n->rig->w.rng, 2000), n->slot, flush_asked, n, NULL, 0);
+}
+
+/* Row 0 first, as the member wants it. */
+void state_rows_restore(struct node *n, const struct kv_state *s)
+{
+    for (int first = 1; first >= 0; first--)
+        for (size_t i = 0; i < s->n_rows; i++) {
+            const struct row *row = &s->row[i];
+            if ((row->id == 0) == first && member_row_restore(n->m, row->id, slice_of(row->p, row->len)) != REEVE_OK)
+                violation(n->rig, "rows", "n%d refuses row %u", n->slot, row->id);
+        }
 }
 
 /* ---- snapshots out ---- */
@@ -241,11 +258,7 @@ static void snap_installed(void *ctx, struct sim_event *e)
     state_copy(&n->stored, &n->installing);
     state_row(&n->state, 0, &row0);
     reeve_assert(member_row_position(row0, &snap.index, &snap.term, &snap.conf) == REEVE_OK);
-    for (size_t i = 0; i < n->state.n_rows; i++) {
-        const struct row *row = &n->state.row[i];
-        if (member_row_restore(n->m, row->id, slice_of(row->p, row->len)) != REEVE_OK)
-            violation(n->rig, "rows", "n%d refuses row %u of a snapshot", n->slot, row->id);
-    }
+    state_rows_restore(n, &n->state);
     n->have_installing = false;
     sim_trace(&n->rig->w, n->slot, K_SNAP, 3, snap.index, snap.term);
     node_step(n, &(struct member_event){ .type = MEMBER_E_SNAP_INSTALLED, .snap = snap });

@@ -60,12 +60,14 @@ static void check_matching(struct node *n, uint64_t index, uint64_t term, uint64
     }
 }
 
+static bool lone(const struct node *n) { return raft_conf(member_raft(n->m))->n == 1; }
+
 /* ---- what goes to the disk ---- */
 
 static uint64_t term_before(const struct shadow *sh, uint64_t index)
 {
     if (index - 1 == sh->base)
-        return sh->base_term;
+        return sh->base > 0 && sh->base_term == 0 ? UINT64_MAX : sh->base_term;
     return sh->term[index - 1] ? sh->term[index - 1] : UINT64_MAX;
 }
 
@@ -106,7 +108,8 @@ void check_append(struct node *n, const struct raft_append *a)
         struct raft_entry e;
         log->ops->entry(log->arg, i, &e);
         uint64_t hash = entry_hash(e.term, e.kind, e.data);
-        check_matching(n, i, e.term, hash, term_before(sh, i));
+        if (!lone(n))
+            check_matching(n, i, e.term, hash, term_before(sh, i));
         sh->term[i] = e.term;
         sh->hash[i] = hash;
         if (i > sh->last)
@@ -159,7 +162,8 @@ void check_sent(struct node *n, const struct raft_msg *m)
     if (m->type == RAFT_M_VOTE_REPLY)
         check_vote(n, m);
     /* An answer of an earlier term may wait long; nobody counts it. */
-    if (m->type == RAFT_M_APPEND_REPLY && m->term == n->max_term && m->index > n->sh.durable && m->index > n->sh.base)
+    if (m->type == RAFT_M_APPEND_REPLY && m->term == n->max_term && m->index > n->sh.durable && m->index > n->sh.base &&
+        m->index > n->stored.index)
         violation(n->rig, "acknowledged is durable", "n%d acknowledges %llu, durable is %llu", n->slot, U(m->index),
                   U(n->sh.durable));
 }
@@ -170,7 +174,8 @@ static void check_kept(struct node *n, const struct wal_found *f, const uint64_t
 {
     const struct shadow *sh = &n->sh;
     struct rig *r = n->rig;
-    if (f->verdict != WAL_CLEAN && f->verdict != WAL_TORN)
+    /* What was repaired still lies there damaged until its segment is dropped. */
+    if (f->verdict != WAL_CLEAN && f->verdict != WAL_TORN && !(n->was_damaged && f->verdict == WAL_CORRUPT))
         violation(r, "an undamaged log is clean", "n%d: %s, %s", n->slot, wal_verdict_name(f->verdict), f->reason);
     if (f->hard.term < sh->hard_term || (f->hard.term == sh->hard_term && sh->hard_vote != 0 && f->hard.vote != sh->hard_vote))
         violation(r, "term and vote survive", "n%d had term %llu, vote %u; finds %llu, %llu", n->slot, U(sh->hard_term),
@@ -214,6 +219,7 @@ void check_recovered(struct node *n, const struct wal_found *f, const uint64_t *
     if (n->stored.index > sh->base)
         sh->base = n->stored.index;
     sh->base_term = sh->term[sh->base];
+    n->max_term = sh->hard_term;        /* a term that was not durable may be forgotten */
 }
 
 /* ---- commit ---- */
@@ -251,7 +257,8 @@ static void commit_new(struct node *n, uint64_t index, const struct raft_status 
     r->c_term[index] = term;
     r->c_hash[index] = n->sh.hash[index];
     r->committed = index;
-    if (s->role != RAFT_LEADER) {
+    /* Whoever commits his own removal leads no more when the step is over. */
+    if (s->role != RAFT_LEADER && !(n->seen_life && n->seen.role == RAFT_LEADER)) {
         violation(r, "leaders commit", "n%d (%s) is the first to hold %llu for committed", n->slot, raft_role_name(s->role), U(index));
         return;
     }
@@ -311,6 +318,11 @@ static void check_leader(struct node *n, const struct raft_status *s)
     uint64_t *seen = &r->leader_of[s->term];
     if (*seen == me)
         return;
+    /* Alone it need not wait until its term is durable: nobody can have heard of it. */
+    if (*seen != 0 && (int) ((*seen - 1) % 64) == n->slot && lone(n)) {
+        *seen = me;
+        return;
+    }
     if (*seen != 0) {
         violation(r, "election safety", "n%d and n%d both lead in term %llu", n->slot, (int) ((*seen - 1) % 64), U(s->term));
         return;

@@ -318,7 +318,7 @@ static void do_decay(struct rig *r)
     } else if (!pick_segment(n, name, &off)) {
         return;
     }
-    n->damaged = true;
+    n->damaged = n->was_damaged = true;
     n->damage_commit = r->committed;
     n->damage_life = r->w.node[n->slot].life;
     decay_at(n, name, off);

@@ -144,6 +144,7 @@ struct node {
     struct shadow sh;
     uint64_t max_term;
     bool damaged, wiped;                /* the atlas: not whole again yet */
+    bool was_damaged;                   /* ever, on this disk */
     uint64_t damage_commit;             /* whole when it holds what was committed then */
     uint32_t damage_life;
     uint64_t bad_block_off;             /* a block that cannot be read */
@@ -276,6 +277,8 @@ void wal_run_free(struct wal_run *w);
 /* ---- raft_apply.c: applying, the store, snapshots ---- */
 void apply_upto(struct node *n, uint64_t index);
 void store_flush_soon(struct node *n);
+void store_flush_asked(struct node *n);
+void state_rows_restore(struct node *n, const struct kv_state *s);
 void snap_effect(struct node *n, const struct raft_effect *f);
 void snaps_drop(struct node *n);
 uint64_t command_encode(uint8_t *out, size_t cap, const struct op *o, uint32_t pad);

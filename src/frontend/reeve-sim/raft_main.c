@@ -71,6 +71,10 @@ static bool parse(int argc, char **argv, struct args *a)
     return true;
 }
 
+#ifdef WAL_BREAKABLE
+unsigned wal_broken;
+#endif
+
 /* Rules of the log are numbered behind those of the engine. */
 #define WAL_RULES_FROM 100
 

@@ -56,8 +56,9 @@ void node_join(struct node *n, uint32_t id, bool bootstrap)
     n->bootstrap = bootstrap;
     n->fresh = true;
     n->mute_mark = false;
-    n->damaged = n->wiped = false;
-    n->max_term = 0;
+    n->damaged = n->was_damaged = n->wiped = false;
+    n->bad_block_file[0] = '\0';
+    n->mute_term = n->max_term = 0;
     state_free(&n->stored);
     sim_disk_wipe(&n->disk);
     check_wiped(n);
@@ -106,11 +107,7 @@ static void first_conf(const struct rig *r, struct raft_conf *c)
 static void rows_restore(struct node *n, uint64_t *base, uint64_t *base_term)
 {
     struct slice row0, conf;
-    for (size_t i = 0; i < n->stored.n_rows; i++) {
-        const struct row *row = &n->stored.row[i];
-        if (member_row_restore(n->m, row->id, slice_of(row->p, row->len)) != REEVE_OK)
-            violation(n->rig, "rows", "n%d refuses its own row %u", n->slot, row->id);
-    }
+    state_rows_restore(n, &n->stored);
     if (state_row(&n->stored, 0, &row0))
         reeve_assert(member_row_position(row0, base, base_term, &conf) == REEVE_OK);
 }
@@ -125,6 +122,7 @@ static void begin_mute(struct node *n, uint64_t term)
     life_free(n);
     sim_disk_wipe(&n->disk);
     n->bad_block_file[0] = '\0';
+    n->was_damaged = false;
     wal_begin_format(n);
     wal_pump(n);
 }
@@ -136,6 +134,7 @@ static void member_alloc(struct node *n)
     c.raft.incarnation = n->incarnation;
     c.raft.ring = RIG_RING;
     c.raft.seed = sim_rng_next(&n->rig->w.rng);
+    c.origin = sim_rng_next(&n->rig->w.rng) | 1;
     size_t size = member_size(&c);
     reeve_assert(size > 0);
     n->mem = calloc(1, size);
@@ -212,8 +211,14 @@ static void stopped(void *ctx, struct sim_event *e)
 
 static void send_now(struct node *n, const struct raft_msg *m, struct slice bytes, int to, int lane)
 {
+    struct sim_net *net = &n->rig->net;
+    uint32_t dup = net->p.dup_ppm;
     check_sent(n, m);
-    sim_net_send(&n->rig->net, n->slot, to, lane, bytes);
+    /* A link repeats nothing by itself; engine/raft bears it all the same, commands without a session do not. */
+    if (m->type == RAFT_M_HOST)
+        net->p.dup_ppm = 0;
+    sim_net_send(net, n->slot, to, lane, bytes);
+    net->p.dup_ppm = dup;
 }
 
 static void hold(struct node *n, const struct raft_effect *f, struct slice bytes, int to, int lane)
@@ -316,6 +321,7 @@ static void member_effect(struct node *n, const struct member_effect *f)
         e->a = f->index;
         e->b = state_hash(&n->state);
         break;
+    case MEMBER_F_FLUSH: store_flush_asked(n); break;
     case MEMBER_F_QUARANTINE:
         violation(r, "state hashes agree", "n%d puts itself into quarantine at %llu", n->slot, (unsigned long long) f->index);
         break;

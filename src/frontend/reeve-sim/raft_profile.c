@@ -40,7 +40,8 @@ static void draw_member(struct member_config *c, struct sim_rng *r)
 {
     member_config_default(c);
     c->window_entries = 64u << sim_rng_below(r, 4);
-    c->window_bytes = (uint32_t) sim_rng_between(r, 16 << 10, 256 << 10);
+    c->window_bytes = 256 << 10;
+    c->pipeline = (uint32_t) sim_rng_between(r, 1, 4);
     c->batch_bytes = (uint32_t) sim_rng_between(r, 200, 4000);
     c->queue_bytes = 64 << 10;
     c->tickets = 128;

@@ -229,8 +229,8 @@ static enum reeve_err put_reset(struct node *n, struct wal_item *it)
     struct wal_status s;
     wal_status(n->wal.w, &s);
     uint64_t at = it->a.reset_index, known = at <= s.last ? n->wal.term[at] : 0;
-    if (at < s.last && known != 0 && known != it->a.reset_term)
-        TRY(put(n, it, at + 1, it->a.reset_term, NULL, 0, 0));
+    if (known != 0 && known != it->a.reset_term && at > s.cut)
+        TRY(put(n, it, at, n->wal.term[at - 1], NULL, 0, 0));
     wal_cut(n->wal.w, at, it->a.reset_term);
     n->wal.term[at] = it->a.reset_term;
     it->reset_done = true;
