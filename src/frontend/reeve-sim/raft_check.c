@@ -189,6 +189,18 @@ static void check_kept(struct node *n, const struct wal_found *f, const uint64_t
     }
 }
 
+/* The store may know better than the log what stands at its index. */
+static void stored_base(struct node *n)
+{
+    struct shadow *sh = &n->sh;
+    struct slice row0, conf;
+    uint64_t index = 0, term = 0;
+    if (state_row(&n->stored, 0, &row0) && member_row_position(row0, &index, &term, &conf) == REEVE_OK && index >= sh->base) {
+        sh->base = index;
+        sh->base_term = sh->term[index] = term;
+    }
+}
+
 /* A damaged member's promises stay in the book: what it helped to commit is committed. */
 void check_recovered(struct node *n, const struct wal_found *f, const uint64_t *term, const uint64_t *hash)
 {
@@ -208,7 +220,7 @@ void check_recovered(struct node *n, const struct wal_found *f, const uint64_t *
     }
     if (f->verdict > WAL_CORRUPT)
         return;
-    if (n->damaged && f->last < sh->durable && f->last >= f->cut)
+    if (n->damaged && f->last < sh->durable && n->stored.index < sh->durable)
         violation(n->rig, "damage is noticed", "n%d: the log was durable to %llu, now it ends at %llu as if it never was more (%s)",
                   n->slot, U(sh->durable), U(f->last), wal_verdict_name(f->verdict));
     sh->last = sh->durable = f->last > n->stored.index ? f->last : n->stored.index;
@@ -216,20 +228,32 @@ void check_recovered(struct node *n, const struct wal_found *f, const uint64_t *
         sh->hard_term = f->hard.term;
         sh->hard_vote = (uint32_t) f->hard.vote;
     }
-    if (n->stored.index > sh->base)
-        sh->base = n->stored.index;
-    sh->base_term = sh->term[sh->base];
+    stored_base(n);
     n->max_term = sh->hard_term;        /* a term that was not durable may be forgotten */
 }
 
 /* ---- commit ---- */
 
+/* Also who lost its disk since: it had it when it said so, and its vote is gone with it. */
 static bool holds_durably(struct rig *r, const struct raft_member *m, uint64_t index, uint64_t term)
 {
     const struct node *n = node_of(r, m->id);
-    if (n == NULL || n->incarnation != m->incarnation || n->sh.durable < index)
-        return false;
-    return n->sh.term[index] == term || (n->sh.base >= index && n->sh.term[index] == 0);
+    const struct promise *p = m->id < RIG_IDS_MAX ? r->promise[m->id] : NULL;
+    const struct shadow *sh = NULL;
+    if (n != NULL && n->incarnation == m->incarnation)
+        sh = &n->sh;
+    else if (p != NULL && p->incarnation == m->incarnation)
+        sh = &p->sh;
+    return sh != NULL && sh->durable >= index && (sh->term[index] == term || (sh->base >= index && sh->term[index] == 0));
+}
+
+void check_will_be_wiped(struct node *n)
+{
+    struct promise **p = &n->rig->promise[n->id];
+    if (*p == NULL)
+        *p = malloc(sizeof **p);
+    reeve_assert(*p != NULL);
+    **p = (struct promise){ n->incarnation, n->sh };
 }
 
 static bool on_quorum(struct rig *r, const struct raft_conf *c, uint64_t index, uint64_t term, char *who, size_t len)

@@ -337,6 +337,7 @@ static void do_wipe(struct rig *r)
     note(r, F_WIPE, n->slot, 0);
     uint32_t id = n->id;
     node_die(n, DEATH_POWER);
+    check_will_be_wiped(n);
     node_join(n, id, false);
     n->wiped = true;
     node_restart_after(n, between(r, 50000, 1000000));

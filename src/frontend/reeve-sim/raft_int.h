@@ -86,6 +86,8 @@ struct shadow {
     uint32_t hard_vote;
 };
 
+/* What a disk held that was lost as a whole. */
+struct promise { uint64_t incarnation; struct shadow sh; };
 struct held { struct held *next; uint64_t after; int to; int lane; struct raft_msg m; size_t len; uint8_t bytes[]; };
 
 struct snap_out { uint64_t id, index, term; struct wr bytes; struct slice conf; uint8_t conf_bytes[RAFT_CONF_BYTES_MAX]; };
@@ -195,6 +197,7 @@ struct rig {
     int n_nodes;
     uint64_t first_incarnation[RIG_SLOTS];
     int slot_of[RIG_IDS_MAX];           /* by member id; -1 */
+    struct promise *promise[RIG_IDS_MAX];
     uint32_t next_id;
     struct client client[RIG_CLIENTS];
     struct op *op;
@@ -308,6 +311,7 @@ void check_sent(struct node *n, const struct raft_msg *m);
 void check_applied(struct node *n, const struct member_command *c);
 void check_state(struct node *n);
 void check_wiped(struct node *n);
+void check_will_be_wiped(struct node *n);
 void oracle_check(struct rig *r);
 
 #endif

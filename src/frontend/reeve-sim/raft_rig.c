@@ -51,6 +51,8 @@ void rig_free(struct rig *r)
 {
     for (int i = 0; i < RIG_SLOTS; i++)
         node_free(r->node[i]);
+    for (int i = 0; i < RIG_IDS_MAX; i++)
+        free(r->promise[i]);
     free(r->op);
     free(r->seen);
     free(r->votes);

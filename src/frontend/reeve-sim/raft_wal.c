@@ -562,8 +562,18 @@ static void resume(struct node *n, const struct reading *rg, const struct wal_fo
     for (uint64_t i = 0; i < RIG_LOG_MAX; i++)
         n->wal.term[i] = wal_holes_touch(&f->holes, i, i) ? 0 : rg->e[i].term;
     n->wal.term[f->cut] = f->cut_term;
-    /* The store ran ahead of the log (a snapshot was installed as power went): the log begins behind it. */
-    if (base > f->last)
+    /*
+     * The store may be ahead of the log: a snapshot was installed as power went, or entries were applied that others held
+     * durably. What the log holds from there on may even be another history.
+     */
+    if (base > f->cut && !follows(rg, base, base_term, f->cut, f->cut_term) && base <= f->last) {
+        struct wal_append a = { .first = base, .prev_term = n->wal.term[base - 1], .hard = f->hard };
+        uint64_t ticket;
+        reeve_assert(wal_append(n->wal.w, &a, &ticket) == REEVE_OK);
+        for (uint64_t i = base; i < RIG_LOG_MAX; i++)
+            n->wal.term[i] = 0;
+    }
+    if (base > f->cut)
         wal_base(n, base, base_term);
 }
 
