@@ -44,7 +44,7 @@ static const char *resurrected(struct rng *r)
         disk_settle(&b.d, b.w);
         bad = check_crash(&b, 1, &ticket);
     }
-    if (bad == NULL) {
+    if (bad == NULL && disk_seg(&b.d, 2) != NULL) {
         bench_resume(&b, (uint64_t) ticket);
         bench_append(&b, r, 5, 2, 1, h);
         disk_settle(&b.d, b.w);

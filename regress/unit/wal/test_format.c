@@ -107,11 +107,15 @@ static void metas_and_records_come_back_as_they_were(void **state)
         struct wal_meta m = { .number = rng_next(&r), .salt = rng_next(&r), .cut = rng_next(&r) >> 2, .cut_term = rng_next(&r),
                               .start_seq = 1 + (rng_next(&r) >> 2), .owner = { rng_next(&r), rng_next(&r), rng_next(&r) },
                               .hard = { 1, 2, 3 }, .start_sum = 7, .oldest_epoch = 9, .segment_bytes = 1 << 20 }, n;
+        for (m.n_lost = i % (WAL_LOST_MAX + 1); m.n_lost > 0 && m.lost[m.n_lost - 1].to == 0;)
+            m.lost[--m.n_lost] = (struct wal_lost){ rng_next(&r), 1 + (rng_next(&r) >> 1), rng_next(&r) };
+        m.n_lost = i % (WAL_LOST_MAX + 1);
         wal_meta_encode(block, &m);
         assert_ok(wal_meta_decode(&n, block));
         wal_meta_encode(again, &n);
         assert_memory_equal(block, again, sizeof block);
         assert_true(n.cut == m.cut && n.owner.member == m.owner.member && n.segment_bytes == m.segment_bytes);
+        assert_true(n.n_lost == m.n_lost && memcmp(n.lost, m.lost, m.n_lost * sizeof *m.lost) == 0);
         block[rng_below(&r, WAL_BLOCK)] ^= 16;
         assert_true(wal_meta_decode(&n, block) != REEVE_OK);
     }

@@ -93,7 +93,7 @@ static inline void disk_open(struct disk *d, uint32_t epoch)
             d->seg[i] = (struct dfile){ true, epoch, p };
             return;
         }
-    fail_msg("too many segments");
+    reeve_assert(!"too many segments");
 }
 
 static inline void disk_drop(struct disk *d, uint32_t epoch)
@@ -101,7 +101,7 @@ static inline void disk_drop(struct disk *d, uint32_t epoch)
     struct dfile *s = disk_seg(d, epoch);
     if (s == NULL)
         return;
-    assert_true(d->n_spare < FILES_MAX);
+    reeve_assert(d->n_spare < FILES_MAX);
     d->spare[d->n_spare++] = s->p;
     *s = (struct dfile){ 0 };
 }
@@ -123,8 +123,8 @@ static inline void disk_do(struct disk *d, const struct wal_effect *e)
     } else {
         disk_exists(d, e->file);
         uint8_t *p = disk_file(d, e->file, &len);
-        assert_non_null(p);
-        assert_true(e->offset % WAL_BLOCK == 0 && e->data.len % WAL_BLOCK == 0 && e->offset + e->data.len <= len);
+        reeve_assert(p != NULL);
+        reeve_assert(e->offset % WAL_BLOCK == 0 && e->data.len % WAL_BLOCK == 0 && e->offset + e->data.len <= len);
         memcpy(p + e->offset, e->data.p, e->data.len);
     }
 }
@@ -194,7 +194,7 @@ static inline enum reeve_err disk_list(void *arg, uint32_t *epochs, size_t max, 
     for (unsigned i = 0; i < FILES_MAX; i++)
         if (d->seg[i].used) {
             size_t at = (*n)++;
-            assert_true(*n <= max);
+            reeve_assert(*n <= max);
             for (; at > 0 && epochs[at - 1] > d->seg[i].epoch; at--)
                 epochs[at] = epochs[at - 1];
             epochs[at] = d->seg[i].epoch;

@@ -175,9 +175,7 @@ static inline const char *after_repair(struct bench *b, enum damage kind, int64_
     uint64_t durable = wal_durable(b->w);
     disk_crash(&b->d, r);
     bench_recover(b);
-    /* Of several batches lost in a row the ring knows the ranges only for a while; then the hole is wider again. */
-    bool forgets = kind == D_SEGMENT || kind == D_HALF_SEGMENT;
-    if (b->found->verdict > WAL_CORRUPT || !b->found->may_vote || (!b->found->may_lead && !forgets))
+    if (b->found->verdict > WAL_CORRUPT || !b->found->may_vote || !b->found->may_lead)
         WRONG("%s, repaired: %s", damage_names[kind], say_found(b));
     if (found_ticket(b, durable) < 0)
         WRONG("%s, repaired: lost or invented (%s): %s", damage_names[kind], differs(b, &b->t.at[durable]), say_found(b));

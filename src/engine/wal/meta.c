@@ -20,6 +20,13 @@ void wal_meta_encode(uint8_t *out, const struct wal_meta *m)
     wr_u32(&w, m->start_sum);
     wr_u32(&w, m->oldest_epoch);
     wr_u32(&w, m->segment_bytes);
+    wr_u32(&w, m->n_lost);
+    for (uint32_t i = 0; i < m->n_lost; i++) {
+        wr_u64(&w, m->lost[i].from);
+        wr_u64(&w, m->lost[i].to);
+        wr_u64(&w, m->lost[i].low);
+    }
+    reeve_assert(!w.bad);
     struct wr sum = wr_fixed(out + WAL_BLOCK - 4, 4);
     wr_u32(&sum, crc32c(0, out, WAL_BLOCK - 4));
 }
@@ -38,6 +45,12 @@ static void read_fields(struct wal_meta *m, struct rd *r)
     m->start_sum = rd_u32(r);
     m->oldest_epoch = rd_u32(r);
     m->segment_bytes = rd_u32(r);
+    m->n_lost = rd_u32(r);
+    for (uint32_t i = 0; i < m->n_lost && i < WAL_LOST_MAX; i++) {
+        m->lost[i].from = rd_u64(r);
+        m->lost[i].to = rd_u64(r);
+        m->lost[i].low = rd_u64(r);
+    }
 }
 
 enum reeve_err wal_meta_decode(struct wal_meta *m, const uint8_t *in)
@@ -53,6 +66,6 @@ enum reeve_err wal_meta_decode(struct wal_meta *m, const uint8_t *in)
         return REEVE_E_UNSUPPORTED;
     read_fields(m, &r);
     bool ok = m->start_seq != 0 && m->start_seq < UINT64_MAX / 2 && m->cut < UINT64_MAX / 2 && m->oldest_epoch != 0 && m->oldest_epoch < WAL_EPOCH_FAR
-           && m->segment_bytes % WAL_BLOCK == 0 && m->segment_bytes >= 2 * WAL_BLOCK;
+           && m->segment_bytes % WAL_BLOCK == 0 && m->segment_bytes >= 2 * WAL_BLOCK && m->n_lost <= WAL_LOST_MAX;
     return ok ? REEVE_OK : REEVE_E_CORRUPT;
 }

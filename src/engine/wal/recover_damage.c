@@ -56,6 +56,9 @@ static uint64_t committed(const struct wal_walk *w)
 static uint64_t lowest_lost(const struct wal_walk *w, uint64_t end_seq, const struct wal_frame *next)
 {
     uint64_t low = UINT64_MAX, first;
+    for (uint32_t i = 0; i < w->f->meta.n_lost; i++)
+        if (w->f->meta.lost[i].from == w->f->next_seq && w->f->meta.lost[i].to == end_seq)
+            return w->f->meta.lost[i].low;
     if (end_seq - w->f->next_seq > LOST_MAX)
         return committed(w) + 1;
     for (uint64_t q = w->f->next_seq; q < end_seq; q++) {
@@ -77,6 +80,13 @@ static void mark_segments(struct wal_walk *w, uint32_t up_to, uint64_t index)
         }
 }
 
+/* A list that is full forgets; then the range is guessed again, wider. */
+static void remember(struct wal_found *f, uint64_t to, uint64_t low)
+{
+    if (f->n_lost < WAL_LOST_MAX)
+        f->lost[f->n_lost++] = (struct wal_lost){ f->next_seq, to, low };
+}
+
 static void set_end(struct wal_walk *w, uint64_t low, uint64_t last, uint64_t last_term)
 {
     struct wal_found *f = w->f;
@@ -93,6 +103,7 @@ static void behind_frame(struct wal_walk *w, const struct wal_frame *next)
     uint64_t low = lowest_lost(w, next->seq, next);
     if (next->seq == f->next_seq)       /* it names another predecessor than the batch that was read */
         low = committed(w) + 1;
+    remember(f, next->seq, low);
     uint64_t last = repair ? next->last : next->first - 1;
     mark_segments(w, next->at.epoch, last);
     set_end(w, low, last, repair ? next->last_term : next->prev_term);
@@ -106,6 +117,7 @@ static void behind_record(struct wal_walk *w, const struct wal_record *r)
 {
     struct wal_found *f = w->f;
     uint64_t low = lowest_lost(w, r->seq + 1, NULL);
+    remember(f, r->seq + 1, low);
     mark_segments(w, UINT32_MAX, r->last);
     set_end(w, low, r->last, r->last_term);
     f->damaged += r->seq + 1 - f->next_seq;

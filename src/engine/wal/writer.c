@@ -83,6 +83,8 @@ enum reeve_err wal_resume(struct wal *w, const struct wal_found *f)
     w->n_segments = f->n_segments;
     memcpy(w->segment, f->segment, f->n_segments * sizeof f->segment[0]);
     w->meta = f->meta;
+    w->meta.n_lost = f->n_lost;
+    memcpy(w->meta.lost, f->lost, sizeof f->lost);
     w->meta_first = f->meta_newest == 0;        /* never over the only good one */
     w->ready = true;
     if (WAL_BROKEN(12))
@@ -112,30 +114,39 @@ static size_t bytes_of(const struct wal_append *a)
     return n;
 }
 
+static uint32_t bytes_of_first(struct rd *r, uint32_t n)
+{
+    size_t all = rd_left(r);
+    struct wal_entry e;
+    for (uint32_t i = 0; i < n; i++)
+        reeve_assert(wal_entry_next(r, &e));
+    return (uint32_t) (all - rd_left(r));
+}
+
 /* Entries that gathered and are superseded before they were ever written. */
 static void gather_drop_from(struct wal_gather *g, uint64_t first, uint64_t prev_term)
 {
     struct rd r = rd_of(slice_of(g->buf + WAL_HEADER_LEN, g->len));
-    struct wal_entry e;
     if (first <= g->first) {
         g->first = first;
         g->prev_term = prev_term;
-        g->count = g->len = 0;
+        g->count = g->len = g->sum = 0;
         return;
     }
-    uint32_t keep = (uint32_t) (first - g->first);
-    for (uint32_t i = 0; i < keep; i++)
-        reeve_assert(wal_entry_next(&r, &e));
-    g->count = keep;
-    g->len -= (uint32_t) rd_left(&r);
+    g->count = (uint32_t) (first - g->first);
+    g->len = bytes_of_first(&r, g->count);
+    g->sum = crc32c(0, g->buf + WAL_HEADER_LEN, g->len);
 }
 
 static void gather_add(struct wal_gather *g, const struct wal_append *a)
 {
+    uint8_t *from = g->buf + WAL_HEADER_LEN + g->len, *to = from;
     for (size_t i = 0; i < a->n; i++) {
-        wal_entry_encode(g->buf + WAL_HEADER_LEN + g->len, &a->entry[i]);
-        g->len += WAL_ENTRY_HEAD + (uint32_t) a->entry[i].data.len;
+        wal_entry_encode(to, &a->entry[i]);
+        to += WAL_ENTRY_HEAD + a->entry[i].data.len;
     }
+    g->sum = crc32c(g->sum, from, (size_t) (to - from));
+    g->len += (uint32_t) (to - from);
     g->count += (uint32_t) a->n;
 }
 
@@ -170,12 +181,10 @@ static bool joins(const struct wal_gather *g, const struct wal_append *a)
 
 static uint32_t bytes_kept(const struct wal_gather *g, uint64_t first)
 {
-    struct wal_gather probe = *g;
-    if (!g->used)
+    struct rd r = rd_of(slice_of(g->buf + WAL_HEADER_LEN, g->len));
+    if (!g->used || first <= g->first)
         return 0;
-    if (first < gather_next(g))
-        gather_drop_from(&probe, first, 0);
-    return probe.len;
+    return first < gather_next(g) ? bytes_of_first(&r, (uint32_t) (first - g->first)) : g->len;
 }
 
 static void set_end(struct wal *w, const struct wal_append *a)
@@ -230,7 +239,7 @@ static void seal(struct wal *w)
         .version = WAL_VERSION, .flags = g->flags, .prev_flags = w->prev_flags, .at = w->at, .prev_sum = w->prev_sum,
         .count = g->count, .payload_len = g->len, .salt = w->meta.salt, .seq = ++w->seq, .first = g->first,
         .prev_term = g->prev_term, .last = w->last, .last_term = w->last_term, .prev_first = w->prev_first,
-        .cut = w->cut, .hard = w->hard, .payload_sum = crc32c(0, g->buf + WAL_HEADER_LEN, g->len),
+        .cut = w->cut, .hard = w->hard, .payload_sum = g->sum,
     };
     reeve_assert(g->flags & WAL_REPAIR || w->last == g->first + g->count - 1);
     wal_frame_encode(g->buf, &w->frame);

@@ -10,6 +10,7 @@ struct wal_gather {
     bool used;
     uint8_t flags;
     uint32_t len, count;    /* of entries */
+    uint32_t sum;           /* of the entries so far, so that sealing a batch costs no pass over it */
     uint64_t first, prev_term, ticket;
 };
 

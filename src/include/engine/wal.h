@@ -43,7 +43,9 @@
  * Meta block: 0 u32 "RVWM"  4 u8 version  5..7 0  8 u64 number  16 u64 ring  24 u64 member
  *    32 u64 incarnation  40 u64 salt  48 u64 cut index  56 u64 cut term  64 u64 hard term
  *    72 u64 vote  80 u64 commit  88 u64 sequence of the oldest segment's first batch
- *    96 u32 its previous sum  100 u32 oldest epoch  104 u32 segment bytes ... 4092 u32 sum of 0..4091
+ *    96 u32 its previous sum  100 u32 oldest epoch  104 u32 segment bytes
+ *   108 u32 number of lost runs, at most WAL_LOST_MAX, then of each: u64 first sequence, u64 behind the
+ *       last, u64 lowest index they may have superseded ... 4092 u32 sum of 0..4091
  *
  * ---- invariants ----
  *  W1 A block that was synced is not written again before its segment is dropped (frames) or the
@@ -68,7 +70,8 @@
  *  R3 Otherwise something durable was damaged. It is never ignored: its range becomes a hole,
  *     reading goes on behind it, the member may not lead before it is repaired.
  *  R4 A range is taken from the frame's header, its record, or its successor; failing all three it
- *     reaches down to what was committed then.
+ *     reaches down to what was committed then. What was found so goes into the metas at the next
+ *     start, so that the same run of lost batches has the same range again when the ring has forgotten.
  *  R5 A read error is never a torn write. Without a record to say what stood there, nothing is
  *     known of the end: the member may not vote either.
  *  R6 Last index, its term and hard state are those of the highest sequence known, frame or record.
@@ -91,6 +94,7 @@
 #define WAL_BATCH_MAX      (8u << 20)
 #define WAL_SEGMENTS_MAX   1024
 #define WAL_HOLES_MAX      64
+#define WAL_LOST_MAX       16u
 #define WAL_IDENT_BLOCKS   64u
 #define WAL_IDENT_BYTES    (WAL_IDENT_BLOCKS * WAL_BLOCK)
 #define WAL_IDENT_LAG_MAX  16u
@@ -131,11 +135,14 @@ struct wal_record {
     uint32_t sum;
     uint8_t flags;
 };
+/* Batches from..to-1 cannot be read; they may have superseded what stands from low on. */
+struct wal_lost { uint64_t from, to, low; };
 struct wal_meta {
     uint64_t number, salt, cut, cut_term, start_seq;
     struct wal_owner owner;
     struct wal_hard hard;
-    uint32_t start_sum, oldest_epoch, segment_bytes;
+    uint32_t start_sum, oldest_epoch, segment_bytes, n_lost;
+    struct wal_lost lost[WAL_LOST_MAX];
 };
 struct wal_range { uint64_t first, last; };
 struct wal_holes { uint32_t n; struct wal_range r[WAL_HOLES_MAX]; };   /* ascending, apart */
@@ -215,6 +222,8 @@ struct wal_found {
     uint64_t cut, cut_term;         /* entries are wanted from cut + 1 on */
     uint64_t last, last_term;       /* cut, cut_term without entries */
     struct wal_holes holes;
+    uint32_t n_lost;
+    struct wal_lost lost[WAL_LOST_MAX];
     uint64_t next_seq;
     uint32_t prev_sum, epoch_max;
     uint64_t prev_first;
