@@ -62,6 +62,7 @@ struct rr {
     /* the oracle */
     uint32_t leader_of[4096];
     struct rr_entry committed[RR_LOG];
+    uint64_t committed_in[RR_LOG];      /* the term it was committed in */
     uint64_t committed_last;
     unsigned broken;
     char text[256];
@@ -71,6 +72,7 @@ struct rr {
 struct rr *rr_new(unsigned n, uint64_t seed);           /* n voters, not started */
 void rr_free(struct rr *s);
 void rr_start(struct rr *s);                            /* all */
+enum reeve_err rr_try_boot(struct rr *s, uint32_t id, uint8_t mode, uint64_t last_index, uint64_t last_term);
 void rr_boot(struct rr *s, uint32_t id, uint8_t mode, uint64_t last_index, uint64_t last_term);
 uint32_t rr_join(struct rr *s);                         /* one more, empty, in no configuration yet */
 void rr_crash(struct rr *s, uint32_t id);               /* what was not durable is gone */

@@ -87,7 +87,7 @@ void mr_flush(struct mr *s, uint32_t id)
     n->disk = n->live;
     assert_ok(member_row_position(slice_of(n->disk.row[0].p, n->disk.row[0].len), &index, &term, &conf));
     (void) mr_feed(s, id, (struct member_event){ .type = MEMBER_E_STATE_DURABLE, .index = index });
-    for (uint64_t i = n->base + 1; i <= index && i <= n->last; i++) {
+    for (uint64_t i = n->base + 1; i < member_wal_keep(n->m) && i <= n->last; i++) {
         free(entry(n, i)->p);
         entry(n, i)->p = NULL;
         n->base = i;

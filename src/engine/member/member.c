@@ -453,7 +453,9 @@ void member_status(const struct member *m, struct member_status *out)
 
 uint64_t member_wal_keep(const struct member *m)
 {
-    return m->state_durable + 1;
+    struct raft_status st;
+    raft_status(m->raft, &st);
+    return (m->state_durable < st.durable ? m->state_durable : st.durable) + 1;
 }
 
 void member_check(const struct member *m)

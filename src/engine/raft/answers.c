@@ -83,10 +83,9 @@ void raft_on_heartbeat_reply(struct raft *r, const struct raft_msg *m, struct ra
         raft_snapshot_resend(r, p, out);
         return;
     }
+    bool less = m->flags & (RAFT_MF_REPAIR | RAFT_MF_MUTE);     /* it may hold less than it once said: look */
     if (p->state == PROBE)
         p->paused = false;
-    else if (p->match < log_last(r) && p->next > log_last(r))
-        raft_replicate_empty(r, p, out);
-    else if (p->flight_n > 0 && p->match < log_last(r))
+    else if (p->match < log_last(r) ? p->next > log_last(r) || p->flight_n > 0 : less)
         raft_replicate_empty(r, p, out);
 }

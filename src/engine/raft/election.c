@@ -115,14 +115,17 @@ void raft_election_vote_durable(struct raft *r, struct raft_effects *out)
     tally(r, out);
 }
 
+/* A candidacy does not outlive its timeout: again from the start, or not at all. */
 void raft_election_clock(struct raft *r, struct raft_effects *out)
 {
     if (r->role == RAFT_LEADER || r->now.ms < r->election_at.ms)
         return;
-    if (raft_may_campaign(r))
+    if (raft_may_campaign(r)) {
         raft_campaign_prevote(r, out);
-    else
-        raft_election_rearm(r);
+        return;
+    }
+    raft_become_follower(r, r->term, r->role == RAFT_FOLLOWER ? r->leader : 0);
+    raft_election_rearm(r);
 }
 
 void raft_on_vote_reply(struct raft *r, const struct raft_msg *m, struct raft_effects *out)

@@ -278,6 +278,8 @@ struct mono_ms raft_wake(const struct raft *r)
         return (struct mono_ms){ at };
     if (r->role == RAFT_LEADER || r->mode == RAFT_START_MUTE)
         at = r->conf.n > 1 ? r->heartbeat_at.ms : INT64_MAX;
+    if (r->role == RAFT_LEADER && r->transfer.to && r->transfer.until.ms < at)
+        at = r->transfer.until.ms;
     if (r->role != RAFT_LEADER && r->election_at.ms < at)
         at = r->election_at.ms;
     return (struct mono_ms){ at };

@@ -16,12 +16,12 @@ void raft_become_follower(struct raft *r, uint64_t term, uint32_t leader)
         raft_reads_drop(r);
         r->transfer.to = 0;
     }
+    if (leader && leader != r->leader)
+        r->leader_heard = r->now;
     if (r->role != RAFT_FOLLOWER || leader != r->leader)
         raft_election_rearm(r);
     r->role = RAFT_FOLLOWER;
     r->leader = leader;
-    if (leader)
-        r->leader_heard = r->now;
 }
 
 static uint64_t tail_bytes(const struct raft *r)

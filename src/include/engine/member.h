@@ -187,7 +187,10 @@ const struct raft *member_raft(const struct member *m);
 const struct raft_log *member_log(const struct member *m);      /* for raft_msg_encode, and the entries of an APPEND */
 struct member_status { struct raft_status raft; uint64_t applied, window_first; uint64_t queued_bytes; uint32_t tickets; bool quarantined, stopping; uint64_t batches, commands, duplicates; };
 void member_status(const struct member *m, struct member_status *out);
-/* Where the WAL may be cut: entries below are neither needed for a restart nor by the window. */
+/*
+ * Where the WAL may be cut: entries below are in the durable state, and the log on disk agrees with it there. (A state may be
+ * durable before its own log is; until then the WAL may hold, at the same places, what the ring has overruled.)
+ */
 uint64_t member_wal_keep(const struct member *m);
 void member_check(const struct member *m);
 
