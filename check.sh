@@ -108,7 +108,8 @@ scripts()       # FOLDER SECONDS
 {
     local t=(regress/"$1"/*.t)
     [ -e "${t[0]}" ] || return 0
-    suite "$1" "$2" "${t[@]}"
+    # Two at a time: these wait more than they compute, and each has ports and folders of its own.
+    suite "$1" "$2" -j 2 "${t[@]}"
 }
 
 say "packages"
