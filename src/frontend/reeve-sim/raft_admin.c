@@ -48,8 +48,14 @@ static void ask_leader(struct rig *r, const struct raft_change *ch, size_t n)
     r->change_open = true;
     r->change_since_us = r->w.now_us;
     sim_trace(&r->w, l->slot, K_ADMIN, ch[0].kind, ch[0].id, n);
-    if (node_step(l, &(struct member_event){ .type = MEMBER_E_CHANGE, .ticket = number, .change = ch, .n = n }) == REEVE_OK)
+    struct member_status s;
+    member_status(l->m, &s);
+    if (node_step(l, &(struct member_event){ .type = MEMBER_E_CHANGE, .ticket = number, .change = ch, .n = n }) == REEVE_OK) {
+        if (s.raft.role == RAFT_LEADER && (!s.raft.committed_in_term || s.raft.conf_index > s.raft.commit))
+            violation(r, "a change waits for its turn", "n%d took a change: committed in its term %d, configuration at %llu, committed %llu",
+                      l->slot, s.raft.committed_in_term, (unsigned long long) s.raft.conf_index, (unsigned long long) s.raft.commit);
         return;
+    }
     r->change_open = false;
     for (size_t i = 0; i < l->n_tickets; i++)
         if (l->ticket[i].ticket == number)
@@ -198,6 +204,17 @@ static void look_for_gone(struct rig *r)
     }
 }
 
+/* A mute member waits for a term above the one it found: handing over makes one. */
+static void end_silence(struct rig *r)
+{
+    struct node *l = rig_leader(r);
+    for (int i = 0; i < r->n_nodes && l != NULL && sim_node_runs(&r->w, l->slot); i++)
+        if (node_up(r->node[i]) && r->node[i]->mute_mark && sim_rng_below(&r->w.rng, 20) == 0) {
+            node_step(l, &(struct member_event){ .type = MEMBER_E_TRANSFER });
+            return;
+        }
+}
+
 /* While all heals: what lies in the wrong state is put right, nothing else changes. */
 static void put_right(struct rig *r)
 {
@@ -206,6 +223,7 @@ static void put_right(struct rig *r)
     uint32_t gone = wiped_id(r);
     if (r->last_conf.n == 0 || r->last_conf.joint || change_open(r))
         return;
+    end_silence(r);
     if (gone != 0)
         ask_one(r, RAFT_REMOVE, gone);
     else if (voters < want && l != NULL)

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 
 #define SEEN_CAP (1u << 16)
+#define LEADS_STALLED_US 3000000
 #define U(x) ((unsigned long long) (x))
 
 uint64_t entry_hash(uint64_t term, uint8_t kind, struct slice data)
@@ -112,6 +113,7 @@ void check_append(struct node *n, const struct raft_append *a)
             check_matching(n, i, e.term, hash, term_before(sh, i));
         sh->term[i] = e.term;
         sh->hash[i] = hash;
+        sh->conf[i] = e.kind == RAFT_CONF;
         if (i > sh->last)
             sh->last = i;
     }
@@ -157,6 +159,8 @@ static void check_vote(struct node *n, const struct raft_msg *m)
 
 void check_sent(struct node *n, const struct raft_msg *m)
 {
+    if (n->mute_mark && !(m->flags & (RAFT_MF_MUTE | RAFT_MF_REJECT)) && (m->type == RAFT_M_VOTE_REPLY || m->type == RAFT_M_APPEND_REPLY))
+        violation(n->rig, "a mute member promises nothing", "n%d answers %u without the mark", n->slot, m->to);
     if (m->flags & (RAFT_MF_REJECT | RAFT_MF_MUTE))
         return;
     if (m->type == RAFT_M_VOTE_REPLY)
@@ -209,6 +213,8 @@ void check_recovered(struct node *n, const struct wal_found *f, const uint64_t *
         check_kept(n, f, term, hash);
     else
         n->rig->n_damage++;
+    if (f->verdict > WAL_CORRUPT)
+        return;
     for (uint64_t i = f->cut + 1; i <= f->last && i < RIG_LOG_MAX; i++) {
         if (term[i] == 0)
             continue;
@@ -218,8 +224,6 @@ void check_recovered(struct node *n, const struct wal_found *f, const uint64_t *
         sh->term[i] = term[i];
         sh->hash[i] = hash[i];
     }
-    if (f->verdict > WAL_CORRUPT)
-        return;
     if (n->damaged && f->last < sh->durable && n->stored.index < sh->durable)
         violation(n->rig, "damage is noticed", "n%d: the log was durable to %llu, now it ends at %llu as if it never was more (%s)",
                   n->slot, U(sh->durable), U(f->last), wal_verdict_name(f->verdict));
@@ -234,17 +238,18 @@ void check_recovered(struct node *n, const struct wal_found *f, const uint64_t *
 
 /* ---- commit ---- */
 
+static bool shadow_holds(const struct shadow *sh, uint64_t index, uint64_t term)
+{
+    return sh->durable >= index && (sh->term[index] == term || (sh->base >= index && sh->term[index] == 0));
+}
+
 /* Also who lost its disk since: it had it when it said so, and its vote is gone with it. */
 static bool holds_durably(struct rig *r, const struct raft_member *m, uint64_t index, uint64_t term)
 {
     const struct node *n = node_of(r, m->id);
     const struct promise *p = m->id < RIG_IDS_MAX ? r->promise[m->id] : NULL;
-    const struct shadow *sh = NULL;
-    if (n != NULL && n->incarnation == m->incarnation)
-        sh = &n->sh;
-    else if (p != NULL && p->incarnation == m->incarnation)
-        sh = &p->sh;
-    return sh != NULL && sh->durable >= index && (sh->term[index] == term || (sh->base >= index && sh->term[index] == 0));
+    return (n != NULL && n->incarnation == m->incarnation && shadow_holds(&n->sh, index, term)) ||
+           (p != NULL && p->incarnation == m->incarnation && shadow_holds(&p->sh, index, term));
 }
 
 void check_will_be_wiped(struct node *n)
@@ -280,6 +285,7 @@ static void commit_new(struct node *n, uint64_t index, const struct raft_status 
     uint64_t term = n->sh.term[index];
     r->c_term[index] = term;
     r->c_hash[index] = n->sh.hash[index];
+    r->c_by[index] = s->term;
     r->committed = index;
     /* Whoever commits his own removal leads no more when the step is over. */
     if (s->role != RAFT_LEADER && !(n->seen_life && n->seen.role == RAFT_LEADER)) {
@@ -293,7 +299,7 @@ static void commit_new(struct node *n, uint64_t index, const struct raft_status 
 static void check_commit(struct node *n, const struct raft_status *s)
 {
     struct rig *r = n->rig;
-    uint64_t from = n->seen_life ? n->seen.commit + 1 : 1;
+    uint64_t from = n->seen_life ? n->seen.commit + 1 : 1, was = r->committed;
     for (uint64_t i = from; i <= s->commit && !r->violated; i++) {
         if (i > r->committed) {
             if (i <= n->sh.base && n->sh.term[i] == 0)
@@ -306,6 +312,9 @@ static void check_commit(struct node *n, const struct raft_status *s)
             violation(r, "state-machine safety", "n%d holds (%llu, term %llu) for committed, elsewhere it is of term %llu", n->slot,
                       U(i), U(n->sh.term[i]), U(r->c_term[i]));
     }
+    if (was < r->committed && s->commit == r->committed && r->c_term[s->commit] != s->term)
+        violation(r, "leaders count their own term", "n%d in term %llu commits up to (%llu, term %llu)", n->slot, U(s->term), U(s->commit),
+                  U(r->c_term[s->commit]));
     if (s->commit >= r->committed) {
         const struct raft_conf *c = raft_conf_committed(member_raft(n->m));
         r->last_conf = *c;
@@ -354,7 +363,7 @@ static void check_leader(struct node *n, const struct raft_status *s)
     *seen = me;
     r->n_leaders++;
     for (uint64_t i = n->sh.base + 1; i <= r->committed; i++)
-        if (n->sh.last < i || n->sh.term[i] != r->c_term[i]) {
+        if (r->c_by[i] < s->term && (n->sh.last < i || n->sh.term[i] != r->c_term[i])) {
             violation(r, "leader completeness", "n%d leads in term %llu without (%llu, term %llu); it holds term %llu there, last %llu",
                       n->slot, U(s->term), U(i), U(r->c_term[i]), U(n->sh.term[i]), U(n->sh.last));
             return;
@@ -383,6 +392,42 @@ static void check_order(struct node *n, const struct member_status *s)
                   U(n->stored.index), U(s->applied), U(s->raft.commit), U(s->raft.durable), U(s->raft.last));
 }
 
+/* R5: the newest configuration of the log is in force, or else the base's. */
+static void check_conf(struct node *n, const struct member_status *s)
+{
+    const struct shadow *sh = &n->sh;
+    uint64_t newest = s->raft.last < sh->last ? s->raft.last : sh->last;
+    if (s->raft.mode != RAFT_START_CLEAN)
+        return;
+    while (newest > sh->base && !(sh->conf[newest] && sh->term[newest] != 0))
+        newest--;
+    if (newest > sh->base ? s->raft.conf_index != newest : s->raft.conf_index > sh->base)
+        violation(n->rig, "the newest configuration is in force", "n%d: in force is that of %llu, the newest in the log stands at %llu (base %llu, last %llu)",
+                  n->slot, U(s->raft.conf_index), U(newest), U(sh->base), U(sh->last));
+}
+
+static unsigned voters(const struct node *n)
+{
+    const struct raft_conf *c = raft_conf(member_raft(n->m));
+    unsigned k = 0;
+    for (unsigned i = 0; i < c->n; i++)
+        k += (c->m[i].role & RAFT_VOTER) != 0;
+    return k;
+}
+
+/* R10, and a leader whose disk stands still. */
+static void check_may_lead(struct node *n, const struct member_status *s)
+{
+    struct rig *r = n->rig;
+    if (s->raft.role <= RAFT_PRECANDIDATE)
+        return;
+    if (s->raft.mode != RAFT_START_CLEAN)
+        violation(r, "who is not whole does not stand", "n%d is %s in mode %u", n->slot, raft_role_name(s->raft.role), s->raft.mode);
+    if (s->raft.role == RAFT_LEADER && voters(n) > 1 && wal_waits_us(n) > LEADS_STALLED_US)
+        violation(r, "a leader whose disk stalls hands over", "n%d leads, its disk has stood still for %lld ms", n->slot,
+                  (long long) wal_waits_us(n) / 1000);
+}
+
 void check_node(struct node *n)
 {
     struct member_status s;
@@ -392,6 +437,8 @@ void check_node(struct node *n)
     check_monotone(n, &s);
     check_order(n, &s);
     check_leader(n, &s.raft);
+    check_conf(n, &s);
+    check_may_lead(n, &s);
     if (!n->seen_life || s.raft.commit > n->seen.commit) {
         sim_trace(&n->rig->w, n->slot, K_COMMIT, s.raft.commit, s.raft.last, s.raft.term);
         check_commit(n, &s.raft);

@@ -187,6 +187,9 @@ void client_done(struct node *n, const struct member_effect *f)
                            .session = f->id, .index = f->index };
         if (t.what == TICKET_READ && f->err == REEVE_OK) {
             uint8_t k = r->op[t.op].key;
+            if (n->state.index < t.committed)
+                violation(r, "a read sees what was committed when it came", "n%d answers a read from %llu, committed was %llu", n->slot,
+                          (unsigned long long) n->state.index, (unsigned long long) t.committed);
             p.value = (struct linear_value){ n->state.present[k], n->state.present[k] ? n->state.value[k] : 0 };
         }
         reply(r, &p);

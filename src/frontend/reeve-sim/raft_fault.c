@@ -13,16 +13,17 @@
 
 static const char *const fault_names[] = {
     "partition", "oneway", "badlink", "kill", "power", "blackout", "pause", "leap", "restart", "hang", "slow", "eio", "full",
-    "decay", "wipe", "change", "transfer",
+    "decay", "wipe", "change", "transfer", "amnesia",
 };
 enum fault { F_PARTITION, F_ONEWAY, F_BADLINK, F_KILL, F_POWER, F_BLACKOUT, F_PAUSE, F_LEAP, F_RESTART, F_HANG, F_SLOW, F_EIO, F_FULL,
-             F_DECAY, F_WIPE, F_CHANGE, F_TRANSFER, F_COUNT };
+             F_DECAY, F_WIPE, F_CHANGE, F_TRANSFER, F_AMNESIA, F_COUNT };
 
 static int64_t mean_of(const struct rig_profile *p, enum fault f)
 {
     const int64_t mean[F_COUNT] = {
         p->partition_us, p->oneway_us, p->badlink_us, p->kill_us, p->power_us, p->blackout_us, p->pause_us, p->leap_us,
         p->restart_us, p->hang_us, p->slow_us, p->eio_us, p->full_us, p->decay_us, p->wipe_us, p->change_us, p->transfer_us,
+        p->amnesia_us,
     };
     return mean[f];
 }
@@ -127,6 +128,7 @@ static void do_pause(struct rig *r)
     if (n == NULL)
         return;
     note(r, F_PAUSE, n->slot, us);
+    n->ran_since_us = r->w.now_us + us;
     sim_node_pause(&r->w, n->slot, us);
 }
 
@@ -242,7 +244,7 @@ void atlas_look(struct rig *r)
 
 /* ---- decay ---- */
 
-/* The frames of the newest two writes are spared; so is what no frame reached. */
+/* The frames of the newest two writes are spared unless all has its record; so is what no frame reached. */
 static bool pick_segment(struct node *n, char *name, uint64_t *off)
 {
     struct rig *r = n->rig;
@@ -258,7 +260,12 @@ static bool pick_segment(struct node *n, char *name, uint64_t *off)
     if (sscanf(f, "seg-%u", &epoch) != 1)
         return false;
     uint64_t end = r->p.wal.segment_bytes;
-    for (int i = 0; i < 2; i++) {
+    struct wal_status ws;
+    wal_status(n->wal.w, &ws);
+    bool recorded = wal_idle(n->wal.w);
+    if (recorded && epoch == ws.epoch)
+        end = (uint64_t) ws.block * WAL_BLOCK;
+    for (int i = 0; i < 2 && !recorded; i++) {
         const struct wal_mark *m = &n->wal.recent[i];
         if (m->epoch != 0 && epoch > m->epoch)
             return false;
@@ -267,6 +274,11 @@ static bool pick_segment(struct node *n, char *name, uint64_t *off)
     }
     if (n->wal.recent[1].epoch == 0 || end == 0)
         return false;
+    if (recorded && epoch == ws.epoch && sim_rng_below(&r->w.rng, 2) == 0) {
+        snprintf(name, SIM_NAME_MAX + 1, "%s", f);
+        *off = n->wal.recent[0].off + sim_rng_below(&r->w.rng, 300);     /* the newest frame */
+        return true;
+    }
     snprintf(name, SIM_NAME_MAX + 1, "%s", f);
     *off = sim_rng_below(&r->w.rng, end);
     return true;
@@ -301,6 +313,31 @@ static void decay_at(struct node *n, const char *name, uint64_t off)
     sim_trace_text(&r->w, n->slot, K_FAULT, F_DECAY, off, 0, "decay %s", name);
 }
 
+static void mark_damaged(struct node *n)
+{
+    n->damaged = n->was_damaged = true;
+    n->damage_commit = n->rig->committed;
+    n->damage_life = n->rig->w.node[n->slot].life;
+}
+
+/* Nobody knows any more what was durable: the newest frame cannot be read, and no record tells of it. */
+static void do_amnesia(struct rig *r)
+{
+    struct node *n = victim(r);
+    struct slice s;
+    char name[SIM_NAME_MAX + 1];
+    if (n == NULL || !atlas_may_damage(r, n) || n->wal.formatting || n->wal.recent[0].epoch == 0 || !sim_disk_read(&n->disk, "ident", &s))
+        return;
+    note(r, F_AMNESIA, n->slot, 0);
+    mark_damaged(n);
+    snprintf(name, sizeof name, "seg-%06u", n->wal.recent[0].epoch);
+    snprintf(n->bad_block_file, sizeof n->bad_block_file, "%s", name);
+    n->bad_block_off = n->wal.recent[0].off;
+    node_die(n, DEATH_KILL);
+    sim_disk_remove(&n->disk, "ident");
+    node_restart_after(n, between(r, 50000, 1000000));
+}
+
 static void do_decay(struct rig *r)
 {
     struct node *n = victim(r);
@@ -318,9 +355,7 @@ static void do_decay(struct rig *r)
     } else if (!pick_segment(n, name, &off)) {
         return;
     }
-    n->damaged = n->was_damaged = true;
-    n->damage_commit = r->committed;
-    n->damage_life = r->w.node[n->slot].life;
+    mark_damaged(n);
     decay_at(n, name, off);
     if (sim_rng_below(&r->w.rng, 2)) {
         node_die(n, sim_rng_below(&r->w.rng, 2) ? DEATH_KILL : DEATH_POWER);
@@ -380,6 +415,7 @@ static void fault_do(struct rig *r, enum fault f)
     case F_WIPE:      do_wipe(r); break;
     case F_CHANGE:    admin_change(r); break;
     case F_TRANSFER:  do_transfer(r); break;
+    case F_AMNESIA:   do_amnesia(r); break;
     case F_COUNT:     break;
     }
 }

@@ -47,7 +47,7 @@ struct rig_profile {
     uint32_t drift_ppm;
     /* Mean time between two faults of a kind; 0: this run has none. */
     int64_t partition_us, oneway_us, badlink_us, kill_us, power_us, blackout_us, pause_us, leap_us, restart_us;
-    int64_t hang_us, slow_us, eio_us, full_us, decay_us, wipe_us, change_us, transfer_us;
+    int64_t hang_us, slow_us, eio_us, full_us, decay_us, wipe_us, change_us, transfer_us, amnesia_us;
 };
 void profile_draw(struct rig_profile *p, struct sim_rng *r, int members);
 
@@ -82,6 +82,7 @@ struct shadow {
     uint64_t last, durable;
     uint64_t term[RIG_LOG_MAX];
     uint64_t hash[RIG_LOG_MAX];
+    bool conf[RIG_LOG_MAX];             /* a configuration */
     uint64_t hard_term, hard_commit;    /* durable */
     uint32_t hard_vote;
 };
@@ -108,7 +109,7 @@ struct wal_run {                        /* raft_wal.c */
     bool formatting;
 };
 
-struct ticket { uint64_t ticket; uint32_t op, attempt, client; uint8_t what; };
+struct ticket { uint64_t ticket, committed; uint32_t op, attempt, client; uint8_t what; };
 enum { TICKET_OP = 1, TICKET_READ, TICKET_OPEN, TICKET_CHANGE };
 
 struct node {
@@ -151,6 +152,7 @@ struct node {
     uint32_t damage_life;
     uint64_t bad_block_off;             /* a block that cannot be read */
     char bad_block_file[SIM_NAME_MAX + 1];
+    int64_t ran_since_us;               /* the last pause ended */
     int64_t down_since_us;
     int64_t gone_since_us;              /* not in the ring any more since */
     bool want_up;                       /* a restart is under way */
@@ -213,6 +215,7 @@ struct rig {
     /* the checker's memory */
     uint64_t committed;
     uint64_t c_term[RIG_LOG_MAX], c_hash[RIG_LOG_MAX];
+    uint64_t c_by[RIG_LOG_MAX];         /* the term of the leader who committed it */
     uint64_t state_hash[RIG_LOG_MAX];   /* after that entry; 0: nobody has been there */
     uint64_t leader_of[4096];           /* by term: 1 + slot and life of the leader */
     struct seen_entry { uint64_t index, term, hash, prev_term; } *seen;
@@ -271,6 +274,8 @@ enum wal_verdict wal_begin_recover(struct node *n, struct raft_start *s, uint64_
 void wal_take(struct node *n, const struct raft_append *a);
 void wal_pump(struct node *n);
 void wal_done(void *host, int node, uint64_t cookie, enum reeve_err err);
+/* For how long the oldest append has waited for the disk, not counting pauses. */
+int64_t wal_waits_us(const struct node *n);
 void wal_report_soon(struct node *n);
 /* A state stands there instead of a log. */
 void wal_base(struct node *n, uint64_t base, uint64_t base_term);

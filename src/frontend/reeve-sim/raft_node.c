@@ -115,6 +115,7 @@ static void rows_restore(struct node *n, uint64_t *base, uint64_t *base_term)
 /* What was promised is not known: a log of its own, and the mark that outlives restarts. */
 static void begin_mute(struct node *n, uint64_t term)
 {
+    check_will_be_wiped(n);
     n->mute_mark = true;
     if (term > n->mute_term)
         n->mute_term = term;
@@ -404,7 +405,7 @@ struct ticket *node_ticket(struct node *n, uint8_t what, uint32_t op, uint32_t a
     if (n->n_tickets == sizeof n->ticket / sizeof n->ticket[0])
         return NULL;
     struct ticket *t = &n->ticket[n->n_tickets++];
-    *t = (struct ticket){ ++n->next_ticket, op, attempt, client, what };
+    *t = (struct ticket){ ++n->next_ticket, n->rig->committed, op, attempt, client, what };
     return t;
 }
 

@@ -21,6 +21,7 @@ struct wal_item {
     size_t n, at;                       /* entries; how many are in the log */
     bool cut_done, reset_done;
     uint64_t ticket;
+    int64_t since_us;
     bool taken;                         /* all of it is in the log, ticket is the last */
     struct wal_entry *entry;
 };
@@ -313,6 +314,7 @@ void wal_take(struct node *n, const struct raft_append *a)
     struct wal_item *it = calloc(1, sizeof *it);
     reeve_assert(it != NULL);
     it->a = *a;
+    it->since_us = n->rig->w.now_us;
     it->n = a->first <= a->last ? (size_t) (a->last - a->first + 1) : 0;
     it->entry = calloc(it->n + 1, sizeof *it->entry);
     reeve_assert(it->entry != NULL && a->last < RIG_LOG_MAX - 1);
@@ -401,6 +403,14 @@ void wal_done(void *host, int node, uint64_t cookie, enum reeve_err err)
         return;
     }
     report(n);
+}
+
+int64_t wal_waits_us(const struct node *n)
+{
+    int64_t since = n->wal.first != NULL ? n->wal.first->since_us : INT64_MAX;
+    if (n->ran_since_us > since)
+        since = n->ran_since_us;
+    return n->wal.first != NULL ? n->rig->w.now_us - since : 0;
 }
 
 /* An append that had nothing to write completes without a disk: soon, not within its own step. */
