@@ -1,5 +1,6 @@
 /* tls.c - one connection: handshake, bytes in and out, and what was agreed. */
 #include "crypto/tls_int.h"
+#include "crypto/hash.h"
 #include "crypto/x509.h"
 
 #include <errno.h>
@@ -157,6 +158,20 @@ enum reeve_err tls_peer_cert(const struct tls *t, struct wr *der)
     OPENSSL_free(p);
     return len > X509_DER_MAX ? REEVE_E_TOO_BIG : der->bad ? REEVE_E_NOMEM : REEVE_OK;
 }
+
+enum reeve_err tls_peer_key(const struct tls *t, struct hash32 *out)
+{
+    X509 *c = SSL_get0_peer_certificate(t->ssl);
+    unsigned char *p = NULL;
+    int len = c ? i2d_X509_PUBKEY(X509_get_X509_PUBKEY(c), &p) : 0;
+    if (len <= 0)
+        return REEVE_E_NOT_FOUND;
+    sha256(out, slice_of(p, (size_t) len));
+    OPENSSL_free(p);
+    return REEVE_OK;
+}
+
+bool tls_pending(const struct tls *t) { return SSL_has_pending(t->ssl) == 1; }
 
 enum reeve_err tls_exporter(const struct tls *t, const char *label, uint8_t out[32])
 {

@@ -8,6 +8,8 @@
 
 /* A mass reconnect comes hours after the first connect: tickets must live that long (RFC 8446 allows 7 days). */
 #define TICKET_LIFE_S (24 * 3600)
+#define PEER_CERT_MAX 4096              /* a stranger's certificate is looked at, too */
+#define PEER_READ_AHEAD (64 * 1024)
 
 static const char *last_reason(void)
 {
@@ -184,6 +186,58 @@ enum reeve_err tls_ctx_client(struct tls_ctx **out, const char *alpn, struct rep
     if (err == REEVE_OK)
         *out = c;
     else
+        tls_ctx_free(c);
+    return err;
+}
+
+/* ---- links between servers ---- */
+
+/* Instead of building a chain: possession of the key is proven by the handshake, whose key it is the caller knows. */
+static int no_chain(X509_STORE_CTX *store, void *arg)
+{
+    return 1;
+}
+
+static bool setup_peer(SSL_CTX *x)
+{
+    SSL_CTX_set_min_proto_version(x, TLS1_3_VERSION);
+    SSL_CTX_set_options(x, SSL_OP_NO_TICKET);
+    SSL_CTX_set_session_cache_mode(x, SSL_SESS_CACHE_OFF);
+    SSL_CTX_set_verify(x, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
+    SSL_CTX_set_cert_verify_callback(x, no_chain, NULL);
+    SSL_CTX_set_max_cert_list(x, PEER_CERT_MAX);
+    /* Few connections that carry much: their buffers stay, and one read(2) takes what is there. */
+    SSL_CTX_clear_mode(x, SSL_MODE_RELEASE_BUFFERS);
+    SSL_CTX_set_read_ahead(x, 1);
+    SSL_CTX_set_default_read_buffer_len(x, PEER_READ_AHEAD);
+    return SSL_CTX_set_num_tickets(x, 0) == 1 && SSL_CTX_set1_groups_list(x, "X25519:P-256") == 1 &&
+           SSL_CTX_set1_sigalgs_list(x, "ECDSA+SHA256:ed25519") == 1 &&
+           SSL_CTX_set_ciphersuites(x, "TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256") == 1;
+}
+
+enum reeve_err tls_ctx_peer(struct tls_ctx **out, bool server, const char *alpn, struct slice cert_der,
+                            const struct xkey *key, struct report *rep)
+{
+    struct tls_ctx *c;
+    enum reeve_err err = ctx_new(&c, server, alpn, rep);
+    *out = NULL;
+    if (err != REEVE_OK)
+        return err;
+    c->alpn_required = true;
+    if (!setup_peer(c->ssl_ctx))
+        TRY(report_set(rep, REEVE_E_BUG, "could not set up TLS between members: %s", last_reason()));
+    if (server) {
+        SSL_CTX_set_alpn_select_cb(c->ssl_ctx, alpn_cb, c);
+        SSL_CTX_set_client_hello_cb(c->ssl_ctx, client_hello_cb, NULL);
+    } else if (SSL_CTX_set_alpn_protos(c->ssl_ctx, c->alpn, (unsigned) c->alpn_len) != 0) {
+        TRY(report_set(rep, REEVE_E_NOMEM, "could not set the ALPN name"));
+    }
+    err = tls_ctx_identity(c, cert_der, key);
+    if (err != REEVE_OK)
+        TRY(report_set(rep, err, "the certificate and the key of this member do not fit"));
+    *out = c;
+out:
+    if (err != REEVE_OK)
         tls_ctx_free(c);
     return err;
 }

@@ -48,6 +48,13 @@ enum reeve_err tls_ctx_client(struct tls_ctx **out, const char *alpn, struct rep
 /* A client certificate (DER) with its key, for servers that ask for one. INVALID_VALUE when they do not fit. */
 struct xkey;
 enum reeve_err tls_ctx_identity(struct tls_ctx *c, struct slice cert_der, const struct xkey *key) REEVE_MUST_CHECK;
+/*
+ * One end of a link between servers that know each other's keys: TLS 1.3 only, no tickets, both sides show a certificate
+ * and prove its key (ECDSA P-256 or Ed25519). No chain is judged: the caller compares tls_peer_key() with what it knows.
+ * Such a connection reads ahead, see tls_pending().
+ */
+enum reeve_err tls_ctx_peer(struct tls_ctx **out, bool server, const char *alpn, struct slice cert_der,
+                            const struct xkey *key, struct report *rep) REEVE_MUST_CHECK;
 void tls_ctx_free(struct tls_ctx *c);
 /*
  * Changes the ticket key: new tickets are made with it, tickets under the one
@@ -71,6 +78,10 @@ const char *tls_cipher(const struct tls *t);
 struct slice tls_alpn(const struct tls *t);
 /* The peer's certificate (DER) appended; NOT_FOUND when it sent none. */
 enum reeve_err tls_peer_cert(const struct tls *t, struct wr *der) REEVE_MUST_CHECK;
+/* SHA-256 of the SubjectPublicKeyInfo in the peer's certificate; NOT_FOUND when it sent none. */
+enum reeve_err tls_peer_key(const struct tls *t, struct hash32 *out) REEVE_MUST_CHECK;
+/* Bytes were read off the socket and not yet handed out: it will not become readable for them. */
+bool tls_pending(const struct tls *t);
 /* RFC 8446 7.5 / RFC 5705 exporter, 32 bytes, no context. */
 enum reeve_err tls_exporter(const struct tls *t, const char *label, uint8_t out[32]) REEVE_MUST_CHECK;
 /*

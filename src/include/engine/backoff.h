@@ -34,9 +34,12 @@ struct backoff {
     uint32_t window_ms;             /* as the last WELCOME announced; 0: none */
     bool connected, first_after_loss;
     struct mono_ms since;           /* of the connection */
+    uint32_t base_ms, cap_ms, stable_ms;
 };
 
 void backoff_init(struct backoff *b);
+/* With other limits than an agent's; 0 < base <= cap. */
+void backoff_init_between(struct backoff *b, uint32_t base_ms, uint32_t cap_ms, uint32_t stable_ms);
 /* A connection stands (WELCOME received), with the window it announced (0: none). */
 void backoff_connected(struct backoff *b, struct mono_ms now, uint32_t window_ms);
 /* The connection ended, or an attempt failed. */
