@@ -58,6 +58,28 @@ static const char *resurrected(struct rng *r)
     return bad;
 }
 
+/* A snapshot takes the place of another history; the disk gets what stands beside the log, but not the log (rule 13). */
+static const char *replaced(struct rng *r)
+{
+    static struct bench b;
+    int64_t ticket;
+    bench_init(&b, &tiny);
+    bench_append(&b, r, 1, 5, 1, (struct wal_hard){ 1, 0, 0 });
+    bench_append(&b, r, 6, 4, 1, (struct wal_hard){ 1, 0, 5 });
+    disk_settle(&b.d, b.w);
+    bench_append(&b, r, 6, 0, 2, (struct wal_hard){ 2, 0, 5 });
+    b.t.now.last = b.t.now.cut = b.t.snap = 8;
+    b.t.now.last_term = b.t.now.cut_term = b.t.snap_term = 2;
+    wal_cut(b.w, 8, 2);
+    for (int i = 0; i < 10; i++) {
+        disk_step(&b.d, b.w, WAL_LANE_SIDE, true);
+        disk_step(&b.d, b.w, WAL_LANE_FILES, true);
+    }
+    const char *bad = check_crash(&b, 2, &ticket);
+    bench_free(&b);
+    return bad;
+}
+
 static const char *run_one(struct rng *r, unsigned i)
 {
     const char *bad = NULL;
@@ -68,7 +90,7 @@ static const char *run_one(struct rng *r, unsigned i)
     else if (i % 4 == 2)
         bad = run_crashes(r, 6);
     else
-        bad = resurrected(r);
+        bad = i % 8 == 3 ? resurrected(r) : replaced(r);
     return bad;
 }
 

@@ -226,6 +226,7 @@ struct twin {
     struct tstate at[TICKETS_MAX];      /* after each ticket; 0: at the beginning of this life */
     uint64_t tickets;
     uint64_t next_id;
+    uint64_t snap, snap_term;           /* the newest snapshot that took the log's place in this life; 0: none */
 };
 
 static inline struct tstate state_copy(const struct tstate *s)
@@ -248,6 +249,7 @@ static inline void twin_forget(struct twin *t)
 static inline void twin_begin(struct twin *t)
 {
     twin_forget(t);
+    t->snap = t->snap_term = 0;
     t->at[0] = state_copy(&t->now);
 }
 
@@ -353,6 +355,12 @@ static inline bool same_hard(const struct wal_hard *a, const struct wal_hard *b)
 static inline const char *differs(const struct bench *b, const struct tstate *s)
 {
     const struct wal_found *f = b->found;
+    struct tstate snapped = *s;
+    if (b->t.snap > s->last && f->cut == b->t.snap) {       /* it is no append: it may be there before the next one is */
+        snapped.last = snapped.cut = b->t.snap;
+        snapped.last_term = snapped.cut_term = b->t.snap_term;
+        s = &snapped;
+    }
     if (f->last != s->last || f->last_term != s->last_term)
         return "last index or term";
     if (!same_hard(&f->hard, &s->hard))
@@ -378,6 +386,10 @@ static inline int64_t found_ticket(const struct bench *b, uint64_t durable)
 static inline void bench_resume(struct bench *b, uint64_t ticket)
 {
     struct tstate s = state_copy(&b->t.at[ticket]);
+    if (b->found->cut > s.last) {
+        s.last = s.cut = b->found->cut;
+        s.last_term = s.cut_term = b->found->cut_term;
+    }
     free(b->t.now.e);
     b->t.now = s;
     twin_begin(&b->t);
@@ -430,16 +442,45 @@ static inline bool bench_append(struct bench *b, struct rng *r, uint64_t first, 
     return true;
 }
 
+/* A snapshot from the leader is installed, beyond all that is here; then, at once or not, more entries. */
+static inline void bench_snapshot(struct bench *b, struct rng *r)
+{
+    struct tstate *s = &b->t.now;
+    if (b->t.snap != 0 || s->last + 40 >= LOG_MAX)
+        return;
+    struct wal_hard newer = s->hard;
+    newer.term = newer.term < s->last_term ? s->last_term + 1 : newer.term + 1;
+    newer.vote = 0;
+    if (rng_below(r, 2) && s->last > newer.commit && newer.commit >= s->cut      /* what is here is another history */
+        && !bench_append(b, r, newer.commit + 1, 0, newer.term, newer))
+        return;
+    s->last = s->cut = b->t.snap = s->last + 1 + rng_below(r, 8);
+    s->last_term = s->cut_term = b->t.snap_term = s->hard.term > s->last_term ? s->hard.term : s->last_term;
+    wal_cut(b->w, b->t.snap, b->t.snap_term);
+    struct wal_hard h = s->hard;
+    h.commit = s->last;
+    h.term = s->last_term;
+    h.vote = h.term == s->hard.term ? h.vote : 0;
+    if (rng_below(r, 2))
+        bench_append(b, r, s->last + 1, rng_below(r, 3), h.term, h);
+}
+
 /* One thing a member might ask of its log. */
 static inline void bench_random_ask(struct bench *b, struct rng *r)
 {
     struct tstate *s = &b->t.now;
     struct wal_hard h = s->hard;
     uint64_t first = s->last + 1;
-    unsigned dice = rng_below(r, 100);
+    if (h.commit < s->cut)
+        h.commit = s->cut;              /* a snapshot is committed */
+    if (h.term < s->last_term)
+        h = (struct wal_hard){ s->last_term, 0, h.commit };     /* and of a term that has been */
+    unsigned dice = rng_below(r, 101);
     if (s->last + 10 >= LOG_MAX || b->t.tickets + 2 >= TICKETS_MAX)
         return;
-    if (dice < 10) {
+    if (dice == 100) {
+        bench_snapshot(b, r);
+    } else if (dice < 10) {
         h.term++;
         h.vote = 1 + rng_below(r, 5);
         bench_append(b, r, first, 0, h.term, h);

@@ -77,18 +77,26 @@ static void take_place(struct wal_walk *w, const struct wal_frame *f)
     w->at.block += (uint32_t) (wal_frame_bytes(f->payload_len) / WAL_BLOCK);
 }
 
-/* A first beyond last + 1 is a snapshot's, or nobody's (W7). The cut may have moved on while the batch waited for the disk. */
+/*
+ * What stands before a batch and below its cut is wanted no more, and may be another history than that
+ * of the snapshot which took its place. The cut may have moved on while the batch waited for the disk.
+ */
+static void take_cut(struct wal_walk *w, const struct wal_frame *f)
+{
+    struct wal_found *o = w->f;
+    if (f->first - 1 > f->cut || f->first - 1 <= o->cut)
+        return;
+    o->cut = f->first - 1;
+    o->cut_term = f->prev_term;
+    wal_holes_remove(&o->holes, 0, o->cut);
+}
+
+/* A first beyond last + 1 is a snapshot's, or nobody's (W7). */
 static void check_gap(struct wal_walk *w, const struct wal_frame *f)
 {
     struct wal_found *o = w->f;
-    if (f->first <= o->last + 1)
+    if (f->first <= o->last + 1 || f->first - 1 <= o->cut)
         return;
-    if (f->first <= f->cut + 1) {
-        o->cut = f->first - 1;
-        o->cut_term = f->prev_term;
-        wal_holes_remove(&o->holes, 0, f->cut);
-        return;
-    }
     w->damage = true;
     w->why = "entries are missing before this batch";
     wal_reason(w, wal_segment_file(f->at.epoch), (uint64_t) f->at.block * WAL_BLOCK, "%s", w->why);
@@ -103,6 +111,7 @@ static void take_range(struct wal_walk *w, const struct wal_frame *f)
         wal_holes_remove(&o->holes, f->first, f->first + f->count - 1);
         return;
     }
+    take_cut(w, f);
     check_gap(w, f);
     wal_holes_remove(&o->holes, f->first, UINT64_MAX - 1);
     if (WAL_BROKEN(10) && f->last < o->last)

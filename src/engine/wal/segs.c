@@ -43,7 +43,7 @@ uint32_t wal_segs_oldest(struct wal *w, uint64_t *start_seq, uint32_t *start_sum
             *start_seq = s->start_seq;
             *start_sum = s->start_sum;
         }
-        if (s->max_index > w->cut)
+        if (s->max_index > w->ripe.index)
             break;
     }
     return best;

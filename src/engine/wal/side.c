@@ -16,12 +16,37 @@ void wal_side_record(struct wal *w, const struct wal_frame *f)
 void wal_side_meta(struct wal *w)
 {
     w->meta.oldest_epoch = wal_segs_oldest(w, &w->meta.start_seq, &w->meta.start_sum);
-    w->meta.cut = w->cut;
-    w->meta.cut_term = w->cut_term;
+    w->meta.cut = w->ripe.index;
+    w->meta.cut_term = w->ripe.term;
     if (w->meta_step == 0)
         w->meta_step = 1;
     else
         w->meta_again = true;
+}
+
+static bool is_ripe(const struct wal *w)
+{
+    return w->pending.index != 0 && (w->durable >= w->pending.ticket || WAL_BROKEN(13));
+}
+
+void wal_side_ripen(struct wal *w)
+{
+    if (!is_ripe(w))
+        return;
+    do {
+        w->ripe = w->pending;
+        w->pending = w->next;
+        w->next = (struct wal_cutting){ 0 };
+    } while (is_ripe(w));
+    wal_side_meta(w);
+}
+
+/* Not over the one that waits: under load there would always be a newer one. */
+void wal_side_cut(struct wal *w, uint64_t index, uint64_t term)
+{
+    struct wal_cutting *to = w->pending.index == 0 ? &w->pending : &w->next;
+    *to = (struct wal_cutting){ index, term, w->tickets };
+    wal_side_ripen(w);
 }
 
 static uint64_t newest(const struct wal *w)
@@ -113,5 +138,5 @@ void wal_side_complete(struct wal *w)
 
 bool wal_side_idle(const struct wal *w)
 {
-    return !w->side_busy && w->meta_step == 0 && !w->ident_fresh && (w->ident.n == 0 || w->copies >= 2);
+    return !w->side_busy && w->meta_step == 0 && w->pending.index == 0 && !w->ident_fresh && (w->ident.n == 0 || w->copies >= 2);
 }

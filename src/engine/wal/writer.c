@@ -73,6 +73,7 @@ enum reeve_err wal_resume(struct wal *w, const struct wal_found *f)
     w->last_term = f->last_term;
     w->cut = f->cut;
     w->cut_term = f->cut_term;
+    w->ripe = (struct wal_cutting){ f->cut, f->cut_term, 0 };
     w->hard = f->hard;
     w->holes = f->holes;
     w->seq = f->next_seq - 1;
@@ -288,6 +289,7 @@ static void log_complete(struct wal *w)
         wal_holes_remove(&w->holes, w->frame.first, w->frame.first + w->frame.count - 1);
     if (!WAL_BROKEN(9))
         wal_side_record(w, &w->frame);
+    wal_side_ripen(w);
 }
 
 /* ---- the door ---- */
@@ -306,7 +308,7 @@ void wal_cut(struct wal *w, uint64_t index, uint64_t term)
             w->gather = (struct wal_gather){ .buf = w->gather.buf, .used = true, .first = index + 1, .prev_term = term,
                                              .ticket = w->gather.ticket };
     }
-    wal_side_meta(w);
+    wal_side_cut(w, index, term);
 }
 
 bool wal_next(struct wal *w, enum wal_lane lane, struct wal_effect *out)

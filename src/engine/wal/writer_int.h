@@ -14,6 +14,9 @@ struct wal_gather {
     uint64_t first, prev_term, ticket;
 };
 
+/* A cut waits until the appends before it are durable: it must not be found beside what they supersede. index 0: none. */
+struct wal_cutting { uint64_t index, term, ticket; };
+
 struct wal {
     struct wal_config c;
     uint32_t blocks;                    /* of a segment */
@@ -25,6 +28,7 @@ struct wal {
     uint64_t last, last_term, cut, cut_term, tickets, durable;
     struct wal_hard hard;
     struct wal_holes holes;
+    struct wal_cutting ripe, pending, next;     /* what metas may name; waiting; the newest, waiting behind that */
 
     /* The chain: what the next frame continues. */
     uint64_t seq, prev_first;           /* seq: of the newest batch given out */
@@ -64,6 +68,9 @@ bool wal_needs_segment(const struct wal *w);
 /* side.c */
 void wal_side_record(struct wal *w, const struct wal_frame *f);
 void wal_side_meta(struct wal *w);
+void wal_side_cut(struct wal *w, uint64_t index, uint64_t term);
+/* After more became durable. */
+void wal_side_ripen(struct wal *w);
 bool wal_side_due(const struct wal *w);
 bool wal_side_next(struct wal *w, struct wal_effect *out);
 void wal_side_complete(struct wal *w);

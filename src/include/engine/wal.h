@@ -60,6 +60,8 @@
  *     stood from there on. Nothing at or below commit is superseded.
  *  W7 Indexes have no gap: first <= last + 1, or first == cut + 1 after a cut above last.
  *  W8 The segment with the newest batch is never dropped (it has the hard state).
+ *  W9 A cut is written into the metas only after all appends before it are durable, and a batch that
+ *     begins right above its cut says so itself: what a snapshot replaced is never found beside it.
  *
  * ---- recovery ----
  *  R1 Batches are taken in order of sequence, each with the sum of the one before. The next one
@@ -287,8 +289,9 @@ enum reeve_err wal_resume(struct wal *w, const struct wal_found *f) REEVE_MUST_C
  */
 enum reeve_err wal_append(struct wal *w, const struct wal_append *a, uint64_t *ticket) REEVE_MUST_CHECK;
 /*
- * Entries up to index, of that term, are durable elsewhere. index above the last: a snapshot took
- * the log's place; the next append begins at index + 1.
+ * Entries up to index are durable elsewhere; the one at index has that term. index above the last: a
+ * snapshot took the log's place; the next append begins at index + 1. Where the log at index has another
+ * term, it must be truncated (an append of no entries) before.
  */
 void wal_cut(struct wal *w, uint64_t index, uint64_t term);
 /* The next effect of a lane; false: none now. Each is answered by wal_complete(lane) before the next of that lane. */

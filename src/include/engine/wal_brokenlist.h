@@ -19,6 +19,7 @@ WAL_BROKEN_RULE(9, "a record is written before its batch is durable")
 WAL_BROKEN_RULE(10, "a lower first does not supersede what stood there")
 WAL_BROKEN_RULE(11, "only one of the two metas is written")
 WAL_BROKEN_RULE(12, "after a restart the log goes on in the segment it ended in, at the next free block, whatever stands there")
+WAL_BROKEN_RULE(13, "a cut is written into the metas before the appends that precede it are durable")
 #else
 #ifndef REEVE_ENGINE_WAL_BROKEN_H
 #define REEVE_ENGINE_WAL_BROKEN_H
