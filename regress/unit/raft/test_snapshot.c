@@ -164,6 +164,30 @@ static void a_log_that_does_not_is_dropped(void **state)
     assert_int_equal(rr_status(s, 1).durable, 6);
 }
 
+/* scenario 26 (openraft#1808): the configuration at 9 was never committed, and is above the snapshot */
+static void with_a_log_that_is_dropped_goes_its_configuration(void **state)
+{
+    struct raft_conf c;
+    s = rr_new(3, 1);
+    struct rr_log *d = &s->node[1].disk;
+    for (uint64_t i = 1; i <= 10; i++)
+        d->e[i] = (struct rr_entry){ .term = 3, .kind = RAFT_HOST, .len = 1, .data = { (uint8_t) i } };
+    struct raft_change up = { .kind = RAFT_DEMOTE, .id = 3 };
+    assert_ok(raft_conf_change(&c, &s->node[1].base_conf, &up, 1));
+    struct wr w = wr_fixed(d->e[9].data, sizeof d->e[9].data);
+    raft_conf_encode(&c, &w);
+    d->e[9].kind = RAFT_CONF;
+    d->e[9].len = (uint16_t) w.len;
+    d->last = 10;
+    s->node[1].disk_term = 3;
+    rr_start(s);
+    s->by_hand = true;
+    assert_true(raft_conf(s->node[1].r)->joint);
+    give(6, 4);
+    assert_false(raft_conf(s->node[1].r)->joint);
+    assert_int_equal(rr_status(s, 1).conf_index, 6);
+}
+
 static void an_old_snapshot_is_passed_over(void **state)
 {
     with_log(10, 3);
@@ -212,7 +236,7 @@ static void a_member_in_repair_votes_by_what_it_held_and_does_not_stand(void **s
     /* what l and f committed, f cannot read any more, and l is gone: g must not lead */
     uint64_t last = rr_status(s, f).last, term = rr_status(s, f).last_term;
     rr_crash(s, l);
-    damage(f, 10);
+    damage(f, 30);                      /* still longer than g's */
     rr_boot(s, f, RAFT_START_REPAIR, last, term);
     rr_boot(s, g, RAFT_START_CLEAN, 0, 0);
     rr_run(s, 5000);
@@ -295,6 +319,7 @@ int main(void)
         cmocka_unit_test_teardown(the_sender_dies_and_the_next_leader_begins_anew, end),
         cmocka_unit_test_teardown(a_log_that_agrees_with_a_snapshot_is_kept, end),
         cmocka_unit_test_teardown(a_log_that_does_not_is_dropped, end),
+        cmocka_unit_test_teardown(with_a_log_that_is_dropped_goes_its_configuration, end),
         cmocka_unit_test_teardown(an_old_snapshot_is_passed_over, end),
         cmocka_unit_test_teardown(chunks_out_of_order_are_asked_for_again, end),
         cmocka_unit_test_teardown(a_member_in_repair_votes_by_what_it_held_and_does_not_stand, end),
