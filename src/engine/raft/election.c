@@ -56,7 +56,7 @@ static void tally(struct raft *r, struct raft_effects *out)
         if (r->role == RAFT_PRECANDIDATE)
             raft_campaign(r, false, out);
         else
-            raft_become_leader(r, out);
+            raft_become_leader(r);
     } else if (!majority_says(r, 2, true)) {
         raft_become_follower(r, r->term, 0);
     }

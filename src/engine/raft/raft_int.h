@@ -139,7 +139,7 @@ bool raft_disk_slow(const struct raft *r, uint32_t ms);
 
 /* ---- role.c ---- */
 void raft_become_follower(struct raft *r, uint64_t term, uint32_t leader);
-void raft_become_leader(struct raft *r, struct raft_effects *out);
+void raft_become_leader(struct raft *r);
 void raft_role_tell(struct raft *r, struct raft_effects *out);
 bool raft_is_voter(const struct raft_conf *c, uint32_t id);
 

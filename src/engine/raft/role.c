@@ -32,7 +32,7 @@ static uint64_t tail_bytes(const struct raft *r)
     return sum;
 }
 
-void raft_become_leader(struct raft *r, struct raft_effects *out)
+void raft_become_leader(struct raft *r)
 {
     reeve_assert(r->vote == r->c.id);                           /* R1 */
     r->role = RAFT_LEADER;
@@ -44,7 +44,7 @@ void raft_become_leader(struct raft *r, struct raft_effects *out)
     r->term_start = log_last(r) + 1;
     raft_progress_sync(r, true);
     raft_leader_append(r, RAFT_EMPTY, slice_of(NULL, 0));
-    raft_heartbeat_all(r, out);
+    r->heartbeat_at = later(r->now, r->c.heartbeat_ms);      /* the first append requests say the same sooner */
 }
 
 void raft_role_tell(struct raft *r, struct raft_effects *out)
