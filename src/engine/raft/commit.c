@@ -52,7 +52,7 @@ static void spread(struct raft *r, struct raft_effects *out)
     for (unsigned i = 0; i < RAFT_MEMBERS_MAX && !raft_effects_tight(r, out); i++) {
         struct progress *p = &r->peer[i];
         if (p->id && p->state == REPLICATE && p->commit_told < min_u64(r->commit, p->match))
-            raft_heartbeat_peer(r, p, out);
+            raft_heartbeat_peer(r, p, RAFT_MF_NOTE, out);
     }
 }
 

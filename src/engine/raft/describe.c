@@ -34,8 +34,8 @@ void raft_conf_describe(const struct raft_conf *c, struct wr *out)
 
 static void flags(uint8_t f, struct wr *out)
 {
-    static const char *const names[] = { " REFUSED", " transfer", " repair", " mute" };
-    for (unsigned i = 0; i < 4; i++)
+    static const char *const names[] = { " REFUSED", " transfer", " repair", " mute", " note" };
+    for (unsigned i = 0; i < 5; i++)
         if (f & (1u << i))
             wr_text(out, names[i]);
 }

@@ -101,6 +101,8 @@ void raft_on_heartbeat(struct raft *r, const struct raft_msg *m, struct raft_eff
     raft_follow_heard(r, m->from);
     if (!r->in.asked)
         raft_commit_to(r, min_u64(m->commit, log_last(r)));
+    if (m->flags & RAFT_MF_NOTE)
+        return;
     struct raft_msg *a = raft_emit_msg(r, out, RAFT_M_HEARTBEAT_REPLY, m->from, 0);
     a->read = m->read;
     a->flags = raft_repair_flags(r);

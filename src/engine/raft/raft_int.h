@@ -161,7 +161,7 @@ void raft_progress_acked(struct progress *p, uint64_t index);        /* frees re
 void raft_replicate_peer(struct raft *r, struct progress *p, struct raft_effects *out);
 void raft_replicate_empty(struct raft *r, struct progress *p, struct raft_effects *out);
 void raft_replicate_all(struct raft *r, struct raft_effects *out);
-void raft_heartbeat_peer(struct raft *r, struct progress *p, struct raft_effects *out);
+void raft_heartbeat_peer(struct raft *r, struct progress *p, uint8_t flags, struct raft_effects *out);
 void raft_heartbeat_all(struct raft *r, struct raft_effects *out);
 void raft_leader_clock(struct raft *r, struct raft_effects *out);
 

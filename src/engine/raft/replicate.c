@@ -135,11 +135,12 @@ void raft_replicate_all(struct raft *r, struct raft_effects *out)
 
 /* ---- heartbeats ---- */
 
-void raft_heartbeat_peer(struct raft *r, struct progress *p, struct raft_effects *out)
+void raft_heartbeat_peer(struct raft *r, struct progress *p, uint8_t flags, struct raft_effects *out)
 {
     struct raft_msg *m = raft_emit_msg(r, out, RAFT_M_HEARTBEAT, p->id, 0);
     m->commit = RAFT_BROKEN(COMMIT_NOT_CLAMPED) ? r->commit : min_u64(r->commit, p->match);     /* R7 */
     m->read = r->read_position;
+    m->flags = flags;
     p->commit_told = max_u64(p->commit_told, m->commit);
 }
 
@@ -147,7 +148,7 @@ void raft_heartbeat_all(struct raft *r, struct raft_effects *out)
 {
     for (unsigned i = 0; i < RAFT_MEMBERS_MAX; i++)
         if (r->peer[i].id)
-            raft_heartbeat_peer(r, &r->peer[i], out);
+            raft_heartbeat_peer(r, &r->peer[i], 0, out);
     r->heartbeat_at = later(r->now, r->c.heartbeat_ms);
 }
 

@@ -174,6 +174,7 @@ enum raft_msg_type {
 #define RAFT_MF_TRANSFER 0x02           /* a vote asked for by the leader's wish: no lease protects him */
 #define RAFT_MF_REPAIR   0x04           /* from a member in repair: what it holds may have shrunk */
 #define RAFT_MF_MUTE     0x08           /* from a mute member: do not count it */
+#define RAFT_MF_NOTE     0x10           /* a heartbeat that only tells the commit: no answer wanted */
 struct raft_msg {
     uint8_t type, flags;
     uint32_t from, to;
