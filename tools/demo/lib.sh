@@ -163,6 +163,12 @@ old_between()
     awk -v i="$1" -v old="$2" -v a="$3" -v b="$4" '$1 == i && $4 == old && $2 >= a && $3 <= b { seen = 1 }
         END { exit !(a && b && seen) }' "$out/serials.log"
 }
+# new_between I OLD MS MS: a look between the two saw a new one
+new_between()
+{
+    awk -v i="$1" -v old="$2" -v a="$3" -v b="$4" '$1 == i && $4 != "-" && $4 != old && $2 >= a && $3 <= b { seen = 1 }
+        END { exit !(a && b && seen) }' "$out/serials.log"
+}
 
 nginx_config()
 {
