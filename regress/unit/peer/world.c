@@ -28,8 +28,6 @@ static void on_message(void *arg, const struct raft_msg *m)
     if (m->data.len > 0)
         sha256(&h->sum, m->data);
     n->heard[m->from]++;
-    if (n->on_message != NULL)
-        n->on_message(n, m);
 }
 
 static void on_reachable(void *arg, uint32_t id, bool yes)
@@ -50,7 +48,8 @@ static void on_join(void *arg, uint64_t ticket, const struct peer_join_request *
 
 void node_start(struct node *n)
 {
-    struct peers_ops ops = { on_message, on_reachable, n->on_join ? on_join : NULL };
+    struct peers_ops ops = { n->message ? n->message : on_message, n->reachable ? n->reachable : on_reachable,
+                             n->on_join ? on_join : NULL };
     struct report rep = { 0 };
     n->config.identity = &n->identity;
     n->config.incarnation = n->incarnation;

@@ -34,7 +34,9 @@ struct node {
     bool reach[WORLD_NODES + 1];
     struct heard last[HEARD_MAX];       /* last[n % HEARD_MAX] */
     uint64_t n;
-    void (*on_message)(struct node *n, const struct raft_msg *m);
+    void *user;                         /* with message, reachable: instead of counting */
+    void (*message)(void *node, const struct raft_msg *m);
+    void (*reachable)(void *node, uint32_t id, bool yes);
     void (*on_join)(struct node *n, uint64_t ticket, const struct peer_join_request *j);
 };
 struct world { struct loop *loop; struct node node[WORLD_NODES + 1]; unsigned n; };

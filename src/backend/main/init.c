@@ -7,6 +7,7 @@
 #include "backend/libpq/scram.h"
 #include "backend/main/init_int.h"
 #include "backend/main/main_int.h"
+#include "backend/peer/peer.h"
 #include "backend/ring/ring.h"
 #include "backend/signer/signer.h"
 #include "backend/utils/clock.h"
@@ -61,6 +62,7 @@ static enum reeve_err fill(const char *dir, const struct options *o, const struc
     enum reeve_err err;
     TRY(init_make_folders(dir, rep));
     TRY(init_make_files(dir, o->region, rep));
+    TRY(peer_identity_make(dir, rep));
     TRY(make_state(dir, region, superuser, verifier, rep));
     TRY(datadir_write_version(dir, rep));
 out:

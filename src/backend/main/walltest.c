@@ -80,6 +80,8 @@ static void try_all(enum proc_kind kind, const char *dir, pid_t victim)
         claim(!reaches_keys(dir), "the keys are out of reach");
     else
         claim(can_open(dir, "keys/walltest", O_RDONLY), "the signer reaches its keys");
+    claim(can_open(dir, "peer/peer.key", O_RDONLY) == (kind == PROC_RING), "only the ring reads the key of its links");
+    claim(!can_open(dir, "peer/peer.key", O_WRONLY), "nobody changes it");
     claim(!can_open(dir, "reeve.conf", O_RDONLY), "the configuration is out of reach");
     claim(!can_open(dir, "log/other", O_WRONLY | O_CREAT), "no new file in the log's folder");
     claim(can_open(dir, "run/settings", O_RDONLY), "the settings can be read");

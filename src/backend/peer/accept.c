@@ -264,8 +264,7 @@ static void let_in(struct conn *c, const struct peer_hello *h)
         peer->in[h->purpose]->quiet = true;
         peer_conn_close(peer->in[h->purpose], "a newer connection takes its place");
     }
-    if (!peer_conn_open_up(c))
-        return;
+    peer_conn_open_up(c);
     p->opening--;
     c->peer = peer;
     c->purpose = h->purpose;

@@ -117,20 +117,13 @@ void peer_conns_reap(struct peers *p)
     }
 }
 
-bool peer_conn_open_up(struct conn *c)
+void peer_conn_open_up(struct conn *c)
 {
-    uint8_t *in = realloc(c->in, IN_BYTES);
-    if (in == NULL) {
-        peer_conn_close(c, "out of memory");
-        return false;
-    }
-    c->in = in;
-    c->in_cap = IN_BYTES;
+    c->in_least = IN_BYTES;             /* later: a frame of the buffer that is there is being read */
     c->in_max = PEER_FRAME_MAX;
     c->state = CONN_UP;
     c->heard = c->wrote = clock_mono();
     loop_timer_cancel(c->p->loop, &c->deadline);
-    return true;
 }
 
 /* ---- out ---- */
@@ -239,7 +232,7 @@ static bool take_frames(struct conn *c)
         return false;
     memmove(c->in, c->in + at, c->in_len - at);
     c->in_len -= at;
-    return make_room(c, size);
+    return make_room(c, size > c->in_least ? size : c->in_least);
 }
 
 static void came(struct conn *c, size_t n)

@@ -211,8 +211,7 @@ static void welcomed(struct conn *c, struct slice body)
         peer_conn_close(c, "its answer to our greeting is malformed");
         return;
     }
-    if (!peer_conn_open_up(c))
-        return;
+    peer_conn_open_up(c);
     set_state(k, PEER_L_UP);
     k->error[0] = '\0';
     k->peer->counts[k->purpose].connects++;

@@ -96,7 +96,7 @@ struct conn {
     uint64_t peer_incarnation;
     struct sendq q;
     uint8_t *in;
-    size_t in_len, in_cap, in_max;      /* in_max: length of a frame at most */
+    size_t in_len, in_cap, in_least, in_max;    /* in_max: length of a frame at most */
     struct mono_ms heard, wrote, ping_at;       /* ping_at 0: no PING is unanswered */
     char from[64];                      /* for the log */
 };
@@ -106,7 +106,7 @@ struct conn *peer_conn_new(struct peers *p, int fd, const struct conn_role *role
 /* Does nothing on a dead one. The memory goes at the end of the dispatch. */
 void peer_conn_close(struct conn *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* The state after the opening: other limits, no deadline. */
-bool peer_conn_open_up(struct conn *c);
+void peer_conn_open_up(struct conn *c);
 void peer_conn_put(struct conn *c, struct frame *f, enum urgent u);
 /* A small frame that must not be lost: an opening, an answer. */
 void peer_conn_put_small(struct conn *c, const struct wr *bytes);

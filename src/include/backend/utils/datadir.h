@@ -9,6 +9,7 @@
  * DIR/log/            reeve.log and its predecessors
  * DIR/tls/            listeners' certificates and keys
  * DIR/keys/           the signer's alone
+ * DIR/peer/           the key by which other members know this one: the ring process's alone
  *
  * The lock is flock(2) on DIR/run/lock: every child inherits it, so that it is
  * free only when the last process of a server is gone.
