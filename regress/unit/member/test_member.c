@@ -312,6 +312,24 @@ static void also_a_leader(void **state)
     assert_int_equal(mr_wait(s, l2, 500)->outcome, MEMBER_APPLIED);
 }
 
+/* scenario 61: an entry of a version to come is not skipped */
+static void an_unknown_kind_of_entry_stops_the_state(void **state)
+{
+    ring(1);
+    assert_ok(mr_propose(s, 1, 1, 0, 0, 5));
+    mr_wait(s, 1, 1);
+    mr_crash(s, 1);
+    struct mr_node *n = &s->node[1];
+    uint64_t applied = n->live.n;
+    n->log[++n->last] = (struct mr_entry){ .term = n->term, .kind = RAFT_HOST + 9, .len = 1, .p = calloc(1, 2) };
+    mr_boot(s, 1);
+    mr_run(s, 50);
+    assert_true(n->quarantined);
+    assert_true(mr_status(s, 1).applied < n->last);
+    assert_int_equal(n->live.n, applied);
+    assert_err(mr_propose(s, 1, 2, 0, 0, 6), REEVE_E_UNAVAILABLE);
+}
+
 static void an_orderly_stop_hands_over_and_loses_nothing(void **state)
 {
     ring(3);
@@ -426,6 +444,7 @@ int main(void)
         cmocka_unit_test_teardown(without_a_quorum_memory_stays_bounded_and_the_ring_recovers, end),
         cmocka_unit_test_teardown(a_member_with_another_state_puts_itself_into_quarantine, end),
         cmocka_unit_test_teardown(also_a_leader, end),
+        cmocka_unit_test_teardown(an_unknown_kind_of_entry_stops_the_state, end),
         cmocka_unit_test_teardown(an_orderly_stop_hands_over_and_loses_nothing, end),
         cmocka_unit_test_teardown(a_change_of_members_is_told_when_it_is_in_force, end),
         cmocka_unit_test_teardown(random_kills_lose_and_double_nothing, end),
