@@ -54,6 +54,8 @@ static void ask_leader(struct rig *r, const struct raft_change *ch, size_t n)
         if (s.raft.role == RAFT_LEADER && (!s.raft.committed_in_term || s.raft.conf_index > s.raft.commit))
             violation(r, "a change waits for its turn", "n%d took a change: committed in its term %d, configuration at %llu, committed %llu",
                       l->slot, s.raft.committed_in_term, (unsigned long long) s.raft.conf_index, (unsigned long long) s.raft.commit);
+        if (r->chaos && r->p.partition_us > 0 && sim_rng_below(&r->w.rng, 4) == 0)
+            fault_isolate(r, l);        /* its configuration stands in its own log alone */
         return;
     }
     r->change_open = false;
@@ -204,13 +206,18 @@ static void look_for_gone(struct rig *r)
     }
 }
 
-/* A mute member waits for a term above the one it found: handing over makes one. */
+/* A mute member waits for a term above the one it found: handing over makes one, so does a restart where nobody can take over. */
 static void end_silence(struct rig *r)
 {
     struct node *l = rig_leader(r);
     for (int i = 0; i < r->n_nodes && l != NULL && sim_node_runs(&r->w, l->slot); i++)
         if (node_up(r->node[i]) && r->node[i]->mute_mark && sim_rng_below(&r->w.rng, 20) == 0) {
-            node_step(l, &(struct member_event){ .type = MEMBER_E_TRANSFER });
+            if (sim_rng_below(&r->w.rng, 3)) {
+                node_step(l, &(struct member_event){ .type = MEMBER_E_TRANSFER });
+            } else {
+                node_die(l, DEATH_KILL);
+                node_restart_after(l, 50000);
+            }
             return;
         }
 }

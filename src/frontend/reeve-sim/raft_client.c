@@ -266,7 +266,7 @@ static void op_begin(struct rig *r, struct client *c)
     uint64_t dice = sim_rng_below(&r->w.rng, 100);
     *o = (struct op){ .id = r->n_ops, .client = (uint32_t) c->i, .key = (uint8_t) sim_rng_below(&r->w.rng, RIG_KEYS),
                       .invoked = true, .call_us = r->w.now_us, .new_ = 1000 + r->n_ops, .old = -1 };
-    o->kind = dice < 35 ? OP_READ : dice < 75 ? OP_WRITE : OP_CAS;
+    o->kind = dice < 45 ? OP_READ : dice < 80 ? OP_WRITE : OP_CAS;
     if (c->final) {
         o->kind = r->final_stage == 0 ? OP_WRITE : OP_READ;
         o->key = 0;

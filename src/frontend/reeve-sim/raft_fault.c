@@ -357,10 +357,11 @@ static void do_decay(struct rig *r)
     }
     mark_damaged(n);
     decay_at(n, name, off);
-    if (sim_rng_below(&r->w.rng, 2)) {
-        node_die(n, sim_rng_below(&r->w.rng, 2) ? DEATH_KILL : DEATH_POWER);
-        node_restart_after(n, between(r, 50000, 2000000));
-    }
+    uint64_t how = sim_rng_below(&r->w.rng, 6);
+    if (how >= 4)                       /* it shows when all begin anew, and nobody leads yet */
+        do_blackout(r);
+    else if (how >= 2)
+        do_death(r, n, how == 2 ? DEATH_KILL : DEATH_POWER);
 }
 
 /* A new disk under the old name: another incarnation, which nobody may count. */
@@ -386,6 +387,15 @@ static void do_transfer(struct rig *r)
     uint32_t peer = (uint32_t) sim_rng_below(&r->w.rng, r->next_id + 1);
     note(r, F_TRANSFER, n->slot, peer);
     node_step(n, &(struct member_event){ .type = MEMBER_E_TRANSFER, .peer = peer });
+}
+
+/* Cut off in the very step: nothing that it just sent arrives, and it goes on believing for a while. */
+void fault_isolate(struct rig *r, struct node *n)
+{
+    int64_t us = between(r, 500000, 8000000);
+    note(r, F_ONEWAY, n->slot, us);
+    sim_net_mute(&r->net, n->slot, true, true);
+    mend_after(r, us);
 }
 
 /* ---- clocks of faults ---- */

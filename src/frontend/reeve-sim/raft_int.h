@@ -297,6 +297,7 @@ void client_done(struct node *n, const struct member_effect *f);
 /* ---- raft_fault.c, raft_admin.c, raft_heal.c ---- */
 void faults_start(struct rig *r);
 void faults_lift(struct rig *r);
+void fault_isolate(struct rig *r, struct node *n);
 void atlas_look(struct rig *r);
 bool atlas_may_damage(const struct rig *r, const struct node *n);
 void admin_start(struct rig *r);

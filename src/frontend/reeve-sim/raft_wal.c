@@ -239,6 +239,15 @@ out:
     return err;
 }
 
+/*
+ * May this be what stood in the hole? Terms of a log only rise, so one above the
+ * last is of another history, and so is one at the end that differs from it.
+ */
+static bool fills(const struct wal_status *s, uint64_t index, uint64_t term)
+{
+    return index == s->last ? term == s->last_term : term <= s->last_term;
+}
+
 /* How many entries from it->at on are alike: already there (1), a hole to be filled (2), new (3). */
 static size_t stretch(struct node *n, const struct wal_item *it, const struct wal_status *s, int *kind)
 {
@@ -247,7 +256,7 @@ static size_t stretch(struct node *n, const struct wal_item *it, const struct wa
     for (size_t i = it->at; i < it->n; i++, count++) {
         uint64_t index = it->a.first + i;
         int k = 3;
-        if (index <= s->last && *kind != 3 && wal_holes_touch(&s->holes, index, index))
+        if (index <= s->last && *kind != 3 && wal_holes_touch(&s->holes, index, index) && fills(s, index, it->entry[i].term))
             k = 2;
         else if (index <= s->last && *kind != 3 && n->wal.term[index] == it->entry[i].term)
             k = 1;
