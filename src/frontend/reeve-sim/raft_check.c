@@ -406,9 +406,10 @@ static void check_conf(struct node *n, const struct member_status *s)
                   n->slot, U(s->raft.conf_index), U(newest), U(sh->base), U(sh->last));
 }
 
+/* In the newest committed configuration: one that is still on its way may have begun with the disk already still. */
 static unsigned voters(const struct node *n)
 {
-    const struct raft_conf *c = raft_conf(member_raft(n->m));
+    const struct raft_conf *c = raft_conf_committed(member_raft(n->m));
     unsigned k = 0;
     for (unsigned i = 0; i < c->n; i++)
         k += (c->m[i].role & RAFT_VOTER) != 0;

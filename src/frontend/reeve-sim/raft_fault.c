@@ -207,11 +207,23 @@ static bool whole(const struct rig *r, const struct node *n, uint64_t incarnatio
            n->sh.durable >= r->committed;
 }
 
+/* A configuration on its way, in anybody's log: whom it needs is not settled. */
+static bool change_under_way(const struct rig *r)
+{
+    for (int i = 0; i < r->n_nodes; i++) {
+        const struct shadow *sh = &r->node[i]->sh;
+        for (uint64_t k = r->committed + 1; k <= sh->last; k++)
+            if (sh->conf[k] && sh->term[k] != 0)
+                return true;
+    }
+    return r->change_open;
+}
+
 bool atlas_may_damage(const struct rig *r, const struct node *n)
 {
     const struct raft_conf *c = &r->last_conf;
     unsigned voters = 0, good = 0;
-    if (!node_up(n) || n->damaged || n->wiped || c->n == 0 || c->joint || r->change_open)
+    if (!node_up(n) || n->damaged || n->wiped || c->n == 0 || c->joint || change_under_way(r))
         return false;
     for (unsigned i = 0; i < c->n; i++) {
         if (!(c->m[i].role & RAFT_VOTER))
