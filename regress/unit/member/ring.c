@@ -387,6 +387,8 @@ static void deliver(struct mr *s, struct mr_packet *p)
     if (p->to <= s->n && s->node[p->to].up && !s->cut[p->from][p->to]) {
         assert_ok(raft_msg_decode(&m, slice_of(p->p, p->len)));
         (void) mr_feed(s, p->to, (struct member_event){ .type = MEMBER_E_MESSAGE, .msg = &m });
+        if (s->twice)
+            (void) mr_feed(s, p->to, (struct member_event){ .type = MEMBER_E_MESSAGE, .msg = &m });
     }
     free(p);
 }

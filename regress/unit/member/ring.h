@@ -50,6 +50,7 @@ struct mr {
     struct mr_packet *net, **net_tail;
     bool cut[MR_NODES][MR_NODES];
     int64_t now;
+    bool twice;                         /* each message comes twice */
     struct member_config config;
     struct member_effects out;
 };

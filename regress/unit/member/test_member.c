@@ -67,6 +67,40 @@ static void what_waits_for_a_leader_goes_to_it(void **state)
     assert_int_equal(mr_wait(s, 2, 2)->outcome, MEMBER_APPLIED);
 }
 
+static void a_repeated_message_puts_nothing_into_the_log_twice(void **state)
+{
+    ring(3);
+    uint32_t l = mr_elect(s), f = follower(l);
+    s->twice = true;
+    for (uint64_t i = 1; i <= 100; i++) {
+        assert_ok(mr_propose(s, f, i, 0, 0, i));
+        mr_run(s, i % 3);
+    }
+    mr_run(s, 100);
+    for (uint64_t i = 1; i <= 100; i++)
+        assert_int_equal(mr_done(s, f, i)->outcome, MEMBER_APPLIED);
+    assert_int_equal(s->node[l].live.n, 100);
+}
+
+/* scenario 34: the answer to a question of an earlier life */
+static void an_answer_from_before_a_restart_confirms_nothing(void **state)
+{
+    ring(3);
+    uint32_t l = mr_elect(s), f = follower(l);
+    mr_run(s, 100);
+    s->cut[f][l] = true;                /* its question arrives nowhere */
+    assert_ok(mr_event(s, f, MEMBER_E_READ, 1));
+    for (uint64_t id = 0; id < 20; id++) {
+        struct raft_msg m = { .type = RAFT_M_READ_REPLY, .from = l, .to = f, .from_incarnation = l + 10, .to_incarnation = f + 10,
+                              .ring = 1, .term = mr_status(s, l).raft.term, .read = id };
+        (void) mr_feed(s, f, (struct member_event){ .type = MEMBER_E_MESSAGE, .msg = &m });
+    }
+    mr_run(s, 20);
+    assert_null(mr_done(s, f, 1));
+    s->cut[f][l] = false;
+    assert_int_equal(mr_wait(s, f, 1)->err, REEVE_OK);
+}
+
 /* scenario 22 */
 static void what_was_never_sent_is_certainly_not_applied(void **state)
 {
@@ -432,6 +466,8 @@ int main(void)
         cmocka_unit_test_teardown(a_command_is_applied_everywhere_and_told_where_it_was_proposed, end),
         cmocka_unit_test_teardown(a_crowd_shares_entries, end),
         cmocka_unit_test_teardown(what_waits_for_a_leader_goes_to_it, end),
+        cmocka_unit_test_teardown(a_repeated_message_puts_nothing_into_the_log_twice, end),
+        cmocka_unit_test_teardown(an_answer_from_before_a_restart_confirms_nothing, end),
         cmocka_unit_test_teardown(what_was_never_sent_is_certainly_not_applied, end),
         cmocka_unit_test_teardown(what_a_lost_leader_took_is_unknown_and_repeated_in_a_session_applied_once, end),
         cmocka_unit_test_teardown(a_session_applies_each_number_once_in_any_order, end),

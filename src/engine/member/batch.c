@@ -112,21 +112,26 @@ static void consume(struct member *m, uint32_t n, uint32_t bytes)
     m->queued -= n;
 }
 
-/* The same four bytes begin a forwarded batch (version, kind 1, n); an entry is the last three of them (version, n). */
-static void header(struct member *m, uint32_t n)
+/* The header lies right before the items: of an entry three bytes, of a message the whole front. */
+static struct slice with_header(struct member *m, uint32_t n, uint32_t bytes, bool message)
 {
-    uint8_t *h = m->queue + m->start - QUEUE_FRONT;
-    h[0] = h[1] = 1;
-    h[2] = (uint8_t) (n >> 8);
-    h[3] = (uint8_t) n;
+    uint32_t len = message ? QUEUE_FRONT : 3;
+    struct wr w = wr_fixed(m->queue + m->start - len, len);
+    wr_u8(&w, 1);
+    if (message) {
+        wr_u8(&w, 1);
+        wr_u64(&w, m->c.origin);
+        wr_u64(&w, ++m->forwards);
+    }
+    wr_u16(&w, (uint16_t) n);
+    reeve_assert(!w.bad && w.len == len);
+    return slice_of(m->queue + m->start - len, bytes + len);
 }
 
 /* An entry of the log: the leader's way. */
 static bool cut(struct member *m, uint32_t n, uint32_t bytes, struct member_effects *out)
 {
-    header(m, n);
-    struct raft_event e = { .type = RAFT_E_PROPOSE, .kind = MEMBER_K_BATCH,
-                            .data = slice_of(m->queue + m->start - 3, bytes + 3) };
+    struct raft_event e = { .type = RAFT_E_PROPOSE, .kind = MEMBER_K_BATCH, .data = with_header(m, n, bytes, false) };
     if (member_raft_step(m, &e, out) != REEVE_OK)
         return false;
     mark_sent(m, bytes);
@@ -137,11 +142,10 @@ static bool cut(struct member *m, uint32_t n, uint32_t bytes, struct member_effe
 
 static void forward(struct member *m, uint32_t leader, uint32_t n, uint32_t bytes, struct member_effects *out)
 {
-    header(m, n);
+    struct slice data = with_header(m, n, bytes, true);
     mark_sent(m, bytes);
     m->forwarded = true;
     m->forwarded_at = m->now;
-    struct slice data = slice_of(m->queue + m->start - QUEUE_FRONT, bytes + QUEUE_FRONT);
     consume(m, n, bytes);
     member_send(m, leader, data, out);
 }

@@ -19,8 +19,10 @@ static void refuse(struct member *m, uint32_t to, struct slice items, uint32_t n
     wr_u8(&w, HOST_REFUSED);
     wr_u8(&w, busy);
     wr_u16(&w, (uint16_t) n);
-    while (member_item_next(&in, &it))
+    while (member_item_next(&in, &it)) {
+        wr_u64(&w, it.origin);
         wr_u64(&w, it.handle);
+    }
     reeve_assert(!w.bad);
     member_send(m, to, wr_slice(&w), out);
 }
@@ -34,12 +36,33 @@ static bool items_sane(struct slice items, uint32_t n)
     return n == 0 && rd_done(&in);
 }
 
+/*
+ * A repeated message must not put its commands into the log twice, nor may one
+ * that was refused be taken later: numbers of a sender's life only rise.
+ */
+static bool first_time(struct member *m, uint64_t origin, uint64_t number)
+{
+    unsigned i = 0;
+    while (i < LIVES_HEARD && m->heard[i].origin != origin)
+        i++;
+    if (i == LIVES_HEARD) {
+        i = m->heard_next++ % LIVES_HEARD;
+        m->heard[i].origin = origin;
+        m->heard[i].number = 0;
+    }
+    if (m->heard[i].number >= number)
+        return false;
+    m->heard[i].number = number;
+    return true;
+}
+
 static void on_forward(struct member *m, uint32_t from, struct rd *in, struct member_effects *out)
 {
+    uint64_t origin = rd_u64(in), number = rd_u64(in);
     uint32_t n = rd_u16(in);
     struct slice items = rd_bytes(in, rd_left(in));
     struct item it;
-    if (in->bad || n > MEMBER_BATCH_MAX || !items_sane(items, n))
+    if (in->bad || n > MEMBER_BATCH_MAX || !items_sane(items, n) || !first_time(m, origin, number))
         return;
     bool busy = !member_queue_room(m, items.len);
     if (!member_leads(m) || busy || m->stopping || m->quarantined) {
@@ -57,7 +80,8 @@ static void on_refused(struct member *m, struct rd *in)
     bool busy = rd_u8(in);
     uint32_t n = rd_u16(in);
     for (uint32_t i = 0; i < n && !in->bad; i++) {
-        struct item it = { .origin = m->c.origin, .handle = rd_u64(in) };
+        struct item it = { .origin = rd_u64(in) };
+        it.handle = rd_u64(in);
         uint32_t t = in->bad ? NONE : member_ticket_of(m, &it);
         if (t != NONE)
             member_ticket_finish(m, t, MEMBER_NOT_APPLIED, busy ? REEVE_E_BUSY : REEVE_E_NOT_LEADER);

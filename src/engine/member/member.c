@@ -54,6 +54,7 @@ enum reeve_err member_init(struct member **out, void *mem, size_t len, const str
     m->queue_cap = (uint32_t) queue_cap(c);
     m->start = m->end = QUEUE_FRONT;
     m->log = (struct raft_log){ &member_window_ops, &m->window };
+    m->reads_asked = c->origin;         /* an answer to a question of an earlier life answers none of this one */
     member_tickets_init(m);
     *out = m;
     return REEVE_OK;

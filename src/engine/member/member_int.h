@@ -43,7 +43,8 @@ struct session {
 
 struct item { uint64_t session, seq, origin, handle; struct slice command; };
 
-#define QUEUE_FRONT 4                   /* room for a header before the items */
+#define LIVES_HEARD 64
+#define QUEUE_FRONT 20                  /* room for a header before the items */
 
 struct member {
     struct member_config c;
@@ -60,6 +61,9 @@ struct member {
     uint32_t queue_cap, start, end, queued;
     bool forwarded;                     /* bytes of the queue are borrowed until the step is obeyed */
     struct mono_ms forwarded_at;
+    uint64_t forwards;                  /* batches sent on, numbered */
+    struct { uint64_t origin, number; } heard[LIVES_HEARD];    /* the newest of each life of a member */
+    unsigned heard_next;
 
     struct ticket *ticket;
     struct list free, proposals, handed_out, finished, reads_next, reads_flight, reads_apply;
@@ -91,7 +95,7 @@ struct member {
     bool rows_any;
 
     uint64_t batches, commands, duplicates;
-    uint8_t reply[16 + 8 * MEMBER_BATCH_MAX];
+    uint8_t reply[16 + 16 * MEMBER_BATCH_MAX];
     uint8_t hash_msg[42];
     struct raft_effects rout;
     struct raft_effect pool[MEMBER_EFFECTS_MAX];

@@ -31,7 +31,8 @@
  *                               session 0, seq 1: opens a session (no command); session 0, seq 0: no session
  *       RAFT_HOST + 1: check  = u8 1 | u64 index | 32 bytes state hash there
  * An unknown kind or version stops applying (quarantine): it is never skipped.
- * HOST messages: u8 1 | u8 kind | ...: 1 batch forwarded: u16 n, as above; 2 refused: u8 reason | u16 n | n × u64 handle;
+ * HOST messages: u8 1 | u8 kind | ...: 1 batch forwarded: u64 origin | u64 number | u16 n | items as above,
+ *                each number of an origin taken once; 2 refused: u8 busy | u16 n | n × (u64 origin | u64 handle);
  *                3 hash: u64 index | 32 bytes
  *
  * Invariants
