@@ -28,7 +28,7 @@ END {
     $? = $code;
 }
 
-plan skip_all => 'a small file system cannot be mounted here' if $> != 0 || !mount_small($s->dir, '12m');
+plan skip_all => 'a small file system cannot be mounted here' if $> != 0 || !mount_small($s->dir, '160m');
 
 # SQLSTATE, '' when it went well; what was printed; the error's text.
 sub statement {

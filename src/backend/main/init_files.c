@@ -59,7 +59,7 @@ void init_undo(const char *dir)
 
 enum reeve_err init_make_folders(const char *dir, struct report *rep)
 {
-    static const char *const names[] = { "data", "run", "log", "tls", "tmp" };
+    static const char *const names[] = { "data", "wal", "run", "log", "tls", "tmp" };
     char path[DATADIR_PATH_MAX];
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (!datadir_path(path, sizeof path, dir, names[i]) || mkdir(path, 0700) < 0)

@@ -193,6 +193,7 @@ static enum reeve_err take_directory(struct pm *pm, const char *given, struct re
     TRY(datadir_resolve(pm->dir, given, rep));
     TRY(datadir_check(pm->dir, rep));
     TRY(datadir_lock(&pm->lock_fd, pm->dir, REMAINS_MS, rep));
+    TRY(datadir_upgrade(pm->dir, rep));
     TRY(settings_load(&pm->settings, pm->dir, rep));
     TRY(log_open(pm->dir, rep));
     settings_apply_log(pm->settings);

@@ -55,6 +55,13 @@ static enum reeve_err host_apply(void *arg, struct kv *kv, uint64_t index, struc
     return region_apply(&region, index, command, out);
 }
 
+/* Nobody waits to read these back, and they come in masses. */
+static bool host_early(struct slice command)
+{
+    uint8_t type = ring_command_type(command);
+    return type == RC_REGISTER || type == RC_LIVENESS;
+}
+
 enum reeve_err applier_init(struct applier *ap)
 {
     ap->region_scratch = malloc(region_scratch_size());
@@ -103,7 +110,7 @@ static void host_fatal(void *arg, enum reeve_err err)
     _exit(1);
 }
 
-const struct proposer_host ring_host = { .apply = host_apply, .applied = host_applied, .committed = host_committed,
+const struct proposer_host ring_host = { .apply = host_apply, .early = host_early, .applied = host_applied, .committed = host_committed,
                                          .fatal = host_fatal };
 
 enum reeve_err ring_view_open(struct ring *r, struct ring_view *v)

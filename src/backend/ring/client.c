@@ -164,14 +164,30 @@ static void on_submit(struct client *c, struct ipc_channel *ch, struct ipc_msg *
     }
 }
 
-/* ---- BARRIER: everything acknowledged is committed, so the read point is now ---- */
+/* ---- BARRIER: what was acknowledged before can be read after ---- */
+
+static void barrier_done(void *arg, enum reeve_err err)
+{
+    struct pending_reply *p = arg;
+    uint8_t mem[8];
+    struct wr w = wr_fixed(mem, sizeof mem);
+    wr_u64(&w, p->client->ring->prop.applied);
+    if (err == REEVE_OK)
+        ipc_reply(p->ch, p->id, wr_slice(&w));
+    else
+        refuse(p->ch, p->id, err, NULL);
+    reply_done(p);
+}
 
 static void on_barrier(struct client *c, struct ipc_channel *ch, struct ipc_msg *m)
 {
-    uint8_t mem[8];
-    struct wr w = wr_fixed(mem, sizeof mem);
-    wr_u64(&w, c->ring->prop.applied);
-    ipc_reply(ch, m->id, wr_slice(&w));
+    struct pending_reply *p = reply_later(c, ch, m->id);
+    enum reeve_err err = p ? proposer_read(&c->ring->prop, barrier_done, p) : REEVE_E_BUSY;
+    if (err != REEVE_OK) {
+        refuse(ch, m->id, err, NULL);
+        if (p)
+            reply_done(p);
+    }
 }
 
 /* ---- CREATE_AUTHORITY_KEY, CREATE_SHARED_KEY ---- */

@@ -70,6 +70,7 @@ static enum reeve_err open_store(struct ring *r, struct report *rep)
 {
     const struct settings *s = r->child->settings;
     struct proposer_host host = ring_host;
+    uint32_t segment = (uint32_t) settings_int(s, SET_wal_segment_size) / WAL_BLOCK * WAL_BLOCK;
     uint64_t index = 0;
     enum reeve_err err;
     host.arg = r;
@@ -81,7 +82,8 @@ static enum reeve_err open_store(struct ring *r, struct report *rep)
     TRY(storage_open(&r->store, r->child->dir, STORAGE_WRITE, (uint64_t) settings_int(s, SET_lmdb_map_size),
                      (unsigned) settings_int(s, SET_max_connections) + READERS_EXTRA, rep));
     TRY(read_state(r, &index, rep));
-    err = proposer_init(&r->prop, r->loop, r->store, index, &host);
+    TRY(proposer_init(&r->prop, r->loop, r->store, r->child->dir, segment, index, &host, rep));
+    err = read_state(r, &index, rep);
 out:
     return err;
 }

@@ -1,119 +1,159 @@
-/* proposer.c - commands to the state writer, answers back to whoever proposed. */
+/* proposer.c - who waits for which command; everything else is the core's. */
 #include "backend/ring/proposer.h"
 
 #include <stdlib.h>
 
-/* One command and the run that it is by itself. */
-struct proposal {
-    struct state_run run;
-    struct state_command c;
-    propose_done *done;
-    void *arg;
-    uint8_t bytes[];
-};
+#define NONE PROPOSER_QUEUE_MAX
 
-static struct proposal *of(struct state_run *run)
+/* ---- slots: a ticket is slot + 1 and life ---- */
+
+static uint64_t ticket_of(const struct proposer *p, uint16_t slot)
 {
-    return (struct proposal *) run;
+    return (uint64_t) p->slot[slot].life << 16 | (slot + 1u);
 }
 
-static void finish(struct proposer *p, struct proposal *q)
+static struct proposal *find(struct proposer *p, uint64_t ticket)
 {
-    struct state_command *c = &q->c;
-    struct report plain = { .code = REEVE_OK };
-    if (c->err != REEVE_OK && c->rep == NULL)
-        report_set(&plain, c->err, "could not commit (%s)", reeve_err_text(c->err));
+    uint64_t slot = (ticket & 0xffff) - 1;
+    if (slot >= PROPOSER_QUEUE_MAX)
+        return NULL;
+    struct proposal *q = &p->slot[slot];
+    return q->used && q->life == (uint32_t) (ticket >> 16) ? q : NULL;
+}
+
+static struct proposal take(struct proposer *p, struct proposal *q)
+{
+    struct proposal was = *q;
+    q->used = false;
+    q->next_free = p->free;
+    p->free = (uint16_t) (q - p->slot);
     p->n--;
-    p->bytes -= c->command.len;
-    if (q->done)
-        q->done(q->arg, c->err, c->err == REEVE_OK ? NULL : c->rep ? c->rep : &plain, c->index,
-                c->err == REEVE_OK ? wr_slice(&c->result) : slice_of(NULL, 0));
-    state_command_clear(c);
-    free(q);
+    p->bytes -= was.len;
+    return was;
 }
 
-static void synced(void *arg, struct state_run *runs)
+static uint16_t give(struct proposer *p, size_t len, propose_done *done, void *arg)
+{
+    uint16_t slot = p->free;
+    struct proposal *q = &p->slot[slot];
+    p->free = q->next_free;
+    *q = (struct proposal){ .done = done, .arg = arg, .len = len, .life = (q->life + 1) & 0x7fffffff, .used = true };
+    p->n++;
+    p->bytes += len;
+    return slot;
+}
+
+/* ---- ends ---- */
+
+static void tell(const struct proposal *q, enum reeve_err err, const struct report *rep, uint64_t index, struct slice result)
+{
+    struct report plain = { .code = REEVE_OK };
+    if (q->done == NULL)
+        return;
+    if (err != REEVE_OK && rep == NULL) {
+        report_set(&plain, err, err == REEVE_E_UNKNOWN_OUTCOME ? "the change may or may not have been made"
+                                                               : "the change was not made (%s)", reeve_err_text(err));
+        rep = &plain;
+    }
+    q->done(q->arg, err, err == REEVE_OK ? NULL : rep, index, result);
+}
+
+static void on_done(void *arg, uint64_t ticket, enum reeve_err err, struct state_command *c)
 {
     struct proposer *p = arg;
-    uint64_t before = p->applied;
-    for (struct state_run *run = runs; run; run = run->later) {
-        struct state_command *c = &of(run)->c;
-        if (c->err != REEVE_OK)
-            continue;
-        p->applied = c->index;
-        p->commands++;
-        p->host.applied(p->host.arg, c->index, c->command);
-    }
-    if (p->applied != before) {
-        p->batches++;
-        p->host.committed(p->host.arg, p->applied);
-    }
-    for (struct state_run *run = runs, *next; run; run = next) {
-        next = run->later;
-        finish(p, of(run));
-    }
+    struct proposal *q = find(p, ticket);
+    if (q == NULL)
+        return;
+    struct proposal was = take(p, q);
+    if (c == NULL)
+        tell(&was, err, NULL, 0, slice_of(NULL, 0));
+    else if (c->err != REEVE_OK)
+        tell(&was, c->err, c->rep, 0, slice_of(NULL, 0));
+    else
+        tell(&was, REEVE_OK, NULL, c->index, wr_slice(&c->result));
 }
 
-static void fatal(void *arg, enum reeve_err err)
+static void on_applied(void *arg, uint64_t revision, struct slice command)
+{
+    struct proposer *p = arg;
+    p->applied = revision;
+    p->host.applied(p->host.arg, revision, command);
+}
+
+static void on_committed(void *arg, uint64_t revision)
+{
+    struct proposer *p = arg;
+    p->host.committed(p->host.arg, revision);
+}
+
+static void on_fatal(void *arg, enum reeve_err err)
 {
     struct proposer *p = arg;
     p->host.fatal(p->host.arg, err);
 }
 
-enum reeve_err proposer_init(struct proposer *p, struct loop *loop, struct storage *store, uint64_t applied,
-                             const struct proposer_host *host)
+/* ---- life ---- */
+
+enum reeve_err proposer_init(struct proposer *p, struct loop *loop, struct storage *store, const char *dir,
+                             uint32_t segment_bytes, uint64_t revision, const struct proposer_host *host, struct report *rep)
 {
-    struct state_host h = { .arg = p, .apply_arg = host->apply_arg, .apply = host->apply, .synced = synced, .fatal = fatal };
-    *p = (struct proposer){ .loop = loop, .host = *host, .applied = applied };
-    return state_start(&p->state, loop, store, applied, false, &h);
+    struct core_host h = { host->apply_arg, host->apply, host->early, p, on_done, on_applied, on_committed, on_fatal };
+    struct core_status st;
+    memset(p, 0, sizeof *p);
+    p->host = *host;
+    p->joined = wr_heap(PROPOSER_COMMAND_MAX);
+    for (unsigned i = 0; i < PROPOSER_QUEUE_MAX; i++)
+        p->slot[i].next_free = (uint16_t) (i + 1);
+    enum reeve_err err = core_open(&p->core, loop, store, dir, segment_bytes, revision, &h, rep);
+    if (err != REEVE_OK)
+        return err;
+    core_status(p->core, &st);
+    p->applied = st.revision;
+    return REEVE_OK;
 }
 
 void proposer_free(struct proposer *p)
 {
-    struct state_run *left;
-    if (p->state == NULL)
-        return;
-    state_stop(p->state, &left);
-    p->state = NULL;
-    for (struct state_run *next; left; left = next) {
-        next = left->later;
-        state_command_clear(&of(left)->c);
-        of(left)->c.err = REEVE_E_SHUTDOWN;
-        finish(p, of(left));
-    }
-}
-
-enum reeve_err ring_propose_parts(struct proposer *p, struct slice head, struct slice tail, propose_done *done, void *arg)
-{
-    size_t len = head.len + tail.len;
-    if (len > PROPOSER_COMMAND_MAX)
-        return REEVE_E_TOO_BIG;
-    if (p->state == NULL)
-        return REEVE_E_SHUTDOWN;
-    if (p->n >= PROPOSER_QUEUE_MAX || p->bytes + len > PROPOSER_BYTES_MAX)
-        return REEVE_E_BUSY;
-    struct proposal *q = malloc(sizeof *q + len);
-    if (q == NULL)
-        return REEVE_E_NOMEM;
-    *q = (struct proposal){ .done = done, .arg = arg };
-    memcpy(q->bytes, head.p, head.len);
-    if (tail.len > 0)
-        memcpy(q->bytes + head.len, tail.p, tail.len);
-    q->c.command = slice_of(q->bytes, len);
-    q->run = (struct state_run){ .first = &q->c, .n = 1, .bytes = len };
-    p->n++;
-    p->bytes += len;
-    state_put(p->state, &q->run);
-    return REEVE_OK;
+    core_close(p->core);
+    p->core = NULL;
+    for (unsigned i = 0; i < PROPOSER_QUEUE_MAX; i++)
+        if (p->slot[i].used) {
+            struct proposal was = take(p, &p->slot[i]);
+            tell(&was, REEVE_E_SHUTDOWN, NULL, 0, slice_of(NULL, 0));
+        }
+    wr_free(&p->joined);
 }
 
 enum reeve_err ring_propose(struct proposer *p, struct slice command, propose_done *done, void *arg)
 {
-    return ring_propose_parts(p, command, slice_of(NULL, 0), done, arg);
+    if (command.len > PROPOSER_COMMAND_MAX)
+        return REEVE_E_TOO_BIG;
+    if (p->core == NULL)
+        return REEVE_E_SHUTDOWN;
+    if (p->free == NONE || p->bytes + command.len > PROPOSER_BYTES_MAX)
+        return REEVE_E_BUSY;
+    uint16_t slot = give(p, command.len, done, arg);
+    enum reeve_err err = core_propose(p->core, ticket_of(p, slot), command);
+    if (err != REEVE_OK)
+        take(p, &p->slot[slot]);
+    return err;
+}
+
+enum reeve_err ring_propose_parts(struct proposer *p, struct slice head, struct slice tail, propose_done *done, void *arg)
+{
+    wr_reset(&p->joined);
+    wr_bytes(&p->joined, head.p, head.len);
+    wr_bytes(&p->joined, tail.p, tail.len);
+    return p->joined.bad ? REEVE_E_TOO_BIG : ring_propose(p, wr_slice(&p->joined), done, arg);
+}
+
+enum reeve_err proposer_read(struct proposer *p, core_read_done *fn, void *arg)
+{
+    return p->core ? core_read(p->core, fn, arg) : REEVE_E_SHUTDOWN;
 }
 
 void proposer_flush(struct proposer *p)
 {
-    if (p->state)
-        state_drain(p->state);
+    if (p->core)
+        core_drain(p->core);
 }

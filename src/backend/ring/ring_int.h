@@ -1,13 +1,13 @@
 /*
  * ring_int.h - the ring process: who proposes what, and the parts' calls
  *
- * Everything but the state writer (state.h) runs in one loop and nothing waits:
- * a disk that syncs slowly holds up that thread, a stopped signer or validator
+ * Everything but the state writer (state.h) and the log's files (walfile.h) runs
+ * in one loop and nothing waits: a disk that syncs slowly holds up those threads, a stopped signer or validator
  * leaves PROPOSE traffic alone, because whatever needs them is a request with
  * a time limit.
  *
  * Invariants
- *  N1 A client is answered only after its change is synced.
+ *  N1 A client is answered only after its change is durable in the log, and can be read (P2).
  *  N2 The attested table is changed only by finalized blocks, each in one
  *     transaction with the RC_ATTESTED command that names its height.
  *  N3 A submission ends exactly once: with the height that holds it, with a

@@ -36,7 +36,7 @@
 #define STATE_TXN_BYTES    (8u << 20)
 #define STATE_GATHER_MS    1
 #define STATE_GATHER_FROM  8u           /* a transaction of so many makes the next one wait */
-#define STATE_HOLD_MS      1000         /* how long what is answered early may wait for its sync */
+#define STATE_HOLD_MS      100          /* how long what is answered early may wait for its sync */
 #define STATE_RETRY_MS     500          /* between two tries on a store that has no room */
 #define STATE_RESULT_MAX   (16u << 20)  /* of one command */
 

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -200,11 +201,11 @@ static int adopt_map(struct storage *s)
 }
 
 /* A file system that does not tell is taken to have room. */
-static bool has_room(const struct storage *s)
+static bool disk_has(const struct storage *s, uint64_t bytes)
 {
     struct statvfs st;
     return s->fd < 0 || fstatvfs(s->fd, &st) != 0 || st.f_blocks == 0 ||
-           (uint64_t) st.f_bavail * st.f_frsize >= STORAGE_RESERVE;
+           (uint64_t) st.f_bavail * st.f_frsize >= bytes;
 }
 
 enum reeve_err storage_begin(struct storage *s, enum storage_mode mode, struct storage_txn **out)
@@ -212,7 +213,7 @@ enum reeve_err storage_begin(struct storage *s, enum storage_mode mode, struct s
     bool write = mode != STORAGE_READ;
     reeve_assert(!write || of(s)->mode == STORAGE_WRITE);
     of(s);
-    if (mode == STORAGE_WRITE && !has_room(s))
+    if (mode == STORAGE_WRITE && !disk_has(s, STORAGE_RESERVE))
         return REEVE_E_DISK_FULL;
     int rc = !write && s->spare != NULL ? renew_spare(s, out) : begin_new(s, write, out);
     if (rc == MDB_MAP_RESIZED && (rc = adopt_map(s)) == MDB_SUCCESS)
@@ -291,6 +292,46 @@ void storage_abort(struct storage_txn *t)
 int64_t storage_reader_age(const struct storage_txn *t)
 {
     return clock_mono().ms - t->since.ms;
+}
+
+/* ---- room ---- */
+
+/* Pages that were freed: table 0 has them by the transaction that freed them, a count before each list. */
+static uint64_t freed_pages(struct storage *s)
+{
+    struct storage_txn *t;
+    MDB_cursor *at;
+    MDB_val k, v;
+    size_t count;
+    uint64_t n = 0;
+    if (storage_begin(s, STORAGE_READ, &t) != REEVE_OK)
+        return 0;
+    if (mdb_cursor_open(t->txn, 0, &at) == MDB_SUCCESS) {
+        while (mdb_cursor_get(at, &k, &v, MDB_NEXT) == MDB_SUCCESS) {
+            memcpy(&count, v.mv_data, sizeof count);
+            n += count;
+        }
+        mdb_cursor_close(at);
+    }
+    storage_abort(t);
+    return n;
+}
+
+static bool map_has(struct storage *s, uint64_t bytes)
+{
+    MDB_envinfo info;
+    MDB_stat st;
+    if (mdb_env_info(s->env, &info) != MDB_SUCCESS || mdb_env_stat(s->env, &st) != MDB_SUCCESS)
+        return true;
+    uint64_t used = (uint64_t) (info.me_last_pgno + 1) * st.ms_psize;
+    if (info.me_mapsize >= used + bytes)
+        return true;
+    return info.me_mapsize + freed_pages(s) * st.ms_psize >= used + bytes;
+}
+
+enum reeve_err storage_room(struct storage *s, uint64_t bytes)
+{
+    return disk_has(of(s), bytes) && map_has(s, bytes) ? REEVE_OK : REEVE_E_DISK_FULL;
 }
 
 /* ---- care ---- */

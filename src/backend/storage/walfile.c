@@ -19,15 +19,18 @@ static const struct walfile_sys real_sys = { pwrite, fdatasync, false };
 
 static enum reeve_err make_folder(struct walfile *f, struct report *rep)
 {
-    if (mkdir(f->folder, 0700) < 0 && errno != EEXIST)
+    bool made = mkdir(f->folder, 0700) == 0;
+    if (!made && errno != EEXIST)
         return report_set(rep, errno == EACCES ? REEVE_E_PRIVILEGE : REEVE_E_IO, "could not make folder \"%s\": %s",
                           f->folder, strerror(errno));
     f->folder_fd = open(f->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (f->folder_fd < 0)
         return report_set(rep, errno == EACCES ? REEVE_E_PRIVILEGE : REEVE_E_IO, "could not open folder \"%s\": %s",
                           f->folder, strerror(errno));
-    /* its own name, too */
+    /* its own name, too; a process that may not reach the parent was given a folder that is durable */
     int parent = openat(f->folder_fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (parent < 0 && !made && errno == EACCES)
+        return REEVE_OK;
     if (parent < 0 || fsync(parent) < 0) {
         report_set(rep, REEVE_E_IO, "could not sync the folder of \"%s\": %s", f->folder, strerror(errno));
         if (parent >= 0)

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -96,6 +97,24 @@ enum reeve_err datadir_write_version(const char *dir, struct report *rep)
         return report_set(rep, REEVE_E_TOO_BIG, "the data directory's name is too long");
     snprintf(text, sizeof text, "reeve-data %u\n", (unsigned) REEVE_FORMAT_VERSION);
     return file_replace(path, slice_str(text), 0600, rep);
+}
+
+/* The folder first: with the new version written there is nothing left to do. */
+enum reeve_err datadir_upgrade(const char *dir, struct report *rep)
+{
+    char path[DATADIR_PATH_MAX];
+    unsigned version = 0;
+    enum reeve_err err;
+    TRY(read_version(dir, &version, rep));
+    if (version >= REEVE_FORMAT_VERSION)
+        return REEVE_OK;
+    if (!datadir_path(path, sizeof path, dir, "wal"))
+        return report_set(rep, REEVE_E_TOO_BIG, "the data directory's name is too long");
+    if (mkdir(path, 0700) < 0 && errno != EEXIST)
+        return report_set(rep, REEVE_E_IO, "could not create directory \"%s\": %s", path, strerror(errno));
+    err = datadir_write_version(dir, rep);
+out:
+    return err;
 }
 
 /* ---- the lock ---- */

@@ -53,6 +53,7 @@ static const struct rule rules[] = {
     { K_SIGNER, "keys", FS_OWN },
     { K_RING, "data", FS_OWN },
     { K_RING, "peer", FS_READ },
+    { K_RING, "wal", FS_OWN },
     { K_VALIDATOR, "validator", FS_OWN },
     { K_BACKEND | K_GATEWAY, "data", FS_READ },
     { K_BACKEND | K_GATEWAY, "data/lock.mdb", FS_FILE },    /* the table of readers */

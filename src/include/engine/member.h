@@ -65,7 +65,7 @@
 #define MEMBER_SESSIONS_MAX 1024
 #define MEMBER_SEQS         64
 #define MEMBER_BATCH_MAX    1024        /* commands in one entry */
-#define MEMBER_COMMAND_MAX  (1u << 20)
+#define MEMBER_COMMAND_MAX  (5u << 20)    /* the largest: an attested block and its command */
 #define MEMBER_EFFECTS_MAX  512
 #define MEMBER_K_BATCH      (RAFT_HOST + 0)
 #define MEMBER_PLACES       8           /* of its newest commands a session knows where they were applied */

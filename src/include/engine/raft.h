@@ -79,7 +79,7 @@
 #define RAFT_INFLIGHT_MAX 128           /* append requests under way per peer */
 #define RAFT_APPENDS_MAX  256           /* appends to the own log told apart */
 #define RAFT_READS_MAX    1024          /* reads not confirmed yet */
-#define RAFT_ENTRY_MAX    (2u << 20)    /* payload of one entry */
+#define RAFT_ENTRY_MAX    (6u << 20)    /* payload of one entry: a block of the attested chain and some */
 #define RAFT_MSG_ENTRIES_MAX 1024
 #define RAFT_MSG_MAX      (8u << 20)    /* an encoded message */
 #define RAFT_CHUNK_MAX    (1u << 20)

@@ -63,6 +63,12 @@ static inline bool storage_reader_is_old(const struct storage_txn *t)
 /* Frees the slots of readers that died; how many. The ring calls it on a timer. */
 unsigned storage_reader_check(struct storage *s);
 
+/*
+ * Is there room for so many bytes more, on the disk and in the map? DISK_FULL: no. The map is counted with
+ * the pages that were freed, but only when it comes near its end.
+ */
+enum reeve_err storage_room(struct storage *s, uint64_t bytes) REEVE_MUST_CHECK;
+
 struct storage_stat {
     uint64_t map_size, used_bytes, last_txn;
     unsigned readers, readers_max;

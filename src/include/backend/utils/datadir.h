@@ -5,6 +5,7 @@
  * DIR/reeve.conf, reeve.auto.conf, reeve_hba.conf
  * DIR/reeve.pid       pid, data directory, start time (s), port, local socket, state; one a line
  * DIR/data/           the region's LMDB, the attested chain
+ * DIR/wal/            the region's write-ahead log
  * DIR/run/            shared files, lock, settings; nothing that must survive
  * DIR/log/            reeve.log and its predecessors
  * DIR/tls/            listeners' certificates and keys
@@ -30,6 +31,11 @@ enum reeve_err datadir_resolve(char out[DATADIR_PATH_MAX], const char *given, st
 enum reeve_err datadir_check(const char *dir, struct report *rep) REEVE_MUST_CHECK;
 /* Makes the version file, durable; the last step of init. */
 enum reeve_err datadir_write_version(const char *dir, struct report *rep) REEVE_MUST_CHECK;
+/*
+ * A directory that an earlier version made becomes one of this format, under the lock. From format 1: DIR/wal, where the
+ * ring begins its log after the state as it is. Programs of the earlier version refuse it from then on.
+ */
+enum reeve_err datadir_upgrade(const char *dir, struct report *rep) REEVE_MUST_CHECK;
 /*
  * LOCKED with a report (after half a second) when a server runs here; waits up to wait_ms
  * for the remains of a killed one. *fd is inheritable.

@@ -84,6 +84,7 @@ SETTING(attest_tick_interval, INT, "60000", 100, 3600000, "ms", SIGHUP, "Time be
 SETTING(attest_max_skew, INT, "2000", 10, 60000, "ms", SIGHUP, "How far a block's time may be from a validator's own clock.")
 SETTING(attest_submit_timeout, INT, "10000", 100, 3600000, "ms", SIGHUP, "Longest wait for the validators' decision on a security update; then its outcome is unknown.")
 SETTING(lmdb_map_size, INT, "8589934592", 16777216, 17592186044416, "B", POSTMASTER, "Largest size of the region's store.")
+SETTING(wal_segment_size, INT, "16777216", 16777216, 1073741824, "B", POSTMASTER, "Size of a file of the write-ahead log; a log keeps the size it was made with.")
 /* facts */
 SETTING(server_version, STRING, "15.0 (reeve 0.1)", 0, 63, "", INTERNAL, "Version of PostgreSQL that drivers may take us for, and ours.")
 SETTING(server_version_num, INT, "150000", 0, 999999, "", INTERNAL, "The same as a number.")

@@ -1,0 +1,257 @@
+/* core.c - the member's door in this process: events in, effects obeyed, proposals, reads, the end. */
+#include <poll.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "backend/ring/core_int.h"
+#include "backend/utils/clock.h"
+#include "backend/utils/log.h"
+
+#define DRAIN_MS 10000
+#define DRAIN_POLL_MS 5
+/* Above the reserve at which the store itself stops: what is under way has to find room yet. */
+#define ROOM_SPARE (1u << 20)
+
+_Noreturn void core_die(struct core *c, enum reeve_err err, const char *what)
+{
+    log_fatal("the ring could not %s: %s; ending", what, reeve_err_text(err));
+    c->host.fatal(c->host.arg, err);
+    abort();
+}
+
+/* ---- effects (D1: in order, before the next event) ---- */
+
+/* No links to other members yet: what is sent is lost, which is allowed (D3). */
+static void obey_raft(struct core *c, const struct raft_effect *f)
+{
+    switch (f->type) {
+    case RAFT_F_APPEND:
+        core_log_append(c, &f->append);
+        break;
+    case RAFT_F_ROLE:
+        log_debug("ring: %s in term %llu", raft_role_name(f->role), (unsigned long long) f->term);
+        break;
+    default:
+        break;
+    }
+}
+
+/* An end other than APPLIED, or a read's; the host is called when all effects are obeyed. */
+struct ended { uint64_t ticket, index; enum reeve_err err; };
+
+static enum reeve_err error_of(const struct member_effect *f)
+{
+    if (f->type == MEMBER_F_READ_DONE)
+        return f->err;
+    return f->outcome == MEMBER_UNKNOWN ? REEVE_E_UNKNOWN_OUTCOME : f->err != REEVE_OK ? f->err : REEVE_E_UNAVAILABLE;
+}
+
+static void end_read(struct core *c, const struct ended *x)
+{
+    struct core_read **at = &c->reads;
+    while (*at && (*at)->ticket != x->ticket)
+        at = &(*at)->next;
+    struct core_read *r = *at;
+    if (r == NULL)
+        return;
+    if (x->err == REEVE_OK) {
+        r->index = x->index;
+        state_flush(c->state);
+        return;
+    }
+    *at = r->next;
+    r->fn(r->arg, x->err);
+    free(r);
+}
+
+static void tell_ended(struct core *c, const struct ended *x, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (x[i].ticket & CORE_READ_TICKET)
+            end_read(c, &x[i]);
+        else
+            c->host.done(c->host.arg, x[i].ticket, x[i].err, NULL);
+    }
+    if (n > 0)
+        core_reads_check(c);
+}
+
+static size_t obey(struct core *c, struct ended *x)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < c->fx.n; i++) {
+        const struct member_effect *f = &c->fx.e[i];
+        switch (f->type) {
+        case MEMBER_F_RAFT: obey_raft(c, f->raft); break;
+        case MEMBER_F_APPLY: core_apply(c, f->index); break;
+        case MEMBER_F_DONE:
+            if (f->outcome != MEMBER_APPLIED)       /* APPLIED is told with its answer (core_apply.c) */
+                x[n++] = (struct ended){ f->ticket, 0, error_of(f) };
+            break;
+        case MEMBER_F_READ_DONE: x[n++] = (struct ended){ f->ticket, f->index, error_of(f) }; break;
+        case MEMBER_F_FLUSH: state_flush(c->state); break;
+        case MEMBER_F_QUARANTINE:
+            log_fatal("the log's entry %llu cannot be applied by this program", (unsigned long long) f->index);
+            core_die(c, REEVE_E_UNSUPPORTED, "apply the log");
+        default: break;
+        }
+    }
+    return n;
+}
+
+static void on_wake(void *arg)
+{
+    struct member_event e = { .type = MEMBER_E_CLOCK };
+    (void) core_step(arg, &e);
+}
+
+static void set_timer(struct core *c)
+{
+    struct mono_ms at = member_wake(c->m);
+    if (at.ms == INT64_MAX)
+        loop_timer_cancel(c->loop, &c->timer);
+    else if ((!loop_timer_is_set(&c->timer) || c->timer.due.ms != at.ms) &&
+             loop_timer_at(c->loop, &c->timer, at, on_wake, c) != REEVE_OK)
+        core_die(c, REEVE_E_NOMEM, "set a timer");
+}
+
+enum reeve_err core_step(struct core *c, struct member_event *e)
+{
+    struct ended x[MEMBER_EFFECTS_MAX];
+    e->now = clock_mono();
+    member_step(c->m, e, &c->fx);
+    enum reeve_err verdict = c->fx.verdict;
+    size_t n = obey(c, x);
+    set_timer(c);
+    tell_ended(c, x, n);
+    return verdict;
+}
+
+/* ---- proposals ---- */
+
+/* What is in the log cannot be refused any more, so it is refused before. */
+static enum reeve_err room(struct core *c, size_t len)
+{
+    struct wal_status wal;
+    bool full;
+    enum reeve_err err = state_stalled(c->state);
+    if (err != REEVE_OK)
+        return err;
+    walfile_status(c->wal, &wal, &full);
+    if (full)
+        return REEVE_E_DISK_FULL;
+    return storage_room(c->store, STORAGE_RESERVE + ROOM_SPARE + 2 * (c->bytes + len));
+}
+
+enum reeve_err core_propose(struct core *c, uint64_t ticket, struct slice command)
+{
+    struct member_event e = { .type = MEMBER_E_PROPOSE, .ticket = ticket, .data = command };
+    if (c->closing)
+        return REEVE_E_SHUTDOWN;
+    enum reeve_err err = room(c, command.len);
+    return err != REEVE_OK ? err : core_step(c, &e);
+}
+
+/* ---- reads ---- */
+
+/* Nobody else can have acknowledged anything. */
+static bool alone(const struct core *c)
+{
+    const struct raft_conf *conf = raft_conf(member_raft(c->m));
+    struct member_status st;
+    member_status(c->m, &st);
+    return conf->n == 1 && st.raft.role == RAFT_LEADER;
+}
+
+enum reeve_err core_read(struct core *c, core_read_done *fn, void *arg)
+{
+    struct member_event e = { .type = MEMBER_E_READ, .ticket = CORE_READ_TICKET | ++c->n_reads };
+    uint64_t need = c->early_index > c->start_index ? c->early_index : c->start_index;
+    if (alone(c) && need <= c->synced_index) {
+        fn(arg, REEVE_OK);
+        return REEVE_OK;
+    }
+    struct core_read *r = malloc(sizeof *r);
+    if (r == NULL)
+        return REEVE_E_NOMEM;
+    *r = (struct core_read){ .next = c->reads, .ticket = e.ticket, .fn = fn, .arg = arg };
+    c->reads = r;
+    if (alone(c)) {
+        r->index = need;
+        state_flush(c->state);
+        return REEVE_OK;
+    }
+    enum reeve_err err = core_step(c, &e);
+    if (err == REEVE_OK)
+        return err;
+    struct core_read **at = &c->reads;
+    while (*at && *at != r)
+        at = &(*at)->next;
+    if (*at) {
+        *at = r->next;
+        free(r);
+    }
+    return err;
+}
+
+/* ---- the end ---- */
+
+static bool all_ended(struct core *c)
+{
+    struct member_status st;
+    member_status(c->m, &st);
+    return st.tickets == 0 && c->synced_index >= st.raft.last;
+}
+
+/* The loop stands still meanwhile: its watchers belong to others. */
+void core_drain(struct core *c)
+{
+    struct mono_ms until = clock_deadline(DRAIN_MS);
+    struct pollfd p = { .fd = walfile_fd(c->wal), .events = POLLIN };
+    c->closing = true;
+    while (!all_ended(c) && state_stalled(c->state) == REEVE_OK && clock_left(until) > 0) {
+        uint64_t n;
+        core_log_durable(c, walfile_durable(c->wal));
+        state_drain(c->state);
+        if (!all_ended(c) && poll(&p, 1, DRAIN_POLL_MS) > 0 && read(p.fd, &n, sizeof n) < 0)
+            break;
+    }
+}
+
+static void free_reads(struct core *c)
+{
+    while (c->reads) {
+        struct core_read *r = c->reads;
+        c->reads = r->next;
+        r->fn(r->arg, REEVE_E_SHUTDOWN);
+        free(r);
+    }
+}
+
+void core_close(struct core *c)
+{
+    struct state_run *left = NULL;
+    if (c == NULL)
+        return;
+    c->closing = true;
+    if (c->state)
+        state_stop(c->state, &left);
+    for (struct state_run *next; left; left = next) {
+        next = left->later;
+        core_run_free((struct core_run *) left);
+    }
+    loop_timer_cancel(c->loop, &c->timer);
+    core_log_free(c);
+    if (c->wal)
+        walfile_close(c->wal, true);
+    free_reads(c);
+    free(c->mem);
+    free(c);
+}
+
+void core_status(struct core *c, struct core_status *out)
+{
+    *out = (struct core_status){ .revision = c->revision, .stalled = state_stalled(c->state) };
+    member_status(c->m, &out->member);
+    walfile_status(c->wal, &out->wal, &out->wal_full);
+}

@@ -1,0 +1,206 @@
+/* core_apply.c - committed commands to the state writer, their answers back. */
+#include <stdlib.h>
+
+#include "backend/ring/core_int.h"
+#include "backend/utils/clock.h"
+
+#define RUN_BYTES_MAX (1u << 30)
+
+/* ---- a run is filled ---- */
+
+static struct core_command *add_command(struct core_run *r)
+{
+    if (r->run.n == r->cap) {
+        size_t cap = r->cap ? 2 * r->cap : 16;
+        struct core_command *cmd = realloc(r->cmd, cap * sizeof *cmd);
+        if (cmd == NULL)
+            return NULL;
+        r->cmd = cmd;
+        r->cap = cap;
+    }
+    struct core_command *k = &r->cmd[r->run.n++];
+    *k = (struct core_command){ .at = r->bytes.len };
+    return k;
+}
+
+static bool take_commands(struct core *c, struct core_run *r)
+{
+    struct member_command mc;
+    while (member_apply_next(c->m, &mc)) {
+        struct core_command *k = add_command(r);
+        if (k == NULL)
+            return false;
+        k->ticket = mc.ticket;
+        k->early = c->host.early(mc.command);
+        k->c.command.len = mc.command.len;
+        r->run.early &= k->early;
+        wr_bytes(&r->bytes, mc.command.p, mc.command.len);
+    }
+    r->run.bytes = r->bytes.len;
+    return !r->bytes.bad;
+}
+
+#define ROW_KEY_LEN 6u
+
+/* Key and value one after the other; their places are known when all bytes are there. */
+static bool take_rows(struct core *c, struct core_run *r)
+{
+    uint32_t row;
+    for (;;) {
+        size_t at = r->bytes.len;
+        wr_u8(&r->bytes, LOG_KV_PREFIX);
+        wr_u8(&r->bytes, 'r');
+        wr_u32(&r->bytes, 0);
+        if (r->bytes.bad)
+            return false;
+        if (!member_row_next(c->m, &row, &r->bytes)) {
+            r->bytes.len = at;
+            return true;
+        }
+        wr_patch_u32(&r->bytes, at + 2, row);
+        if (r->n_rows == r->rows_cap) {
+            size_t cap = r->rows_cap ? 2 * r->rows_cap : 4;
+            struct state_row *more = realloc(r->row, cap * sizeof *more);
+            if (more == NULL)
+                return false;
+            r->row = more;
+            r->rows_cap = cap;
+        }
+        r->row[r->n_rows++] = (struct state_row){ slice_of(NULL, ROW_KEY_LEN), slice_of(NULL, r->bytes.len - at - ROW_KEY_LEN) };
+    }
+}
+
+static void place(struct core_run *r)
+{
+    const uint8_t *at = r->bytes.p;
+    for (size_t i = 0; i < r->run.n; i++) {
+        r->cmd[i].c.command.p = r->bytes.p + r->cmd[i].at;
+        r->cmd[i].c.next = i + 1 < r->run.n ? &r->cmd[i + 1].c : NULL;
+        at = r->cmd[i].c.command.p + r->cmd[i].c.command.len;
+    }
+    for (size_t i = 0; i < r->n_rows; i++) {
+        r->row[i].key.p = at;
+        r->row[i].value.p = at + ROW_KEY_LEN;
+        at += ROW_KEY_LEN + r->row[i].value.len;
+    }
+    r->run.first = r->run.n ? &r->cmd[0].c : NULL;
+    r->run.row = r->row;
+    r->run.n_rows = r->n_rows;
+}
+
+/* Handed out is handed out: without memory for it there is no going on. */
+void core_apply(struct core *c, uint64_t index)
+{
+    const struct raft_log *log = member_log(c->m);
+    struct core_run *r = calloc(1, sizeof *r);
+    if (r == NULL)
+        core_die(c, REEVE_E_NOMEM, "apply the log");
+    r->bytes = wr_heap(RUN_BYTES_MAX);
+    r->run.early = true;
+    r->index = index;
+    r->term = log->ops->term(log->arg, index);
+    if (!take_commands(c, r) || !take_rows(c, r) || r->bytes.bad)
+        core_die(c, REEVE_E_NOMEM, "apply the log");
+    place(r);
+    c->bytes += r->run.bytes;
+    state_put(c->state, &r->run);
+}
+
+void core_run_free(struct core_run *r)
+{
+    for (size_t i = 0; i < r->run.n; i++)
+        state_command_clear(&r->cmd[i].c);
+    wr_free(&r->bytes);
+    free(r->cmd);
+    free(r->row);
+    free(r);
+}
+
+/* ---- answers ---- */
+
+static void answer(struct core *c, struct core_command *k)
+{
+    uint64_t ticket = k->ticket;
+    k->ticket = 0;
+    if (ticket)
+        c->host.done(c->host.arg, ticket, REEVE_OK, &k->c);
+}
+
+/* The thread may still need what is early: the host only looks. */
+void core_run_applied(void *arg, struct state_run *run)
+{
+    struct core *c = arg;
+    struct core_run *r = (struct core_run *) run;
+    struct member_event e = { .type = MEMBER_E_APPLIED, .index = r->index };
+    (void) core_step(c, &e);
+    for (size_t i = 0; i < r->run.n; i++) {
+        if (!r->cmd[i].early || r->cmd[i].ticket == 0)
+            continue;
+        c->early_index = r->index;
+        answer(c, &r->cmd[i]);
+    }
+}
+
+static void cut_log(struct core *c, const struct core_run *r)
+{
+    int64_t now = clock_mono().ms;
+    if (now - c->cut_ms < CORE_CUT_MS || r->index >= member_wal_keep(c->m))
+        return;
+    c->cut_ms = now;
+    walfile_cut(c->wal, r->index, r->term);
+}
+
+static void tell_applied(struct core *c, struct state_run *runs)
+{
+    uint64_t before = c->revision;
+    for (struct state_run *run = runs; run; run = run->later)
+        for (struct state_command *k = run->first; k; k = k->next)
+            if (k->err == REEVE_OK) {
+                c->revision = k->index;
+                if (!c->quiet)
+                    c->host.applied(c->host.arg, k->index, k->command);
+            }
+    if (c->revision != before && !c->quiet)
+        c->host.committed(c->host.arg, c->revision);
+}
+
+void core_runs_synced(void *arg, struct state_run *runs)
+{
+    struct core *c = arg;
+    struct core_run *last = NULL;
+    for (struct state_run *run = runs; run; run = run->later)
+        last = (struct core_run *) run;
+    struct member_event e = { .type = MEMBER_E_STATE_DURABLE, .index = last->index };
+    c->synced_index = last->index;
+    c->synced_term = last->term;
+    (void) core_step(c, &e);
+    cut_log(c, last);
+    tell_applied(c, runs);
+    for (struct state_run *run = runs, *next; run; run = next) {
+        struct core_run *r = (struct core_run *) run;
+        next = run->later;
+        c->bytes -= run->bytes;
+        for (size_t i = 0; i < run->n; i++)
+            answer(c, &r->cmd[i]);
+        core_run_free(r);
+    }
+    core_reads_check(c);
+}
+
+/* ---- reads ---- */
+
+void core_reads_check(struct core *c)
+{
+    struct core_read **at = &c->reads;
+    while (*at) {
+        struct core_read *r = *at;
+        if (r->index == 0 || r->index > c->synced_index) {
+            at = &r->next;
+            continue;
+        }
+        *at = r->next;
+        r->fn(r->arg, REEVE_OK);
+        free(r);
+        at = &c->reads;                 /* fn may have changed the list */
+    }
+}

@@ -1,0 +1,172 @@
+/* core_log.c - appends of the member to the log's files, and the news that they are durable. */
+#include <stdlib.h>
+
+#include "backend/ring/core_int.h"
+
+static void log_retry(void *arg);
+
+/* ---- to the files ---- */
+
+static void note(struct core *c, uint64_t ticket, uint64_t seq)
+{
+    if (seq == 0)
+        return;
+    reeve_assert(c->seq_tail - c->seq_head < CORE_SEQS_MAX);
+    c->seqs[c->seq_tail % CORE_SEQS_MAX].ticket = ticket;
+    c->seqs[c->seq_tail++ % CORE_SEQS_MAX].seq = seq;
+}
+
+static void keep(struct core *c, const struct wal_append *a, uint64_t seq)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < a->n; i++)
+        bytes += a->entry[i].data.len;
+    struct core_append *p = malloc(sizeof *p + a->n * sizeof p->entry[0] + bytes);
+    if (p == NULL)
+        core_die(c, REEVE_E_NOMEM, "keep what the log has no room for");
+    *p = (struct core_append){ .seq = seq, .a = *a };
+    p->a.entry = p->entry;
+    uint8_t *at = (uint8_t *) (p->entry + a->n);
+    for (size_t i = 0; i < a->n; i++) {
+        p->entry[i] = a->entry[i];
+        memcpy(at, a->entry[i].data.p, a->entry[i].data.len);
+        p->entry[i].data.p = at;
+        at += a->entry[i].data.len;
+    }
+    *c->pending_tail = p;
+    c->pending_tail = &p->next;
+}
+
+static bool put(struct core *c, const struct wal_append *a, uint64_t seq)
+{
+    uint64_t ticket;
+    enum reeve_err err = walfile_append(c->wal, a, &ticket);
+    if (err == REEVE_OK)
+        note(c, ticket, seq);
+    else if (err != REEVE_E_AGAIN)
+        core_die(c, err, "append to the log");
+    return err == REEVE_OK;
+}
+
+static void put_or_keep(struct core *c, const struct wal_append *a, uint64_t seq)
+{
+    if (c->pending != NULL || !put(c, a, seq))
+        keep(c, a, seq);
+    if (c->pending != NULL && !loop_timer_is_set(&c->log_retry) &&
+        loop_timer_in(c->loop, &c->log_retry, CORE_LOG_RETRY_MS, log_retry, c) != REEVE_OK)
+        core_die(c, REEVE_E_NOMEM, "set a timer for the log");
+}
+
+static void drop_pending(struct core *c)
+{
+    while (c->pending) {
+        struct core_append *next = c->pending->next;
+        free(c->pending);
+        c->pending = next;
+    }
+    c->pending_tail = &c->pending;
+}
+
+static void put_pending(struct core *c)
+{
+    while (c->pending && put(c, &c->pending->a, c->pending->seq)) {
+        struct core_append *next = c->pending->next;
+        free(c->pending);
+        c->pending = next;
+    }
+    if (c->pending == NULL)
+        c->pending_tail = &c->pending;
+}
+
+static void log_retry(void *arg)
+{
+    struct core *c = arg;
+    put_pending(c);
+    if (c->pending && loop_timer_in(c->loop, &c->log_retry, CORE_LOG_RETRY_MS, log_retry, c) != REEVE_OK)
+        core_die(c, REEVE_E_NOMEM, "set a timer for the log");
+}
+
+/* ---- an append of the member ---- */
+
+static uint64_t term_at(const struct raft_log *log, uint64_t index)
+{
+    return index == 0 ? 0 : log->ops->term(log->arg, index);
+}
+
+static struct wal_entry *entries_of(struct core *c, const struct raft_log *log, uint64_t first, size_t n)
+{
+    struct wal_entry *e = malloc(n * sizeof *e);
+    if (e == NULL)
+        core_die(c, REEVE_E_NOMEM, "append to the log");
+    for (size_t i = 0; i < n; i++) {
+        struct raft_entry from;
+        log->ops->entry(log->arg, first + i, &from);
+        e[i] = (struct wal_entry){ from.term, from.kind, from.data };
+    }
+    return e;
+}
+
+/* How many of n entries go into one batch. */
+static size_t piece(const struct core *c, const struct wal_entry *e, size_t n)
+{
+    size_t bytes = 0, k = 0;
+    while (k < n && (k == 0 || bytes + WAL_ENTRY_HEAD + e[k].data.len <= c->batch_bytes)) {
+        bytes += WAL_ENTRY_HEAD + e[k].data.len;
+        k++;
+    }
+    return k;
+}
+
+/* In pieces that fit into a batch; the last one answers for all. */
+static void append_entries(struct core *c, const struct raft_append *ra, const struct wal_hard *hard)
+{
+    const struct raft_log *log = member_log(c->m);
+    size_t n = (size_t) (ra->last - ra->first + 1);
+    struct wal_entry *e = entries_of(c, log, ra->first, n);
+    for (size_t i = 0, k; i < n; i += k) {
+        k = piece(c, e + i, n - i);
+        struct wal_append a = { .first = ra->first + i, .prev_term = term_at(log, ra->first + i - 1), .entry = e + i, .n = k,
+                                .hard = *hard };
+        put_or_keep(c, &a, i + k == n ? ra->seq : 0);
+    }
+    free(e);
+}
+
+void core_log_append(struct core *c, const struct raft_append *ra)
+{
+    const struct raft_log *log = member_log(c->m);
+    struct wal_hard hard = { ra->term, ra->vote, ra->commit };
+    bool entries = ra->first <= ra->last && ra->last > 0;
+    if (ra->reset) {
+        drop_pending(c);
+        walfile_cut(c->wal, ra->reset_index, ra->reset_term);
+    }
+    if (entries && (ra->truncate_from == 0 || ra->truncate_from >= ra->first)) {
+        append_entries(c, ra, &hard);
+        return;
+    }
+    uint64_t first = ra->truncate_from ? ra->truncate_from : log->ops->last(log->arg) + 1;
+    struct wal_append a = { .first = first, .prev_term = term_at(log, first - 1), .hard = hard };
+    put_or_keep(c, &a, entries ? 0 : ra->seq);
+    if (entries)
+        append_entries(c, ra, &hard);
+}
+
+/* ---- durable ---- */
+
+void core_log_durable(void *arg, uint64_t ticket)
+{
+    struct core *c = arg;
+    struct member_event e = { .type = MEMBER_E_APPENDED };
+    while (c->seq_head != c->seq_tail && c->seqs[c->seq_head % CORE_SEQS_MAX].ticket <= ticket)
+        e.seq = c->seqs[c->seq_head++ % CORE_SEQS_MAX].seq;
+    put_pending(c);
+    if (e.seq > 0)
+        (void) core_step(c, &e);
+}
+
+void core_log_free(struct core *c)
+{
+    drop_pending(c);
+    loop_timer_cancel(c->loop, &c->log_retry);
+}

@@ -1,0 +1,485 @@
+/* core_open.c - the first start, every other start, and what a damaged log means for a ring of one. */
+#include <stdlib.h>
+
+#include "backend/ring/core_int.h"
+#include "backend/utils/clock.h"
+#include "backend/utils/datadir.h"
+#include "backend/utils/log.h"
+#include "crypto/hash.h"
+
+#define CATCH_UP_MS 60000
+#define FIRST_TERM 1
+#define FIRST_ID 1
+#define NOTES_MAX 16384
+
+/* ---- rows in the store ---- */
+
+static const uint8_t identity_key[] = { LOG_KV_PREFIX, 'i' };
+static const uint8_t rows_prefix[] = { LOG_KV_PREFIX, 'r' };
+
+static enum reeve_err identity_read(struct kv *kv, struct core_identity *id)
+{
+    struct slice v;
+    enum reeve_err err = kv_get(kv, slice_of(identity_key, sizeof identity_key), &v);
+    if (err != REEVE_OK)
+        return err;
+    struct rd r = rd_of(v);
+    uint8_t version = rd_u8(&r);
+    *id = (struct core_identity){ .id = rd_u32(&r) };
+    id->incarnation = rd_u64(&r);
+    id->ring = rd_u64(&r);
+    return version == 1 && rd_done(&r) ? REEVE_OK : REEVE_E_CORRUPT;
+}
+
+static enum reeve_err put_first_rows(struct kv *kv, const struct core_identity *id, struct slice row0)
+{
+    static const uint8_t row0_key[] = { LOG_KV_PREFIX, 'r', 0, 0, 0, 0 };
+    uint8_t mem[32];
+    struct wr w = wr_fixed(mem, sizeof mem);
+    enum reeve_err err;
+    wr_u8(&w, 1);
+    wr_u32(&w, id->id);
+    wr_u64(&w, id->incarnation);
+    wr_u64(&w, id->ring);
+    TRY(kv_put(kv, slice_of(identity_key, sizeof identity_key), wr_slice(&w)));
+    TRY(kv_put(kv, slice_of(row0_key, sizeof row0_key), row0));
+out:
+    return err;
+}
+
+static enum reeve_err restore_rows(struct core *c, struct kv *kv)
+{
+    struct kv_iter it;
+    struct slice key, val;
+    enum reeve_err err;
+    kv_iter_init(&it, kv, slice_of(rows_prefix, sizeof rows_prefix));
+    while ((err = kv_iter_next(&it, &key, &val)) == REEVE_OK) {
+        struct rd r = rd_of(key);
+        rd_bytes(&r, sizeof rows_prefix);
+        uint32_t row = rd_u32(&r);
+        if (!rd_done(&r))
+            return REEVE_E_CORRUPT;
+        if ((err = member_row_restore(c->m, row, val)) != REEVE_OK)
+            return err;
+    }
+    return err == REEVE_E_NOT_FOUND ? REEVE_OK : err;
+}
+
+/* ---- entries of the log ---- */
+
+/* What the log holds above the state, as the batches say one after the other. */
+struct collected {
+    uint64_t above;                     /* smaller indexes are of no use */
+    uint64_t first;                     /* of entry[0] */
+    size_t n, cap;
+    struct { uint64_t term; uint8_t kind; size_t at, len; } *entry;
+    struct wr bytes, notes;
+    unsigned notes_lost;
+    bool bad;
+};
+
+static bool collect_room(struct collected *k)
+{
+    if (k->n < k->cap)
+        return true;
+    size_t cap = k->cap ? 2 * k->cap : 1024;
+    void *more = realloc(k->entry, cap * sizeof *k->entry);
+    if (more == NULL)
+        return false;
+    k->entry = more;
+    k->cap = cap;
+    return true;
+}
+
+static void collect_entry(struct collected *k, uint64_t index, const struct wal_entry *e)
+{
+    if (index <= k->above || k->bad)
+        return;
+    if (k->n == 0)
+        k->first = index;
+    if (!collect_room(k) || index != k->first + k->n) {
+        k->bad = true;
+        return;
+    }
+    k->entry[k->n].term = e->term;
+    k->entry[k->n].kind = e->kind;
+    k->entry[k->n].at = k->bytes.len;
+    k->entry[k->n++].len = e->data.len;
+    wr_bytes(&k->bytes, e->data.p, e->data.len);
+    k->bad |= k->bytes.bad;
+}
+
+static void on_batch(void *arg, const struct wal_frame *f, struct slice payload)
+{
+    struct collected *k = arg;
+    struct rd r = rd_of(payload);
+    struct wal_entry e;
+    uint64_t index = f->first;
+    if (f->flags & WAL_REPAIR) {
+        k->bad = true;                  /* a ring of one repairs nothing */
+        return;
+    }
+    /* A lower first supersedes what stood there. */
+    if (k->n > 0 && index < k->first + k->n)
+        k->n = index > k->first ? (size_t) (index - k->first) : 0;
+    while (wal_entry_next(&r, &e))
+        collect_entry(k, index++, &e);
+}
+
+/* Kept until it is known whether there is a log at all. */
+static void on_note(void *arg, struct wal_file file, uint64_t offset, const char *text)
+{
+    struct collected *k = arg;
+    size_t at = k->notes.len;
+    wal_file_describe(file, &k->notes);
+    wr_printf(&k->notes, ", offset %llu: %s\n", (unsigned long long) offset, text);
+    if (k->notes.bad) {
+        k->notes.bad = false;
+        k->notes.len = at;
+        k->notes_lost++;
+    }
+}
+
+static void log_notes(const struct collected *k)
+{
+    for (size_t at = 0, end; at < k->notes.len; at = end + 1) {
+        for (end = at; k->notes.p[end] != '\n'; end++)
+            ;
+        log_warning("log: %.*s", (int) (end - at), (const char *) k->notes.p + at);
+    }
+    if (k->notes_lost > 0)
+        log_warning("log: %u more of that kind", k->notes_lost);
+}
+
+static enum reeve_err restore_entries(struct core *c, const struct collected *k)
+{
+    for (size_t i = 0; i < k->n; i++) {
+        struct raft_entry e = { k->first + i, k->entry[i].term, k->entry[i].kind,
+                                slice_of(k->bytes.p + k->entry[i].at, k->entry[i].len) };
+        enum reeve_err err = member_entry_restore(c->m, &e);
+        if (err != REEVE_OK)
+            return err;
+    }
+    return REEVE_OK;
+}
+
+/* ---- the member ---- */
+
+static enum reeve_err make_member(struct core *c)
+{
+    struct member_config k;
+    member_config_default(&k);
+    k.raft.id = c->me.id;
+    k.raft.incarnation = c->me.incarnation;
+    k.raft.ring = c->me.ring;
+    random_bytes(&k.raft.seed, sizeof k.raft.seed);
+    random_bytes(&k.origin, sizeof k.origin);
+    k.origin |= 1;
+    k.window_bytes = 48u << 20;         /* a command may have an eighth of it: an attested block fits */
+    k.queue_bytes = 32u << 20;          /* half of it */
+    size_t len = member_size(&k);
+    free(c->mem);
+    c->mem = len ? malloc(len) : NULL;
+    if (c->mem == NULL)
+        return len ? REEVE_E_NOMEM : REEVE_E_BUG;
+    return member_init(&c->m, c->mem, len, &k);
+}
+
+/* ---- the first start: of a new region, or of one made before there was a log ---- */
+
+static void only_me(const struct core *c, struct raft_conf *conf)
+{
+    *conf = (struct raft_conf){ .last_id = c->me.id, .n = 1 };
+    conf->m[0] = (struct raft_member){ .id = c->me.id, .incarnation = c->me.incarnation, .role = RAFT_VOTER };
+}
+
+/* The state as it is becomes the log's base, at an index that is not 0: nobody can mistake it for nothing. */
+static enum reeve_err first_rows(struct core *c, uint64_t base)
+{
+    static struct raft_conf conf;
+    uint8_t mem[MEMBER_ROW_MAX];
+    struct wr row0 = wr_fixed(mem, sizeof mem);
+    struct storage_txn *t;
+    uint32_t row;
+    enum reeve_err err;
+    only_me(c, &conf);
+    struct raft_start s = { .mode = RAFT_START_CLEAN, .term = FIRST_TERM, .commit = base, .base_index = base,
+                            .base_term = FIRST_TERM, .conf = &conf };
+    TRY(make_member(c));
+    TRY(member_begin(c->m, &s));
+    if (!member_row_next(c->m, &row, &row0) || row != 0 || row0.bad)
+        return REEVE_E_BUG;
+    TRY(storage_begin(c->store, STORAGE_WRITE, &t));
+    err = put_first_rows(storage_kv(t), &c->me, wr_slice(&row0));
+    if (err == REEVE_OK)
+        err = storage_commit(t);
+    else
+        storage_abort(t);
+out:
+    return err;
+}
+
+static enum reeve_err new_log(struct core *c, uint64_t base, const struct wal_found *found, struct report *rep)
+{
+    struct wal_owner owner = { c->me.ring, c->me.id, c->me.incarnation };
+    uint64_t salt;
+    enum reeve_err err;
+    if (found->verdict == WAL_MISSING) {
+        random_bytes(&salt, sizeof salt);
+        TRY(walfile_format(c->wal, &owner, salt, rep));
+    } else
+        TRY(walfile_resume(c->wal, found, rep));
+    walfile_cut(c->wal, base, FIRST_TERM);
+    TRY(first_rows(c, base));
+    log_info("began the log of member %u after revision %llu", c->me.id, (unsigned long long) base);
+out:
+    return err == REEVE_OK ? err : report_set(rep, err, "could not begin the log (%s)", reeve_err_text(err));
+}
+
+static void new_identity(struct core *c)
+{
+    c->me.id = FIRST_ID;
+    random_bytes(&c->me.incarnation, sizeof c->me.incarnation);
+    random_bytes(&c->me.ring, sizeof c->me.ring);
+    c->me.incarnation |= 1;
+    c->me.ring |= 1;
+}
+
+/* A log that was begun and then nothing more: the process died before the state knew of it. */
+static bool is_empty(const struct wal_found *f)
+{
+    return (f->verdict == WAL_CLEAN || f->verdict == WAL_TORN) && f->entries == 0 && f->last == f->cut;
+}
+
+/* ---- judging what was found ---- */
+
+static enum reeve_err refuse_found(const struct wal_found *f, struct report *rep)
+{
+    char where[64];
+    struct wr w = wr_fixed(where, sizeof where - 1);
+    wal_file_describe(f->file, &w);
+    where[w.len] = '\0';
+    report_set(rep, REEVE_E_CORRUPT, "the write-ahead log cannot be used: %s", wal_verdict_name(f->verdict));
+    report_detail(rep, "DIR/wal, %s, offset %llu: %.150s", where, (unsigned long long) f->offset, f->reason);
+    report_hint(rep, "Nothing was changed. A ring of one has no other member to repair its log from: put back what is missing, "
+                "or restore a backup. `reeve-ctl waldump DIR` shows what can be read.");
+    return REEVE_E_CORRUPT;
+}
+
+/* Damage at or below what the store has synced has lost nothing. */
+static bool harmless(const struct core *c, const struct wal_found *f)
+{
+    for (uint32_t i = 0; i < f->holes.n; i++)
+        if (f->holes.r[i].last > c->synced_index)
+            return false;
+    return f->may_vote;
+}
+
+static enum reeve_err judge(struct core *c, const struct wal_found *f, const struct collected *k, struct report *rep)
+{
+    bool good = f->verdict == WAL_CLEAN || f->verdict == WAL_TORN || (f->verdict == WAL_CORRUPT && harmless(c, f));
+    if (!good)
+        return refuse_found(f, rep);
+    if (k->bad)
+        return report_set(rep, REEVE_E_NOMEM, "the log's entries could not be read into memory");
+    if (f->last < c->synced_index && !is_empty(f)) {
+        report_set(rep, REEVE_E_CORRUPT, "the write-ahead log ends at %llu, before the state, which is at %llu",
+                   (unsigned long long) f->last, (unsigned long long) c->synced_index);
+        report_hint(rep, "DIR/wal and DIR/data are not of the same moment. Restore both from one backup.");
+        return REEVE_E_CORRUPT;
+    }
+    return REEVE_OK;
+}
+
+/* ---- every start ---- */
+
+static enum reeve_err begin(struct core *c, const struct wal_found *f, const struct collected *k, struct report *rep)
+{
+    struct raft_start s = { .mode = RAFT_START_CLEAN, .term = f->hard.term, .commit = f->hard.commit,
+                            .vote = (uint32_t) f->hard.vote };
+    struct storage_txn *t;
+    enum reeve_err err;
+    TRY(make_member(c));
+    TRY(storage_begin(c->store, STORAGE_READ, &t));
+    err = restore_rows(c, storage_kv(t));
+    storage_abort(t);
+    if (err == REEVE_OK)
+        err = restore_entries(c, k);
+    if (err == REEVE_OK)
+        err = member_begin(c->m, &s);
+out:
+    return err == REEVE_OK ? err : report_set(rep, err, "the log does not fit the state (%s)", reeve_err_text(err));
+}
+
+static bool caught_up(struct core *c)
+{
+    struct member_status st;
+    member_status(c->m, &st);
+    return st.raft.role == RAFT_LEADER && st.raft.committed_in_term && c->synced_index >= c->start_index;
+}
+
+/* Everything that was acknowledged is in the state before anybody looks; a store without room serves what it has. */
+static enum reeve_err catch_up(struct core *c, struct report *rep)
+{
+    struct mono_ms until = clock_deadline(CATCH_UP_MS);
+    struct wal_status wal;
+    bool full = false;
+    while (!caught_up(c) && !full && state_stalled(c->state) == REEVE_OK && clock_left(until) > 0 && !loop_is_stopped(c->loop)) {
+        state_flush(c->state);
+        loop_run_once(c->loop, 20);
+        walfile_status(c->wal, &wal, &full);
+    }
+    if (caught_up(c) || loop_is_stopped(c->loop))
+        return REEVE_OK;
+    if (full || state_stalled(c->state) != REEVE_OK) {
+        log_error("no room: the state stays at revision %llu until there is", (unsigned long long) c->revision);
+        return REEVE_OK;
+    }
+    return report_set(rep, REEVE_E_TIMEOUT, "the log could not be applied within %d s", CATCH_UP_MS / 1000);
+}
+
+/* NOT_FOUND: there was no log yet. */
+static enum reeve_err read_identity(struct core *c)
+{
+    static const uint8_t row0_key[] = { LOG_KV_PREFIX, 'r', 0, 0, 0, 0 };
+    struct storage_txn *t;
+    struct slice v, conf;
+    enum reeve_err err;
+    TRY(storage_begin(c->store, STORAGE_READ, &t));
+    err = identity_read(storage_kv(t), &c->me);
+    if (err == REEVE_OK) {
+        err = kv_get(storage_kv(t), slice_of(row0_key, sizeof row0_key), &v);
+        if (err == REEVE_OK)
+            err = member_row_position(v, &c->synced_index, &c->synced_term, &conf);
+        if (err == REEVE_E_NOT_FOUND)
+            err = REEVE_E_CORRUPT;
+    }
+    storage_abort(t);
+out:
+    return err;
+}
+
+static void collected_free(struct collected *k)
+{
+    wr_free(&k->bytes);
+    wr_free(&k->notes);
+    free(k->entry);
+}
+
+static enum reeve_err open_log_once(struct core *c, const char *path, uint32_t segment_bytes, struct collected *k,
+                                    struct wal_found *found, struct report *rep)
+{
+    struct wal_config wc = { segment_bytes, segment_bytes / 2 < WAL_BATCH_MAX ? segment_bytes / 2 : WAL_BATCH_MAX };
+    struct wal_owner expect = { c->me.ring, c->me.id, c->me.incarnation };
+    struct wal_visitor v = { .arg = k, .batch = on_batch, .note = on_note };
+    *k = (struct collected){ .above = c->synced_index, .bytes = wr_heap(SIZE_MAX / 2), .notes = wr_heap(NOTES_MAX) };
+    c->batch_bytes = wc.batch_bytes_max - WAL_HEADER_LEN;
+    return walfile_open(&c->wal, path, &wc, &expect, &v, found, NULL, rep);
+}
+
+/* A log keeps the size of segments that it was made with. */
+static enum reeve_err open_log(struct core *c, const char *dir, uint32_t segment_bytes, struct collected *k,
+                               struct wal_found *found, struct report *rep)
+{
+    char path[DATADIR_PATH_MAX];
+    if (!datadir_path(path, sizeof path, dir, "wal"))
+        return report_set(rep, REEVE_E_TOO_BIG, "the data directory's name is too long");
+    enum reeve_err err = open_log_once(c, path, segment_bytes, k, found, rep);
+    bool other = err == REEVE_OK && (found->meta_good[0] || found->meta_good[1]) && found->meta.segment_bytes != segment_bytes;
+    if (!other)
+        return err;
+    walfile_close(c->wal, false);
+    c->wal = NULL;
+    collected_free(k);
+    return open_log_once(c, path, found->meta.segment_bytes, k, found, rep);
+}
+
+static enum reeve_err begin_new(struct core *c, uint64_t revision, struct wal_found *f, struct report *rep)
+{
+    if (f->verdict == WAL_MISSING)
+        new_identity(c);
+    else if (is_empty(f))
+        c->me = (struct core_identity){ (uint32_t) f->meta.owner.member, f->meta.owner.incarnation, f->meta.owner.ring };
+    else
+        return refuse_found(f, rep);
+    enum reeve_err err = new_log(c, revision ? revision : 1, f, rep);
+    f->hard = (struct wal_hard){ 0 };
+    return err;
+}
+
+static enum reeve_err go_on(struct core *c, const struct wal_found *f, const struct collected *k, struct report *rep)
+{
+    enum reeve_err err;
+    TRY(judge(c, f, k, rep));
+    TRY(walfile_resume(c->wal, f, rep));
+    if (f->last < c->synced_index)
+        walfile_cut(c->wal, c->synced_index, c->synced_term);
+out:
+    return err;
+}
+
+static void on_state_fatal(void *arg, enum reeve_err err)
+{
+    struct core *c = arg;
+    c->host.fatal(c->host.arg, err);
+}
+
+static enum reeve_err start(struct core *c)
+{
+    struct state_host h = { c->host.apply_arg, c->host.apply, c, core_run_applied, core_runs_synced, on_state_fatal };
+    struct member_event e = { .type = MEMBER_E_START };
+    struct member_status st;
+    enum reeve_err err;
+    TRY(walfile_watch(c->wal, c->loop, core_log_durable, c));
+    TRY(state_start(&c->state, c->loop, c->store, c->revision, true, &h));
+    (void) core_step(c, &e);
+    member_status(c->m, &st);
+    c->start_index = st.raft.last;
+out:
+    return err;
+}
+
+static enum reeve_err open_all(struct core *c, const char *dir, uint32_t segment_bytes, struct collected *k,
+                               struct wal_found *found, struct report *rep)
+{
+    enum reeve_err err = read_identity(c);
+    bool fresh = err == REEVE_E_NOT_FOUND;
+    if (err != REEVE_OK && !fresh)
+        return report_set(rep, err, "the store does not say whose log it goes with (%s)", reeve_err_text(err));
+    TRY(open_log(c, dir, segment_bytes, k, found, rep));
+    if (found->verdict != WAL_MISSING)
+        log_notes(k);
+    TRY(fresh ? begin_new(c, c->revision, found, rep) : go_on(c, found, k, rep));
+    TRY(begin(c, found, k, rep));
+    TRY(start(c));
+    TRY(catch_up(c, rep));
+out:
+    return err;
+}
+
+enum reeve_err core_open(struct core **out, struct loop *loop, struct storage *store, const char *dir, uint32_t segment_bytes,
+                         uint64_t revision, const struct core_host *host, struct report *rep)
+{
+    struct core *c = calloc(1, sizeof *c);
+    struct wal_found *found = malloc(sizeof *found);
+    struct collected k = { .n = 0 };
+    enum reeve_err err = REEVE_E_NOMEM;
+    if (c && found) {
+        c->loop = loop;
+        c->store = store;
+        c->host = *host;
+        c->revision = revision;
+        c->pending_tail = &c->pending;
+        c->quiet = true;
+        err = open_all(c, dir, segment_bytes, &k, found, rep);
+        c->quiet = false;
+    }
+    collected_free(&k);
+    free(found);
+    if (err == REEVE_OK) {
+        *out = c;
+        return err;
+    }
+    core_close(c);
+    return report_set(rep, err, "the ring's log could not be opened (%s)", reeve_err_text(err));
+}
