@@ -60,11 +60,10 @@ subtest 'a certificate: told, and gone' => sub {
         'the canary was told');
     $f->fleet_stop('a', 'KILL');
     ok($f->wait_state($id, 'paused'), 'silence stops the rollout');
-    # The gate fires as soon as enough are late; those told a moment later are so soon after.
+    # The gate fires as soon as enough are late; what was counted then is what is shown while it is paused.
     like($f->rollout($id)->{reason}, qr/^pause gate: silent > 20% \(\d+ of 30, /, 'by the built-in gate');
     is($f->sql("SELECT kind FROM sys.issues WHERE object = 'web'"), 'rollout_gate', 'and an issue says so');
-    ok($f->wait_for(sub { $f->sql("SELECT nodes_silent FROM sys.rollout_waves WHERE rollout_id = $id AND wave = 1") == 30 }, 'silence'),
-        'the silent are counted');
+    cmp_ok($f->sql("SELECT nodes_silent FROM sys.rollout_waves WHERE rollout_id = $id AND wave = 1"), '>', 6, 'the silent are counted');
     $f->sql("ROLLBACK ROLLOUT $id REASON 'the site is dark'");
     ok($f->wait_state($id, 'rolled_back'), 'nobody lives who would have to return');
     $f->fleet('a', count => $N);
