@@ -162,13 +162,13 @@ step_3()
     wait_for 10 newest_is_running
     id=$(newest_rollout)
     sabotaged && do_sql "PAUSE ROLLOUT $id"
-    within "wave 1 opens" 20 opened "$id" 1
-    within "nginx 1, in the canary, shows a new serial" 10 serves_new 1 "$old1"
-    within "wave 2 opens" 20 opened "$id" 2
+    within "wave 1 opens" 60 opened "$id" 1
+    within "nginx 1, in the canary, shows a new serial" 30 serves_new 1 "$old1"
+    within "wave 2 opens" 60 opened "$id" 2
     claim "not before the 3 s of baking were over" is "SELECT (SELECT started FROM sys.rollout_waves WHERE rollout_id = $id AND wave = 2) - (SELECT started FROM sys.rollout_waves WHERE rollout_id = $id AND wave = 1) >= INTERVAL '3 s'" t
-    within "nginx 2 shows a new serial" 10 serves_new 2 "$old2"
-    within "wave 3 opens" 20 opened "$id" 3
-    within "nginx 3 shows a new serial" 10 serves_new 3 "$old3"
+    within "nginx 2 shows a new serial" 30 serves_new 2 "$old2"
+    within "wave 3 opens" 60 opened "$id" 3
+    within "nginx 3 shows a new serial" 30 serves_new 3 "$old3"
     wait_for 5 serials_new "$old1" "$old2" "$old3"
     stop_pid "$pid_serials"
     for i in 1 2 3; do printf -v "wave$i" %s "$(wave_ms "$id" "$i")"; done
@@ -315,6 +315,8 @@ EOP
     show "SELECT rollout_id, object, state, wave, waves, targets, done, failed, reason FROM sys.rollouts"
 }
 
+living() { local p; for p in "${pids[@]}"; do kill -0 "$p" 2>/dev/null && printf '%s ' "$p"; done | sed 's/ $//'; }
+
 finish()
 {
     local seconds=$(( $(date +%s) - started_at ))
@@ -330,7 +332,7 @@ finish()
         say "    psql \"host=127.0.0.1 port=$sql_port user=auditor dbname=reeve\""
         say "    openssl s_client -connect 127.0.0.1:$((sql_port + 10))"
         say "Stop it:"
-        say "    kill ${pids[*]}; reeve-ctl stop -D $data; for i in 1 2 3; do kill \$(cat $out/nginx\$i/nginx.pid); done"
+        say "    kill $(living); reeve-ctl stop -D $data; for i in 1 2 3; do kill \$(cat $out/nginx\$i/nginx.pid); done"
     fi
     say
     say "$((checks - failures)) of $checks checks held, in $seconds s."
