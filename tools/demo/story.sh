@@ -191,7 +191,8 @@ step_3()
 }
 
 serials_new()  { never_before 1 "$1" 1 && never_before 2 "$2" 1 && never_before 3 "$3" 1; }
-script_shell() { sql --follow -c "$1"; }
+# The shell itself is the process that is stopped, not one that waits for it.
+script_shell() { PGPASSWORD=$password exec reeve -q -p "$sql_port" -h 127.0.0.1 -U "$role" --follow -c "$1"; }
 shell_ended()  { ! kill -0 "$pid_shell" 2>/dev/null; }
 newest_is_running() { [ -n "$(newest_rollout)" ]; }
 both_old()     { serves_old 2 "$1" && serves_old 3 "$2"; }
