@@ -40,6 +40,9 @@ like($answer, qr/unencrypted data after SSL request/, 'bytes sent in clear befor
 $answer = talk(pack('NN', 16, 80877102) . pack('NN', 1, 1));
 is($answer, '', 'a cancel request with a wrong key is met with silence');
 ok($s->log_says(qr/sqlstate=08P01/), 'the log has the reasons');
+talk("\0\0\0\0") for 1 .. 40;
+my @lines = $s->log =~ /sqlstate=08P01/g;
+cmp_ok(scalar(@lines), '<=', 20, 'a flood of them does not fill the log: ' . @lines . ' lines');
 my ($rc, $out) = $s->psql('SELECT 1');
 is($out, "1\n", 'and the server serves');
 done_testing();

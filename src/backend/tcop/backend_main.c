@@ -6,6 +6,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "backend/catalog/env.h"
@@ -32,6 +33,8 @@ struct inherited {
     uint8_t mock_secret[32];
 };
 static struct inherited *inherited;
+/* Lines about what is no PostgreSQL protocol, counted over all backends: each is a process with one connection. */
+static struct log_site *hostile;
 
 static void inherited_free(struct inherited *x)
 {
@@ -117,6 +120,8 @@ bool backend_prepare(const char *dir, const struct settings *s, struct report *r
     enum reeve_err err;
     if (x == NULL)
         return false;
+    if (hostile == NULL)
+        hostile = log_site_shared();
     arena_init(&x->arena, 8u << 20);
     TRY(load_hba(x, dir, s, rep));
     TRY(load_roots(x, dir, s, rep));
@@ -239,6 +244,9 @@ static void hook_log(void *arg, const struct session *s, enum serve_log level, c
         [SERVE_LOG_ERROR] = LOG_SEV_ERROR, [SERVE_LOG_FATAL] = LOG_SEV_FATAL,
     };
     char port[8];
+    if (level >= SERVE_LOG_WARNING && strncmp(sqlstate, "08", 2) == 0 && hostile != NULL &&
+        !log_site_allows(hostile, severities[level]))
+        return;
     snprintf(port, sizeof port, "%u", s->client_port);
     const struct log_field fields[] = {
         { "user", slice_str(s->login_role.s) }, { "client", slice_str(s->client_addr) },

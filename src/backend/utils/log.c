@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -278,10 +279,14 @@ bool log_site_allows(struct log_site *site, enum log_severity s)
             log_write(s, "%u more lines like the next were left out", site->dropped);
         *site = (struct log_site){ .window_ms = now };
     }
-    if (site->seen < SITE_LINES) {
-        site->seen++;
+    if (__atomic_fetch_add(&site->seen, 1, __ATOMIC_RELAXED) < SITE_LINES)
         return true;
-    }
-    site->dropped++;
+    __atomic_fetch_add(&site->dropped, 1, __ATOMIC_RELAXED);
     return false;
+}
+
+struct log_site *log_site_shared(void)
+{
+    void *mem = mmap(NULL, sizeof(struct log_site), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    return mem == MAP_FAILED ? NULL : mem;
 }

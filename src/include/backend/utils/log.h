@@ -50,6 +50,12 @@ void log_report(enum log_severity s, const struct report *rep);
 /* For what a peer can cause: at most 5 lines of one site in 10 s, then one line with the number left out. */
 struct log_site { int64_t window_ms; unsigned seen, dropped; };
 bool log_site_allows(struct log_site *site, enum log_severity s);
+/*
+ * Postmaster, before it forks: a site that all children forked afterwards
+ * count in together; NULL without memory. A child that has gone mad can
+ * silence this one site, nothing else.
+ */
+struct log_site *log_site_shared(void);
 #define log_limited(sev, ...) do { \
         static struct log_site log_site_; \
         if (log_site_allows(&log_site_, (sev))) \
