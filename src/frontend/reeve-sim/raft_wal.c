@@ -617,6 +617,9 @@ enum wal_verdict wal_begin_recover(struct node *n, struct raft_start *s, uint64_
     for (uint64_t i = 0; i < RIG_LOG_MAX; i++)
         hashes[i] = terms[i] ? entry_hash(terms[i], entries[i].kind, entries[i].data) : 0;
     check_recovered(n, &f, terms, hashes);
+    for (uint64_t i = f.cut + 1; i <= f.last && i < RIG_LOG_MAX; i++)
+        if (terms[i] != 0)
+            n->sh.conf[i] = entries[i].kind == RAFT_CONF;
     s->term = f.hard.term;
     s->vote = (uint32_t) f.hard.vote;
     s->commit = f.hard.commit;
