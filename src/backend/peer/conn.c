@@ -230,7 +230,8 @@ static bool take_frames(struct conn *c)
     }
     if (c->dead)
         return false;
-    memmove(c->in, c->in + at, c->in_len - at);
+    if (at > 0)                         /* else a large frame would be moved onto itself with each record of it */
+        memmove(c->in, c->in + at, c->in_len - at);
     c->in_len -= at;
     return make_room(c, size > c->in_least ? size : c->in_least);
 }
