@@ -13,6 +13,7 @@
 #define WINDOW    48                    /* under way per member; a session remembers MEMBER_SEQS */
 #define LOG_MAX   65536
 #define NUMBERS   (1 << 20)
+#define HELD_MAX  4096
 
 /* What a crash leaves: every entry ever appended, the hard state. */
 struct disk_entry { uint64_t term; uint8_t kind; uint8_t *p; size_t len; };
@@ -29,6 +30,9 @@ struct server {
     struct disk disk;
     struct loop_timer clock;
     uint64_t appended, apply;           /* events to feed after the effects: 0: none */
+    uint64_t durable;                   /* the newest APPENDED that was fed */
+    struct { uint64_t after; struct peer_parcel *parcel; } held[HELD_MAX];
+    unsigned n_held, was_held;
     uint8_t *applied;                   /* times each number was */
     uint64_t n_applied, order;          /* order: a running hash */
     struct client client;
@@ -161,14 +165,38 @@ static void outcome(struct server *s, const struct member_effect *f)
 
 /* ---- the driver ---- */
 
+static void hold(struct server *s, const struct raft_effect *f)
+{
+    assert_true(s->n_held < HELD_MAX);
+    s->held[s->n_held].after = f->after;
+    s->held[s->n_held].parcel = peers_pack(&f->msg, member_log(s->m));
+    assert_non_null(s->held[s->n_held++].parcel);
+    s->was_held++;
+}
+
+static void release(struct server *s, uint64_t durable)
+{
+    unsigned kept = 0;
+    s->durable = durable;
+    for (unsigned i = 0; i < s->n_held; i++)
+        if (s->held[i].after <= durable)
+            peers_post(s->node->p, s->held[i].parcel);
+        else
+            s->held[kept++] = s->held[i];
+    s->n_held = kept;
+}
+
 static void raft_effect(struct server *s, const struct raft_effect *f)
 {
     switch (f->type) {
     case RAFT_F_APPEND:
         disk_append(s, &f->append);
         break;
-    case RAFT_F_SEND:                   /* what it must wait for is durable: appends are, before this */
-        peers_send(s->node->p, &f->msg, member_log(s->m));
+    case RAFT_F_SEND:
+        if (f->after <= s->durable)
+            peers_send(s->node->p, &f->msg, member_log(s->m));
+        else
+            hold(s, f);
         break;
     case RAFT_F_CONF:
         s->conf = *raft_conf(member_raft(s->m));
@@ -226,10 +254,12 @@ static void feed(struct server *s, struct member_event *e)
             next = (struct member_event){ .type = MEMBER_E_APPLIED, .index = s->apply };
         else
             break;
-        if (next.type == MEMBER_E_APPENDED)
+        if (next.type == MEMBER_E_APPENDED) {
+            release(s, s->appended);
             s->appended = 0;
-        else
+        } else {
             s->apply = 0;
+        }
     }
     assert_ok(loop_timer_at(s->ring->w->loop, &s->clock, member_wake(s->m), on_clock, s));
     peers_flush(s->node->p);
@@ -297,7 +327,10 @@ static void server_kill(struct server *s)
     s->m = NULL;
     free(s->applied);
     s->applied = NULL;
-    s->appended = s->apply = 0;
+    s->appended = s->apply = s->durable = 0;
+    for (unsigned i = 0; i < s->n_held; i++)
+        peer_parcel_free(s->held[i].parcel);
+    s->n_held = 0;
     unsigned kept = 0;
     for (unsigned i = 0; i < retries; i++)
         if (retry[i].s != s)
@@ -425,6 +458,7 @@ static void ten_thousand_commands_through_every_member(void **state)
         feed(&r->s[i], &(struct member_event){ .type = MEMBER_E_READ, .ticket = 9 });
         ring_until(r, r->s[i].reads_ok == 1);
     }
+    assert_true(r->s[1].was_held + r->s[2].was_held + r->s[3].was_held > 0);
     for (unsigned i = 1; i <= MEMBERS; i++)
         for (unsigned k = 1; k <= MEMBERS; k++)
             if (i != k)

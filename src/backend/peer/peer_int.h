@@ -184,6 +184,8 @@ void peers_enter(struct peers *p);
 void peers_leave(struct peers *p);
 /* Soon, from the loop: events, flush, resumed reading. */
 void peers_soon(struct peers *p);
+
+/* send.c: something that was to be sent to it is lost */
 void peers_dropped(struct peer *peer, uint8_t purpose);
 
 /* dial.c */

@@ -1,4 +1,4 @@
-/* peers.c - whom we know, the turn of the loop around every callback, sending */
+/* peers.c - whom we know, the turn of the loop around every callback */
 #include "backend/peer/peer_int.h"
 
 #include <stdlib.h>
@@ -52,6 +52,12 @@ static void tell_all(struct peers *p)
             return;
     }
     peers_soon(p);
+}
+
+void peers_flush(struct peers *p)
+{
+    if (p->depth == 0)                  /* else at the end of the turn */
+        flush_all(p);
 }
 
 void peers_enter(struct peers *p) { p->depth++; }
@@ -296,94 +302,6 @@ struct slice peers_conf_bytes(const struct peers *p, struct wr *w, uint64_t *ind
         return slice_of(NULL, 0);
     raft_conf_encode(&p->committed, w);
     return wr_slice(w);
-}
-
-/* ---- sending ---- */
-
-void peers_dropped(struct peer *peer, uint8_t purpose)
-{
-    if (purpose != PEER_LOG)            /* chunks are asked for again by those who miss them */
-        return;
-    peer->tell_lost = true;
-    peers_soon(peer->p);
-}
-
-static enum urgent urgency(const struct raft_msg *m)
-{
-    return m->type == RAFT_M_HEARTBEAT ? U_HEARTBEAT : m->type == RAFT_M_HEARTBEAT_REPLY ? U_HEARTBEAT_REPLY : NOT_URGENT;
-}
-
-/* So that the frame's memory is taken once; a little too much does no harm. */
-static size_t about(const struct raft_msg *m, const struct raft_log *log)
-{
-    size_t n = PEER_FRAME_HEAD + 128 + m->conf.len + m->data.len;
-    if (m->type != RAFT_M_APPEND || m->data.len > 0 || log == NULL)
-        return n;
-    for (uint32_t i = 1; i <= m->n_entries; i++) {
-        struct raft_entry e;
-        log->ops->entry(log->arg, m->index + i, &e);
-        n += e.data.len + 16;
-    }
-    return n;
-}
-
-static struct frame *encode(const struct raft_msg *m, const struct raft_log *log, size_t size)
-{
-    struct frame *f = out_frame_new(size, PEER_FRAME_HEAD + RAFT_MSG_MAX);
-    if (f == NULL)
-        return NULL;
-    wr_u32(&f->w, 0);
-    wr_u8(&f->w, PEER_F_RAFT);
-    raft_msg_encode(m, log, &f->w);
-    if (f->w.bad) {
-        out_frame_free(f);
-        return NULL;
-    }
-    wr_patch_u32(&f->w, 0, (uint32_t) (f->w.len - 4));
-    return f;
-}
-
-static bool fits(const struct conn *c, size_t more)
-{
-    const struct peers_config *k = &c->p->c;
-    return c->q.frames < k->queue_frames[c->purpose] &&
-           (c->q.bytes == 0 || c->q.bytes + more <= k->queue_bytes[c->purpose]);
-}
-
-static bool queue_message(struct conn *c, const struct raft_msg *m, const struct raft_log *log)
-{
-    enum urgent u = urgency(m);
-    size_t size = about(m, log);
-    if (u == NOT_URGENT && !fits(c, size))
-        return false;
-    struct frame *f = encode(m, log, size);
-    if (f == NULL)
-        return false;
-    peer_conn_put(c, f, u);
-    return true;
-}
-
-void peers_send(struct peers *p, const struct raft_msg *m, const struct raft_log *log)
-{
-    struct peer *peer = peers_find(p, m->to);
-    if (peer == NULL)
-        return;
-    uint8_t purpose = m->type == RAFT_M_SNAPSHOT && m->data.len > 0 ? PEER_BULK : PEER_LOG;
-    struct link *k = &peer->link[purpose];
-    bool up = k->state == PEER_L_UP;
-    if (up && queue_message(k->conn, m, log)) {
-        peer->counts[purpose].frames_out++;
-        return;
-    }
-    peer->counts[purpose].dropped++;
-    if (up)
-        peers_dropped(peer, purpose);
-}
-
-void peers_flush(struct peers *p)
-{
-    if (p->depth == 0)                  /* else at the end of the turn */
-        flush_all(p);
 }
 
 /* ---- beginning and end ---- */

@@ -25,8 +25,8 @@
  * Duties of the driver
  *  - peers_configure() at the start, at each RAFT_F_CONF, and when an index at or above that of the configuration in force
  *    commits.
- *  - peers_send() for RAFT_F_SEND once `after` is durable, and for SNAP_READ with its data; peers_flush() when the effects
- *    of a step are obeyed (within the callbacks it is done on return).
+ *  - peers_send() for RAFT_F_SEND, and for SNAP_READ with its data; where `after` is not durable yet peers_pack() at once,
+ *    peers_post() when it is. peers_flush() when the effects of a step are obeyed (within the callbacks it is done on return).
  *  - reachable() becomes RAFT_E_REACHABLE and UNREACHABLE, message() RAFT_E_MESSAGE.
  */
 #ifndef REEVE_BACKEND_PEER_H
@@ -102,6 +102,15 @@ void peers_configure(struct peers *p, const struct raft_conf *conf, uint64_t ind
 
 /* Encoded at once; log as for raft_msg_encode(). Never fails: dropped and counted where there is no way. */
 void peers_send(struct peers *p, const struct raft_msg *m, const struct raft_log *log);
+/*
+ * The two halves of it: encoded now, sent (or dropped) later. NULL: no memory, the message is lost. A parcel belongs to
+ * nobody's links: it may outlive a connection, a member, and peers_free().
+ */
+struct peer_parcel;
+struct peer_parcel *peers_pack(const struct raft_msg *m, const struct raft_log *log) REEVE_MUST_CHECK;
+size_t peer_parcel_size(const struct peer_parcel *parcel);
+void peers_post(struct peers *p, struct peer_parcel *parcel);  /* takes it over; NULL is fine */
+void peer_parcel_free(struct peer_parcel *parcel);
 void peers_flush(struct peers *p);
 
 /* Answers to join_requested(); a ticket whose asker is gone is passed over. ELSEWHERE: the leader's address. */
