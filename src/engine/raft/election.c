@@ -87,12 +87,6 @@ void raft_campaign_prevote(struct raft *r, struct raft_effects *out)
     tally(r, out);
 }
 
-/* Alone in the world nobody can hold what our next term did: no need to wait for the disk. */
-static bool alone(const struct raft *r)
-{
-    return r->conf.n == 1 && r->conf.m[0].id == r->c.id;
-}
-
 void raft_campaign(struct raft *r, bool transfer, struct raft_effects *out)
 {
     raft_hard_set(r, r->term + 1, r->c.id);
@@ -100,10 +94,6 @@ void raft_campaign(struct raft *r, bool transfer, struct raft_effects *out)
     r->leader = 0;
     raft_election_rearm(r);
     ask_all(r, RAFT_M_VOTE, r->term, transfer ? RAFT_MF_TRANSFER : 0, out);
-    if (alone(r)) {
-        set_vote(r, r->c.id, 1);
-        tally(r, out);
-    }
 }
 
 /* The own vote counts when a crash could not take it back (R1). */

@@ -61,8 +61,6 @@ static void check_matching(struct node *n, uint64_t index, uint64_t term, uint64
     }
 }
 
-static bool lone(const struct node *n) { return raft_conf(member_raft(n->m))->n == 1; }
-
 /* ---- what goes to the disk ---- */
 
 static uint64_t term_before(const struct shadow *sh, uint64_t index)
@@ -109,8 +107,7 @@ void check_append(struct node *n, const struct raft_append *a)
         struct raft_entry e;
         log->ops->entry(log->arg, i, &e);
         uint64_t hash = entry_hash(e.term, e.kind, e.data);
-        if (!lone(n))
-            check_matching(n, i, e.term, hash, term_before(sh, i));
+        check_matching(n, i, e.term, hash, term_before(sh, i));
         sh->term[i] = e.term;
         sh->hash[i] = hash;
         sh->conf[i] = e.kind == RAFT_CONF;
@@ -351,11 +348,6 @@ static void check_leader(struct node *n, const struct raft_status *s)
     uint64_t *seen = &r->leader_of[s->term];
     if (*seen == me)
         return;
-    /* Alone it need not wait until its term is durable: nobody can have heard of it. */
-    if (*seen != 0 && (int) ((*seen - 1) % 64) == n->slot && lone(n)) {
-        *seen = me;
-        return;
-    }
     if (*seen != 0) {
         violation(r, "election safety", "n%d and n%d both lead in term %llu", n->slot, (int) ((*seen - 1) % 64), U(s->term));
         return;

@@ -229,7 +229,7 @@ static enum reeve_err put_reset(struct node *n, struct wal_item *it)
     enum reeve_err err = REEVE_OK;
     struct wal_status s;
     wal_status(n->wal.w, &s);
-    uint64_t at = it->a.reset_index, known = at <= s.last ? n->wal.term[at] : 0;
+    uint64_t at = it->a.reset_index, known = at == s.last ? s.last_term : at < s.last ? n->wal.term[at] : 0;
     if (known != 0 && known != it->a.reset_term && at > s.cut)
         TRY(put(n, it, at, n->wal.term[at - 1], NULL, 0, 0));
     wal_cut(n->wal.w, at, it->a.reset_term);
