@@ -30,6 +30,24 @@ static void the_ceiling_doubles_to_thirty_seconds_and_stays(void **state)
     }
 }
 
+static void other_limits_hold_for_ceiling_floor_and_memory(void **state)
+{
+    static const uint32_t want[] = { 50, 100, 200, 400, 800, 1600, 2000, 2000 };
+    struct backoff b;
+    for (unsigned n = 1; n <= sizeof want / sizeof *want; n++) {
+        backoff_init_between(&b, 50, 2000, 5000);
+        fail_times(&b, n);
+        assert_int_equal(backoff_delay(&b, HIGH), want[n - 1]);
+        assert_int_equal(backoff_delay(&b, LOW), 50);
+    }
+    backoff_connected(&b, (struct mono_ms){ 0 }, 0);
+    backoff_lost(&b, (struct mono_ms){ 4999 });
+    assert_int_equal(backoff_delay(&b, HIGH), 2000);
+    backoff_connected(&b, (struct mono_ms){ 5000 }, 0);
+    backoff_lost(&b, (struct mono_ms){ 10000 });
+    assert_int_equal(backoff_delay(&b, HIGH), 50);
+}
+
 static void a_failure_count_does_not_overflow(void **state)
 {
     struct backoff b;
@@ -108,6 +126,7 @@ static void retry_after_takes_precedence_over_the_window(void **state)
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(the_very_first_attempt_waits_for_nothing),
     cmocka_unit_test(the_ceiling_doubles_to_thirty_seconds_and_stays),
+    cmocka_unit_test(other_limits_hold_for_ceiling_floor_and_memory),
     cmocka_unit_test(a_failure_count_does_not_overflow),
     cmocka_unit_test(the_jitter_is_full_and_even),
     cmocka_unit_test(only_a_connection_that_lived_a_minute_resets),

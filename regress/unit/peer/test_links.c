@@ -378,6 +378,38 @@ static void junk_harms_its_own_connection_only(void **state)
     world_free(w);
 }
 
+static void without_a_certificate_or_our_protocol_nobody_gets_through_tls(void **state)
+{
+    struct world *w = world_new(1);
+    static const char *const alpn[] = { PEER_ALPN, "reeve/1" };
+    struct peers_counts n;
+    for (int i = 0; i < 2; i++) {
+        struct fake f;
+        struct report rep = { 0 };
+        uint8_t byte = 0;
+        size_t len;
+        fake_dial(&f, w, w->node[1].port, NULL);
+        assert_ok(tls_ctx_client(&f.ctx, alpn[i], &rep));
+        assert_ok(tls_connect_new(&f.tls, f.ctx, f.fd, NULL));
+        enum tls_result r;
+        int64_t end = now_ms() + 10000;
+        while ((r = tls_handshake(f.tls)) == TLS_WANT_READ || r == TLS_WANT_WRITE) {
+            loop_run_once(w->loop, 1);
+            assert_true(now_ms() < end);
+        }
+        /* for the client of TLS 1.3 the handshake is over before its certificate is missed */
+        while (r == TLS_OK || r == TLS_WANT_READ) {
+            r = tls_read(f.tls, &byte, 1, &len);
+            loop_run_once(w->loop, 1);
+            assert_true(now_ms() < end);
+        }
+        assert_true(r == TLS_FAIL || r == TLS_EOF);
+        fake_close(&f);
+    }
+    world_until(w, (peers_counts(w->node[1].p, &n), n.opening == 0 && n.accepted == 2));
+    world_free(w);
+}
+
 static void an_oversized_frame_ends_the_connection_before_it_is_read(void **state)
 {
     struct world *w = world_new(2);
@@ -559,6 +591,7 @@ int main(void)
         cmocka_unit_test(nobody_speaks_for_another),
         cmocka_unit_test(a_members_key_opens_its_own_place_only),
         cmocka_unit_test(junk_harms_its_own_connection_only),
+        cmocka_unit_test(without_a_certificate_or_our_protocol_nobody_gets_through_tls),
         cmocka_unit_test(an_oversized_frame_ends_the_connection_before_it_is_read),
         cmocka_unit_test(a_crowd_at_the_door_keeps_no_member_out),
         cmocka_unit_test(more_connections_than_the_rate_are_shed_before_tls),
