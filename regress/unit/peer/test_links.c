@@ -545,6 +545,49 @@ static void who_does_not_read_costs_a_bounded_queue_and_is_given_up(void **state
     world_free(w);
 }
 
+static void who_falls_silent_is_given_up(void **state)
+{
+    struct world *w = world_new(2);
+    struct node *a = &w->node[1], *b = &w->node[2];
+    struct raft_conf conf;
+    struct fake f;
+    world_conf(w, &conf, ~0u);
+    node_stop(b);
+    node_stop(a);
+    a->config.dead_ms = 200;
+    a->config.ping_ms = 50;
+    node_start(a);
+    node_conf(a, &conf, 1);
+    fake_dial(&f, w, a->port, &b->identity);
+    fake_hello(&f, b, a, PEER_LOG);
+    assert_true(node_status(a, 2, PEER_LOG).in_up);
+    fake_ended(&f);                     /* a member would have asked whether we live */
+    assert_false(node_status(a, 2, PEER_LOG).in_up);
+    fake_close(&f);
+    world_free(w);
+}
+
+static void who_was_stopped_itself_blames_nobody(void **state)
+{
+    struct world *w = world_new(2);
+    struct node *a = &w->node[1], *b = &w->node[2];
+    for (unsigned i = 1; i <= 2; i++) {
+        node_stop(&w->node[i]);
+        w->node[i].config.dead_ms = 250;
+        w->node[i].config.ping_ms = 20;
+        node_start(&w->node[i]);
+    }
+    world_join_all(w);
+    world_for(w, 60);
+    for (unsigned i = 0; i < 5; i++) {
+        usleep(600000);                 /* the process does not run */
+        world_for(w, 60);
+    }
+    assert_true(linked(a, b) && linked(b, a));
+    assert_int_equal(a->lost[2] + b->lost[1], 0);
+    world_free(w);
+}
+
 static void heartbeats_overtake_what_is_queued(void **state)
 {
     struct world *w = world_new(2);
@@ -596,6 +639,8 @@ int main(void)
         cmocka_unit_test(a_crowd_at_the_door_keeps_no_member_out),
         cmocka_unit_test(more_connections_than_the_rate_are_shed_before_tls),
         cmocka_unit_test(who_does_not_read_costs_a_bounded_queue_and_is_given_up),
+        cmocka_unit_test(who_falls_silent_is_given_up),
+        cmocka_unit_test(who_was_stopped_itself_blames_nobody),
         cmocka_unit_test(heartbeats_overtake_what_is_queued),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
