@@ -93,11 +93,16 @@ void peer_link_stop(struct link *k, const char *why)
 void peer_link_hurry(struct link *k)
 {
     /* Not faster than the shortest wait: who connects and leaves in a circle must not make us do the same. */
-    if (k->state != PEER_L_WAITING || clock_mono().ms - k->tried.ms < k->peer->p->c.retry_ms_min)
+    struct peers *p = k->peer->p;
+    int64_t since = clock_mono().ms - k->tried.ms;
+    if (k->state != PEER_L_WAITING)
         return;
-    loop_timer_cancel(k->peer->p->loop, &k->retry);
+    loop_timer_cancel(p->loop, &k->retry);
     k->at_addr = 0;
-    peer_link_start(k);
+    if (since >= p->c.retry_ms_min)
+        peer_link_start(k);
+    else if (loop_timer_in(p->loop, &k->retry, p->c.retry_ms_min - since, on_retry, k) != REEVE_OK)
+        log_error("link to member %u: out of memory, it stays down", k->peer->id);
 }
 
 /* ---- connecting ---- */
