@@ -261,6 +261,7 @@ static void snap_installed(void *ctx, struct sim_event *e)
     state_rows_restore(n, &n->state);
     n->have_installing = false;
     sim_trace(&n->rig->w, n->slot, K_SNAP, 3, snap.index, snap.term);
+    check_installed(n);
     node_step(n, &(struct member_event){ .type = MEMBER_E_SNAP_INSTALLED, .snap = snap });
     check_state(n);
 }

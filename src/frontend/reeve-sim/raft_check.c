@@ -202,6 +202,12 @@ static void stored_base(struct node *n)
     }
 }
 
+/* A snapshot that matches the log leaves it as it is, but what it brought is the base from now on. */
+void check_installed(struct node *n)
+{
+    stored_base(n);
+}
+
 /* A damaged member's promises stay in the book: what it helped to commit is committed. */
 void check_recovered(struct node *n, const struct wal_found *f, const uint64_t *term, const uint64_t *hash)
 {

@@ -310,6 +310,7 @@ bool rig_healed(struct rig *r, char *why, size_t len);
 void check_recovered(struct node *n, const struct wal_found *f, const uint64_t *term, const uint64_t *hash);
 uint64_t entry_hash(uint64_t term, uint8_t kind, struct slice data);
 void check_boot(struct node *n);
+void check_installed(struct node *n);
 void check_node(struct node *n);
 void check_append(struct node *n, const struct raft_append *a);
 void check_durable(struct node *n, const struct raft_append *a, uint64_t cap);

@@ -119,6 +119,7 @@ static void begin_mute(struct node *n, uint64_t term)
     n->mute_mark = true;
     if (term > n->mute_term)
         n->mute_term = term;
+    n->max_term = 0;                    /* it may begin below what it promised: that is why it is mute */
     n->fresh = true;
     life_free(n);
     sim_disk_wipe(&n->disk);
