@@ -189,7 +189,8 @@ subtest 'rollouts' => sub {
     ($code, $out) = reeve('--json', '--follow', '-c', "ROTATE CERT 'edge-tls' IMMEDIATE");
     is(decode_json($out)->{state}, 'succeeded', 'with --json the last row alone');
 
-    my @begin = ($prompt, [ send => "ROTATE CERT 'edge-tls' CANARY 1 NODES THEN 100% MANUAL;\n" ], [ expect => 'baking' ]);
+    my @begin = ($prompt, [ send => "ROTATE CERT 'edge-tls' CANARY 1 NODES THEN 100% MANUAL;\n" ],
+        [ expect => 'baking' ], [ expect => '1 done' ]);
     ($code, $out) = terminal(80, [ @begin, [ send => "\x03" ], [ expect => 'goes on' ], $prompt, [ send => "WAIT FOR ROLLOUT 3;\n" ],
         [ expect => 'NOTICE' ], [ send => "\x03" ], [ expect => 'cancel' ], $prompt, [ send => "\\q\n" ], ['gone'] ]);
     is($code, 0, 'typed: shown live; Ctrl-C leaves the view, and cancels a statement');

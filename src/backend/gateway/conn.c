@@ -221,13 +221,18 @@ static void finish(struct conn *c, const char *why)
         conn_close(c, why);
 }
 
+/* A limit for each code: a flood of one reason hides no other. */
+#define CLOSING_SITES 64
+static struct log_site closing_sites[CLOSING_SITES];
+
 void conn_fail(struct conn *c, enum wire_code code, uint8_t retry, uint32_t after_ms, const char *why)
 {
     char peer[64];
     if (c->phase >= CP_CLOSING)
         return;
     conn_peer_text(c, peer);
-    log_limited(LOG_SEV_INFO, "agent %s: closing: %s (%s)", peer, why, wire_error_name(code));
+    if (log_site_allows(&closing_sites[code % CLOSING_SITES], LOG_SEV_INFO))
+        log_info("agent %s: closing: %s (%s)", peer, why, wire_error_name(code));
     conn_reply_error(c, 0, code, retry, after_ms, why);
     finish(c, why);
 }
