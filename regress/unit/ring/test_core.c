@@ -126,13 +126,14 @@ static uint64_t of_id(uint32_t id, int nth)
 
 static enum reeve_err life_begin(uint32_t segment)
 {
-    struct core_host h = { NULL, toy_apply, toy_early, NULL, on_done, on_applied, on_committed, on_fatal };
+    struct core_host h = { .apply = toy_apply, .early = toy_early, .done = on_done, .applied = on_applied, .committed = on_committed,
+                           .fatal = on_fatal };
     struct core_status st;
     memset(&w, 0, sizeof w);
     w.acks = -1;
     assert_ok(storage_open(&w.st, tmpdir, STORAGE_WRITE, MAP, 8, &w.rep));
     assert_ok(loop_new(&w.loop));
-    enum reeve_err err = core_open(&w.core, w.loop, w.st, tmpdir, segment, stored_u64("rev", 3, 0), &h, &w.rep);
+    enum reeve_err err = core_open(&w.core, w.loop, w.st, tmpdir, segment, stored_u64("rev", 3, 0), &h, NULL, &w.rep);
     if (err == REEVE_OK) {
         core_status(w.core, &st);
         w.applied = st.revision;

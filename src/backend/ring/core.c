@@ -21,17 +21,29 @@ _Noreturn void core_die(struct core *c, enum reeve_err err, const char *what)
 
 /* ---- effects (D1: in order, before the next event) ---- */
 
-/* No links to other members yet: what is sent is lost, which is allowed (D3). */
+/* The host is told when all effects are obeyed. */
+static void note_role(struct core *c, const struct raft_effect *f)
+{
+    log_debug("ring: %s in term %llu, led by %u", raft_role_name(f->role), (unsigned long long) f->term, f->leader);
+}
+
 static void obey_raft(struct core *c, const struct raft_effect *f)
 {
     switch (f->type) {
     case RAFT_F_APPEND:
         core_log_append(c, &f->append);
         break;
+    case RAFT_F_SEND:
+        core_send(c, f);
+        break;
+    case RAFT_F_CONF:
+        core_links_configure(c);
+        break;
     case RAFT_F_ROLE:
-        log_debug("ring: %s in term %llu", raft_role_name(f->role), (unsigned long long) f->term);
+        note_role(c, f);
         break;
     default:
+        core_snap_effect(c, f);
         break;
     }
 }
@@ -69,6 +81,8 @@ static void tell_ended(struct core *c, const struct ended *x, size_t n)
     for (size_t i = 0; i < n; i++) {
         if (x[i].ticket & CORE_READ_TICKET)
             end_read(c, &x[i]);
+        else if (x[i].ticket & CORE_CHANGE_TICKET)
+            core_change_ended(c, x[i].ticket, x[i].err);
         else
             c->host.done(c->host.arg, x[i].ticket, x[i].err, NULL);
     }
@@ -85,7 +99,9 @@ static size_t obey(struct core *c, struct ended *x)
         case MEMBER_F_RAFT: obey_raft(c, f->raft); break;
         case MEMBER_F_APPLY: core_apply(c, f->index); break;
         case MEMBER_F_DONE:
-            if (f->outcome != MEMBER_APPLIED)       /* APPLIED is told with its answer (core_apply.c) */
+            if (f->ticket & CORE_CHANGE_TICKET)
+                x[n++] = (struct ended){ f->ticket, 0, f->outcome == MEMBER_APPLIED ? REEVE_OK : error_of(f) };
+            else if (f->outcome != MEMBER_APPLIED)  /* APPLIED is told with its answer (core_apply.c) */
                 x[n++] = (struct ended){ f->ticket, 0, error_of(f) };
             break;
         case MEMBER_F_READ_DONE: x[n++] = (struct ended){ f->ticket, f->index, error_of(f) }; break;
@@ -115,6 +131,21 @@ static void set_timer(struct core *c)
         core_die(c, REEVE_E_NOMEM, "set a timer");
 }
 
+/* A leader may act when it has committed in its term: then it knows what was decided before. */
+static void tell_role(struct core *c)
+{
+    struct raft_status st;
+    raft_status(member_raft(c->m), &st);
+    bool leads = st.role == RAFT_LEADER && st.committed_in_term;
+    if (leads == c->leads)
+        return;
+    c->leads = leads;
+    if (c->host.role && !c->quiet)
+        c->host.role(c->host.arg, leads);
+    if (leads)
+        core_address_check(c);
+}
+
 enum reeve_err core_step(struct core *c, struct member_event *e)
 {
     struct ended x[MEMBER_EFFECTS_MAX];
@@ -122,8 +153,10 @@ enum reeve_err core_step(struct core *c, struct member_event *e)
     member_step(c->m, e, &c->fx);
     enum reeve_err verdict = c->fx.verdict;
     size_t n = obey(c, x);
+    core_links_settle(c);
     set_timer(c);
     tell_ended(c, x, n);
+    tell_role(c);
     return verdict;
 }
 
@@ -241,6 +274,9 @@ void core_close(struct core *c)
         core_run_free((struct core_run *) left);
     }
     loop_timer_cancel(c->loop, &c->timer);
+    core_change_free(c);
+    core_links_free(c);
+    core_snap_free(c);
     core_log_free(c);
     if (c->wal)
         walfile_close(c->wal, true);
@@ -249,9 +285,19 @@ void core_close(struct core *c)
     free(c);
 }
 
+const struct raft_conf *core_conf(const struct core *c) { return raft_conf(member_raft(c->m)); }
+uint32_t core_id(const struct core *c) { return c->me.id; }
+uint64_t core_ring(const struct core *c) { return c->me.ring; }
+
+bool core_peer_status(const struct core *c, uint32_t id, struct raft_peer_status *out)
+{
+    return raft_peer_status(member_raft(c->m), id, out);
+}
+
 void core_status(struct core *c, struct core_status *out)
 {
     *out = (struct core_status){ .revision = c->revision, .stalled = state_stalled(c->state) };
+    out->leads = c->leads;
     member_status(c->m, &out->member);
     walfile_status(c->wal, &out->wal, &out->wal_full);
 }

@@ -5,24 +5,30 @@
  *                      └──── APPLY ──► state writer (its thread) ─ applied, synced ─► member, host
  *
  * Everything here runs in the loop and waits for nothing. Messages to other
- * members go to core_links (core_send.c); a ring of one has none.
+ * members go to backend/peer (core_links.c); a ring of one has none.
  *
  * On disk: DIR/wal (walfile.h), and in the store under LOG_KV_PREFIX, written in
  * the transaction of what they describe:
  *   'L' 'i'       -> u8 1 | u32 id | u64 incarnation | u64 ring: who this is. With it there must be a log.
  *   'L' 'r' u32   -> row of engine/member (0: position, term and configuration; others: sessions)
+ *   'L' 'j'       -> u8 1 | u64 index | configuration: a ring let this member in, and it has no state yet. Whom to expect
+ *                    the state from; it goes when the state has come.
  * The position counts entries of the log; the region's revision counts commands that were applied.
  *
  * Invariants
  *  C1 A command is handed to the host's done when its entry is durable in the log and, unless it may be answered
  *     early, synced in the store.
- *  C2 What the store holds was durable in the log before.
+ *  C2 What the store holds was durable in the logs of a quorum before; in a ring of one that is this one's.
  *  C3 The log is cut only below what the store has synced.
  *  C4 No log, a foreign one, or one with damage above what the store has synced: the process does not start.
+ *  C5 A message leaves when the append that it names is durable, not before.
+ *  C6 A state that comes from another member replaces the whole store in one transaction of it: a reader sees the old one
+ *     or the new one.
  */
 #ifndef REEVE_BACKEND_RING_CORE_H
 #define REEVE_BACKEND_RING_CORE_H
 
+#include "backend/peer/peer.h"
 #include "backend/ring/state.h"
 #include "engine/member.h"
 #include "engine/wal.h"
@@ -48,6 +54,26 @@ struct core_host {
     /* After the last of those that were synced together. */
     void (*committed)(void *arg, uint64_t revision);
     void (*fatal)(void *arg, enum reeve_err err);
+
+    /* ---- of a ring of several; NULL where there is none ---- */
+    /* As apply, in the same thread: the region's revision in a state that came from another member. MALFORMED: it is none. */
+    enum reeve_err (*revision)(void *apply_arg, struct kv *kv, uint64_t *out);
+    /* In the loop: the whole state was replaced, readers see it. */
+    void (*replaced)(void *arg, uint64_t revision);
+    /* In the loop: this member leads from now on, or no longer. */
+    void (*role)(void *arg, bool leads);
+    /* In the loop: may who has this token come in? OK, AUTH, AGAIN (not to be told now). NULL: nobody. */
+    enum reeve_err (*admit)(void *arg, const struct peer_join_request *j);
+};
+
+/* Where others find this member. NULL in core_open(): a ring of one that nobody can reach. */
+struct core_net {
+    const struct peer_identity *identity;   /* borrowed for the call */
+    const char *const *listen;          /* hosts to listen on; "*": every address */
+    size_t n_listen;
+    uint16_t port;                      /* 0: chosen by the kernel */
+    const char *address;                /* HOST:PORT as the others reach it; NULL: host, and the port listened on: */
+    const char *host;
 };
 
 struct core;
@@ -56,7 +82,13 @@ struct core;
  * open for writing and at that revision. An error has a report that says what an operator can do.
  */
 enum reeve_err core_open(struct core **out, struct loop *loop, struct storage *store, const char *dir, uint32_t segment_bytes,
-                         uint64_t revision, const struct core_host *host, struct report *rep) REEVE_MUST_CHECK;
+                         uint64_t revision, const struct core_host *host, const struct core_net *net, struct report *rep)
+    REEVE_MUST_CHECK;
+/*
+ * Before the first core_open() of a member that a ring let in: writes into an empty store who it is and whom it expects its
+ * state from. It opens with revision 0 then, and core_open() returns when the state has come.
+ */
+enum reeve_err core_join_write(struct storage *store, uint64_t incarnation, const struct peer_joined *joined) REEVE_MUST_CHECK;
 /* Ends the threads; what was taken and has no end yet is given up with SHUTDOWN. NULL is allowed. */
 void core_close(struct core *c);
 
@@ -68,6 +100,22 @@ enum reeve_err core_propose(struct core *c, uint64_t ticket, struct slice comman
  */
 typedef void core_read_done(void *arg, enum reeve_err err);
 enum reeve_err core_read(struct core *c, core_read_done *fn, void *arg) REEVE_MUST_CHECK;
+/*
+ * A change of the ring's members, on the leader only; fn runs once, when it is in force or certainly is not (or nobody
+ * knows: UNKNOWN_OUTCOME). One at a time: AGAIN. Others as raft_conf_change(), NOT_LEADER.
+ */
+enum reeve_err core_change(struct core *c, const struct raft_change *change, size_t n, core_read_done *fn, void *arg)
+    REEVE_MUST_CHECK;
+/* Hands leadership over; 0: to the best one. Whether it came about is seen in the status. */
+enum reeve_err core_transfer(struct core *c, uint32_t id) REEVE_MUST_CHECK;
+const struct raft_conf *core_conf(const struct core *c);
+uint32_t core_id(const struct core *c);
+uint64_t core_ring(const struct core *c);
+/* Of one member, as the leader sees it; false: not the leader, or nobody of that id. */
+bool core_peer_status(const struct core *c, uint32_t id, struct raft_peer_status *out);
+/* NULL: no links. */
+struct peers *core_peers(struct core *c);
+
 /* Waits until all that was taken has ended, or there is no room for it. Takes nothing more from then on. */
 void core_drain(struct core *c);
 
@@ -77,6 +125,7 @@ struct core_status {
     uint64_t revision;                  /* the newest that readers see */
     enum reeve_err stalled;             /* why the store takes nothing; OK: it does */
     bool wal_full;                      /* no room for another segment */
+    bool leads;
 };
 void core_status(struct core *c, struct core_status *out);
 

@@ -113,6 +113,7 @@ void core_run_free(struct core_run *r)
     wr_free(&r->bytes);
     free(r->cmd);
     free(r->row);
+    free(r->install);
     free(r);
 }
 
@@ -132,6 +133,8 @@ void core_run_applied(void *arg, struct state_run *run)
     struct core *c = arg;
     struct core_run *r = (struct core_run *) run;
     struct member_event e = { .type = MEMBER_E_APPLIED, .index = r->index };
+    if (r->install)
+        return;                         /* told when it is synced */
     (void) core_step(c, &e);
     for (size_t i = 0; i < r->run.n; i++) {
         if (!r->cmd[i].early || r->cmd[i].ticket == 0)
@@ -164,9 +167,8 @@ static void tell_applied(struct core *c, struct state_run *runs)
         c->host.committed(c->host.arg, c->revision);
 }
 
-void core_runs_synced(void *arg, struct state_run *runs)
+static void commands_synced(struct core *c, struct state_run *runs)
 {
-    struct core *c = arg;
     struct core_run *last = NULL;
     for (struct state_run *run = runs; run; run = run->later)
         last = (struct core_run *) run;
@@ -183,6 +185,28 @@ void core_runs_synced(void *arg, struct state_run *runs)
         for (size_t i = 0; i < run->n; i++)
             answer(c, &r->cmd[i]);
         core_run_free(r);
+    }
+}
+
+/* An installation is the last of its list: nothing is handed out while it is under way. */
+static struct core_run *cut_install(struct state_run **runs)
+{
+    while (*runs && ((struct core_run *) *runs)->install == NULL)
+        runs = &(*runs)->later;
+    struct core_run *r = (struct core_run *) *runs;
+    *runs = NULL;
+    return r;
+}
+
+void core_runs_synced(void *arg, struct state_run *runs)
+{
+    struct core *c = arg;
+    struct core_run *install = cut_install(&runs);
+    if (runs)
+        commands_synced(c, runs);
+    if (install) {
+        core_snap_installed(c, install);
+        core_run_free(install);
     }
     core_reads_check(c);
 }

@@ -9,6 +9,10 @@
 #define CORE_LOG_RETRY_MS 100
 #define CORE_CUT_MS      1000           /* the log is cut at most that often: each cut writes its metadata */
 #define CORE_READ_TICKET (1ULL << 63)   /* tickets of reads, apart from the host's */
+#define CORE_CHANGE_TICKET (1ULL << 62) /* and of a change of members */
+#define CORE_HELD_BYTES  (64u << 20)    /* messages that wait for the log's disk */
+#define CORE_LATER_MAX   64             /* events that arose while effects were obeyed */
+#define CORE_JOINS_MAX   8
 
 /* Who this member is: row 'L' 'i'. */
 struct core_identity { uint32_t id; uint64_t incarnation, ring; };
@@ -20,6 +24,13 @@ struct core_command {
     uint64_t ticket;                    /* 0: nobody, or answered already */
     bool early;
 };
+/* Which term the log's entries have: one item where a term begins. Indexes below the first are not known. */
+struct core_term { uint64_t first, term; };
+struct core_terms { struct core_term *t; size_t n, cap; uint64_t last; };
+
+/* A state from another member, on its way into the store. */
+struct core_install { uint64_t id, index, term, size; int fd; size_t conf_len; uint8_t conf[RAFT_CONF_BYTES_MAX]; };
+
 /* What one APPLY hands out: the commands up to an index of the log, and the member's rows of that moment. */
 struct core_run {
     struct state_run run;               /* first: the two are one */
@@ -29,7 +40,20 @@ struct core_run {
     struct wr bytes;                    /* commands and rows */
     struct state_row *row;
     size_t n_rows, rows_cap;
+    struct core_install *install;       /* instead of commands: the whole state (core_snap.c) */
+    struct core *core;
 };
+
+/* A message that waits for the log's disk. */
+struct core_held { struct core_held *next; uint64_t after; struct peer_parcel *parcel; };
+
+/* Somebody who wants to be let in, while the change that names him is on its way. */
+struct core_joiner { uint64_t ticket, incarnation; bool used; size_t addr_len; char addr[RAFT_ADDR_MAX]; };
+
+/* The state on its way to others: one at a time, for as many as it serves. */
+struct snap_out;
+/* What has come of another's state: in a file without a name. */
+struct snap_in { int fd; uint64_t id, index, len; uint32_t from; };
 
 /* An append that the log had no room for: a copy, tried again. */
 struct core_append {
@@ -63,6 +87,8 @@ struct core {
     uint32_t batch_bytes;               /* an append's entries, with their heads */
     struct { uint64_t ticket, seq; } seqs[CORE_SEQS_MAX];
     uint32_t seq_head, seq_tail;
+    uint64_t durable_seq;
+    struct core_terms terms;
     struct core_append *pending, **pending_tail;
     struct loop_timer log_retry;
 
@@ -73,13 +99,74 @@ struct core {
     int64_t cut_ms;
     struct core_read *reads;
     uint64_t n_reads;
+
+    /* core_links.c; NULL: a ring of one that nobody can reach */
+    struct peers *peers;
+    struct core_held *held, **held_tail;
+    size_t held_bytes;
+    bool conf_open;                     /* the configuration that the links know was not committed then */
+    uint64_t conf_index;
+    bool alone;                         /* at the start: the state's configuration names nobody else */
+    bool follows;                       /* at the start: the log goes on where the state ends */
+    bool joining;                       /* let in, and without a state yet: */
+    uint64_t joined_index;
+    struct raft_conf joined_conf;
+    char addr[RAFT_ADDR_MAX + 1];       /* this member's, as it should stand in the configuration */
+    size_t addr_len;
+    bool leads;                         /* as the host was told */
+
+    /* core_change.c */
+    uint64_t change_ticket, n_changes;
+    core_read_done *change_fn;
+    void *change_arg;
+    struct loop_timer address_timer;
+    struct core_joiner joiner[CORE_JOINS_MAX];
+    bool join_changing;
+
+    /* core_snap.c */
+    char dir[1024];
+    struct snap_out *out;
+    struct snap_in in;
+    struct loop_task later_task;
+    struct member_event later[CORE_LATER_MAX];
+    unsigned n_later;
 };
 
 /* core.c */
 enum reeve_err core_step(struct core *c, struct member_event *e);
 _Noreturn void core_die(struct core *c, enum reeve_err err, const char *what);
 
+/* core_open.c */
+enum reeve_err core_rows_restore(struct core *c, struct kv *kv) REEVE_MUST_CHECK;
+
+/* core_links.c */
+enum reeve_err core_links_open(struct core *c, const struct core_net *net, struct report *rep) REEVE_MUST_CHECK;
+void core_links_free(struct core *c);
+void core_send(struct core *c, const struct raft_effect *f);
+void core_links_durable(struct core *c);
+void core_links_configure(struct core *c);
+/* At the end of a step: what is queued leaves, and a configuration that was committed meanwhile is told. */
+void core_links_settle(struct core *c);
+
+/* core_change.c */
+void core_change_ended(struct core *c, uint64_t ticket, enum reeve_err err);
+void core_address_check(struct core *c);
+void core_join_requested(void *core, uint64_t ticket, const struct peer_join_request *j);
+void core_joins_resume(struct core *c);
+void core_change_free(struct core *c);
+
+/* core_snap.c */
+void core_snap_effect(struct core *c, const struct raft_effect *f);
+/* An event that arose while effects were obeyed comes in the loop's next round; one that finds no room is lost. */
+void core_later(struct core *c, const struct member_event *e);
+/* A run that was an installation has ended. */
+void core_snap_installed(struct core *c, struct core_run *r);
+void core_snap_free(struct core *c);
+
 /* core_log.c */
+bool core_terms_put(struct core_terms *t, uint64_t index, uint64_t term);
+/* 0: not known. */
+uint64_t core_terms_at(const struct core_terms *t, uint64_t index);
 void core_log_append(struct core *c, const struct raft_append *a);
 void core_log_durable(void *core, uint64_t ticket);
 void core_log_free(struct core *c);

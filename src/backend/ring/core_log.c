@@ -5,6 +5,64 @@
 
 static void log_retry(void *arg);
 
+/* ---- the terms of what the files hold ---- */
+
+static bool terms_room(struct core_terms *t)
+{
+    if (t->n < t->cap)
+        return true;
+    size_t cap = t->cap ? 2 * t->cap : 16;
+    struct core_term *more = realloc(t->t, cap * sizeof *more);
+    if (more == NULL)
+        return false;
+    t->t = more;
+    t->cap = cap;
+    return true;
+}
+
+/* What stood at index and behind it is superseded. */
+static void terms_truncate(struct core_terms *t, uint64_t index)
+{
+    while (t->n > 0 && t->t[t->n - 1].first >= index)
+        t->n--;
+    if (t->last >= index)
+        t->last = index - 1;
+}
+
+/* One after the other; a gap before index means that nothing before it is known any more. */
+bool core_terms_put(struct core_terms *t, uint64_t index, uint64_t term)
+{
+    terms_truncate(t, index);
+    if (index != t->last + 1)
+        t->n = 0;
+    t->last = index;
+    if (t->n > 0 && t->t[t->n - 1].term == term)
+        return true;
+    if (!terms_room(t))
+        return false;
+    t->t[t->n++] = (struct core_term){ index, term };
+    return true;
+}
+
+uint64_t core_terms_at(const struct core_terms *t, uint64_t index)
+{
+    if (index > t->last)
+        return 0;
+    for (size_t i = t->n; i-- > 0;)
+        if (t->t[i].first <= index)
+            return t->t[i].term;
+    return 0;
+}
+
+static void terms_note(struct core *c, const struct wal_append *a)
+{
+    if (a->n == 0)
+        terms_truncate(&c->terms, a->first);
+    for (size_t i = 0; i < a->n; i++)
+        if (!core_terms_put(&c->terms, a->first + i, a->entry[i].term))
+            core_die(c, REEVE_E_NOMEM, "append to the log");
+}
+
 /* ---- to the files ---- */
 
 static void note(struct core *c, uint64_t ticket, uint64_t seq)
@@ -41,8 +99,10 @@ static bool put(struct core *c, const struct wal_append *a, uint64_t seq)
 {
     uint64_t ticket;
     enum reeve_err err = walfile_append(c->wal, a, &ticket);
-    if (err == REEVE_OK)
+    if (err == REEVE_OK) {
         note(c, ticket, seq);
+        terms_note(c, a);
+    }
     else if (err != REEVE_E_AGAIN)
         core_die(c, err, "append to the log");
     return err == REEVE_OK;
@@ -132,15 +192,35 @@ static void append_entries(struct core *c, const struct raft_append *ra, const s
     free(e);
 }
 
+/*
+ * A state took the log's place. What the files hold at its index and behind is another history, or raft would not have
+ * asked for it: it goes before the cut, which alone would leave the last term as it was.
+ */
+static void reset(struct core *c, const struct raft_append *ra, const struct wal_hard *hard)
+{
+    struct wal_status st;
+    bool full;
+    uint64_t at = ra->reset_index;
+    drop_pending(c);
+    walfile_status(c->wal, &st, &full);
+    if (at <= st.last && at > st.cut) {
+        struct wal_append a = { .first = at, .prev_term = core_terms_at(&c->terms, at - 1), .hard = *hard };
+        if (!put(c, &a, 0))             /* no room: the log is of no use any more, its successor begins anew */
+            core_die(c, REEVE_E_DISK_FULL, "truncate the log");
+    }
+    walfile_cut(c->wal, at, ra->reset_term);
+    c->terms.n = 0;
+    if (!core_terms_put(&c->terms, at, ra->reset_term))
+        core_die(c, REEVE_E_NOMEM, "append to the log");
+}
+
 void core_log_append(struct core *c, const struct raft_append *ra)
 {
     const struct raft_log *log = member_log(c->m);
     struct wal_hard hard = { ra->term, ra->vote, ra->commit };
     bool entries = ra->first <= ra->last && ra->last > 0;
-    if (ra->reset) {
-        drop_pending(c);
-        walfile_cut(c->wal, ra->reset_index, ra->reset_term);
-    }
+    if (ra->reset)
+        reset(c, ra, &hard);
     if (entries && (ra->truncate_from == 0 || ra->truncate_from >= ra->first)) {
         append_entries(c, ra, &hard);
         return;
@@ -161,12 +241,16 @@ void core_log_durable(void *arg, uint64_t ticket)
     while (c->seq_head != c->seq_tail && c->seqs[c->seq_head % CORE_SEQS_MAX].ticket <= ticket)
         e.seq = c->seqs[c->seq_head++ % CORE_SEQS_MAX].seq;
     put_pending(c);
-    if (e.seq > 0)
-        (void) core_step(c, &e);
+    if (e.seq == 0)
+        return;
+    c->durable_seq = e.seq;
+    core_links_durable(c);
+    (void) core_step(c, &e);
 }
 
 void core_log_free(struct core *c)
 {
     drop_pending(c);
+    free(c->terms.t);
     loop_timer_cancel(c->loop, &c->log_retry);
 }

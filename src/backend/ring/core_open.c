@@ -1,4 +1,5 @@
 /* core_open.c - the first start, every other start, and what a damaged log means for a ring of one. */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "backend/ring/core_int.h"
@@ -15,6 +16,7 @@
 /* ---- rows in the store ---- */
 
 static const uint8_t identity_key[] = { LOG_KV_PREFIX, 'i' };
+static const uint8_t joined_key[] = { LOG_KV_PREFIX, 'j' };
 static const uint8_t rows_prefix[] = { LOG_KV_PREFIX, 'r' };
 
 static enum reeve_err identity_read(struct kv *kv, struct core_identity *id)
@@ -31,23 +33,72 @@ static enum reeve_err identity_read(struct kv *kv, struct core_identity *id)
     return version == 1 && rd_done(&r) ? REEVE_OK : REEVE_E_CORRUPT;
 }
 
-static enum reeve_err put_first_rows(struct kv *kv, const struct core_identity *id, struct slice row0)
+static enum reeve_err put_identity(struct kv *kv, const struct core_identity *id)
 {
-    static const uint8_t row0_key[] = { LOG_KV_PREFIX, 'r', 0, 0, 0, 0 };
     uint8_t mem[32];
     struct wr w = wr_fixed(mem, sizeof mem);
-    enum reeve_err err;
     wr_u8(&w, 1);
     wr_u32(&w, id->id);
     wr_u64(&w, id->incarnation);
     wr_u64(&w, id->ring);
-    TRY(kv_put(kv, slice_of(identity_key, sizeof identity_key), wr_slice(&w)));
+    return kv_put(kv, slice_of(identity_key, sizeof identity_key), wr_slice(&w));
+}
+
+static enum reeve_err put_first_rows(struct kv *kv, const struct core_identity *id, struct slice row0)
+{
+    static const uint8_t row0_key[] = { LOG_KV_PREFIX, 'r', 0, 0, 0, 0 };
+    enum reeve_err err;
+    TRY(put_identity(kv, id));
     TRY(kv_put(kv, slice_of(row0_key, sizeof row0_key), row0));
 out:
     return err;
 }
 
-static enum reeve_err restore_rows(struct core *c, struct kv *kv)
+static enum reeve_err joined_read(struct core *c, struct kv *kv)
+{
+    struct slice v;
+    enum reeve_err err = kv_get(kv, slice_of(joined_key, sizeof joined_key), &v);
+    if (err != REEVE_OK)
+        return err;
+    struct rd r = rd_of(v);
+    uint8_t version = rd_u8(&r);
+    c->joined_index = rd_u64(&r);
+    struct slice conf = rd_bytes(&r, rd_left(&r));
+    c->joining = version == 1 && !r.bad && raft_conf_decode(&c->joined_conf, conf) == REEVE_OK;
+    return c->joining ? REEVE_OK : REEVE_E_CORRUPT;
+}
+
+static enum reeve_err put_joined(struct kv *kv, uint64_t incarnation, const struct peer_joined *j)
+{
+    struct core_identity id = { j->id, incarnation, j->ring };
+    static uint8_t mem[RAFT_CONF_BYTES_MAX + 16];
+    struct wr w = wr_fixed(mem, sizeof mem);
+    enum reeve_err err;
+    wr_u8(&w, 1);
+    wr_u64(&w, j->conf_index);
+    wr_bytes(&w, j->conf.p, j->conf.len);
+    if (w.bad)
+        return REEVE_E_TOO_BIG;
+    TRY(put_identity(kv, &id));
+    TRY(kv_put(kv, slice_of(joined_key, sizeof joined_key), wr_slice(&w)));
+out:
+    return err;
+}
+
+enum reeve_err core_join_write(struct storage *store, uint64_t incarnation, const struct peer_joined *joined)
+{
+    struct storage_txn *t;
+    enum reeve_err err = storage_begin(store, STORAGE_WRITE, &t);
+    if (err != REEVE_OK)
+        return err;
+    err = put_joined(storage_kv(t), incarnation, joined);
+    if (err == REEVE_OK)
+        return storage_commit(t);
+    storage_abort(t);
+    return err;
+}
+
+enum reeve_err core_rows_restore(struct core *c, struct kv *kv)
 {
     struct kv_iter it;
     struct slice key, val;
@@ -69,6 +120,7 @@ static enum reeve_err restore_rows(struct core *c, struct kv *kv)
 
 /* What the log holds above the state, as the batches say one after the other. */
 struct collected {
+    struct core_terms *terms;           /* of everything that was read */
     uint64_t above;                     /* smaller indexes are of no use */
     uint64_t first;                     /* of entry[0] */
     size_t n, cap;
@@ -122,8 +174,10 @@ static void on_batch(void *arg, const struct wal_frame *f, struct slice payload)
     /* A lower first supersedes what stood there. */
     if (k->n > 0 && index < k->first + k->n)
         k->n = index > k->first ? (size_t) (index - k->first) : 0;
-    while (wal_entry_next(&r, &e))
+    while (wal_entry_next(&r, &e)) {
+        k->bad |= !core_terms_put(k->terms, index, e.term);
         collect_entry(k, index++, &e);
+    }
 }
 
 /* Kept until it is known whether there is a log at all. */
@@ -190,7 +244,9 @@ static enum reeve_err make_member(struct core *c)
 static void only_me(const struct core *c, struct raft_conf *conf)
 {
     *conf = (struct raft_conf){ .last_id = c->me.id, .n = 1 };
-    conf->m[0] = (struct raft_member){ .id = c->me.id, .incarnation = c->me.incarnation, .role = RAFT_VOTER };
+    conf->m[0] = (struct raft_member){ .id = c->me.id, .incarnation = c->me.incarnation, .role = RAFT_VOTER,
+                                       .addr_len = (uint8_t) c->addr_len };
+    memcpy(conf->m[0].addr, c->addr, c->addr_len);
 }
 
 /* The state as it is becomes the log's base, at an index that is not 0: nobody can mistake it for nothing. */
@@ -262,7 +318,8 @@ static enum reeve_err refuse_found(const struct wal_found *f, struct report *rep
     report_set(rep, REEVE_E_CORRUPT, "the write-ahead log cannot be used: %s", wal_verdict_name(f->verdict));
     report_detail(rep, "DIR/wal, %s, offset %llu: %.150s", where, (unsigned long long) f->offset, f->reason);
     report_hint(rep, "Nothing was changed. A ring of one has no other member to repair its log from: put back what is missing, "
-                "or restore a backup. `reeve-ctl waldump DIR` shows what can be read.");
+                "or restore a backup. In a ring of several: drop this member and join anew with an empty directory. "
+                "`reeve-ctl waldump DIR` shows what can be read.");
     return REEVE_E_CORRUPT;
 }
 
@@ -282,7 +339,7 @@ static enum reeve_err judge(struct core *c, const struct wal_found *f, const str
         return refuse_found(f, rep);
     if (k->bad)
         return report_set(rep, REEVE_E_NOMEM, "the log's entries could not be read into memory");
-    if (f->last < c->synced_index && !is_empty(f)) {
+    if (f->last < c->synced_index && !is_empty(f) && c->alone) {
         report_set(rep, REEVE_E_CORRUPT, "the write-ahead log ends at %llu, before the state, which is at %llu",
                    (unsigned long long) f->last, (unsigned long long) c->synced_index);
         report_hint(rep, "DIR/wal and DIR/data are not of the same moment. Restore both from one backup.");
@@ -297,13 +354,15 @@ static enum reeve_err begin(struct core *c, const struct wal_found *f, const str
 {
     struct raft_start s = { .mode = RAFT_START_CLEAN, .term = f->hard.term, .commit = f->hard.commit,
                             .vote = (uint32_t) f->hard.vote };
+    static const struct raft_conf nobody;
     struct storage_txn *t;
     enum reeve_err err;
+    s.conf = &nobody;                   /* where there are no rows yet */
     TRY(make_member(c));
     TRY(storage_begin(c->store, STORAGE_READ, &t));
-    err = restore_rows(c, storage_kv(t));
+    err = core_rows_restore(c, storage_kv(t));
     storage_abort(t);
-    if (err == REEVE_OK)
+    if (err == REEVE_OK && c->follows)
         err = restore_entries(c, k);
     if (err == REEVE_OK)
         err = member_begin(c->m, &s);
@@ -316,6 +375,15 @@ static bool caught_up(struct core *c)
     struct member_status st;
     member_status(c->m, &st);
     return st.raft.role == RAFT_LEADER && st.raft.committed_in_term && c->synced_index >= c->start_index;
+}
+
+/* Who was let in waits until the ring has sent it a state: there is nothing to serve before. */
+static enum reeve_err await_state(struct core *c)
+{
+    log_info("member %u waits for the ring to send it the state", c->me.id);
+    while (c->joining && !loop_is_stopped(c->loop))
+        loop_run_once(c->loop, 100);
+    return REEVE_OK;
 }
 
 /* Everything that was acknowledged is in the state before anybody looks; a store without room serves what it has. */
@@ -338,19 +406,33 @@ static enum reeve_err catch_up(struct core *c, struct report *rep)
     return report_set(rep, REEVE_E_TIMEOUT, "the log could not be applied within %d s", CATCH_UP_MS / 1000);
 }
 
+static enum reeve_err read_row0(struct core *c, struct slice row0)
+{
+    static struct raft_conf members;
+    struct slice conf;
+    enum reeve_err err;
+    TRY(member_row_position(row0, &c->synced_index, &c->synced_term, &conf));
+    TRY(raft_conf_decode(&members, conf));
+    c->alone = members.n == 1 && members.m[0].id == c->me.id;
+out:
+    return err;
+}
+
 /* NOT_FOUND: there was no log yet. */
 static enum reeve_err read_identity(struct core *c)
 {
     static const uint8_t row0_key[] = { LOG_KV_PREFIX, 'r', 0, 0, 0, 0 };
     struct storage_txn *t;
-    struct slice v, conf;
+    struct slice v;
     enum reeve_err err;
     TRY(storage_begin(c->store, STORAGE_READ, &t));
     err = identity_read(storage_kv(t), &c->me);
     if (err == REEVE_OK) {
         err = kv_get(storage_kv(t), slice_of(row0_key, sizeof row0_key), &v);
         if (err == REEVE_OK)
-            err = member_row_position(v, &c->synced_index, &c->synced_term, &conf);
+            err = read_row0(c, v);
+        else if (err == REEVE_E_NOT_FOUND)
+            err = joined_read(c, storage_kv(t));
         if (err == REEVE_E_NOT_FOUND)
             err = REEVE_E_CORRUPT;
     }
@@ -372,7 +454,8 @@ static enum reeve_err open_log_once(struct core *c, const char *path, uint32_t s
     struct wal_config wc = { segment_bytes, segment_bytes / 2 < WAL_BATCH_MAX ? segment_bytes / 2 : WAL_BATCH_MAX };
     struct wal_owner expect = { c->me.ring, c->me.id, c->me.incarnation };
     struct wal_visitor v = { .arg = k, .batch = on_batch, .note = on_note };
-    *k = (struct collected){ .above = c->synced_index, .bytes = wr_heap(SIZE_MAX / 2), .notes = wr_heap(NOTES_MAX) };
+    c->terms.n = c->terms.last = 0;
+    *k = (struct collected){ .terms = &c->terms, .above = c->synced_index, .bytes = wr_heap(SIZE_MAX / 2), .notes = wr_heap(NOTES_MAX) };
     c->batch_bytes = wc.batch_bytes_max - WAL_HEADER_LEN;
     return walfile_open(&c->wal, path, &wc, &expect, &v, found, NULL, rep);
 }
@@ -394,7 +477,13 @@ static enum reeve_err open_log(struct core *c, const char *dir, uint32_t segment
     return open_log_once(c, path, found->meta.segment_bytes, k, found, rep);
 }
 
-static enum reeve_err begin_new(struct core *c, uint64_t revision, struct wal_found *f, struct report *rep)
+static enum reeve_err open_links(struct core *c, const struct core_net *net, struct report *rep)
+{
+    return net ? core_links_open(c, net, rep) : REEVE_OK;
+}
+
+static enum reeve_err begin_new(struct core *c, uint64_t revision, struct wal_found *f, const struct core_net *net,
+                                struct report *rep)
 {
     if (f->verdict == WAL_MISSING)
         new_identity(c);
@@ -402,8 +491,45 @@ static enum reeve_err begin_new(struct core *c, uint64_t revision, struct wal_fo
         c->me = (struct core_identity){ (uint32_t) f->meta.owner.member, f->meta.owner.incarnation, f->meta.owner.ring };
     else
         return refuse_found(f, rep);
-    enum reeve_err err = new_log(c, revision ? revision : 1, f, rep);
+    enum reeve_err err = open_links(c, net, rep);
+    if (err == REEVE_OK)
+        err = new_log(c, revision ? revision : 1, f, rep);
     f->hard = (struct wal_hard){ 0 };
+    return err;
+}
+
+/* Is what the log holds behind the state's index of the state's history? */
+static bool follows(const struct core *c, const struct wal_found *f)
+{
+    uint64_t base = c->synced_index, known = base == f->cut ? f->cut_term : core_terms_at(&c->terms, base);
+    uint64_t next = core_terms_at(&c->terms, base + 1);
+    if (base == 0)
+        return true;
+    return known != 0 ? known == c->synced_term : next == 0 || next >= c->synced_term;
+}
+
+/*
+ * The state of a follower may be ahead of its own log (others held what was applied, or a state was installed as power
+ * went), and what the log holds from there on may even be another history: it goes before the cut.
+ */
+static enum reeve_err overtake(struct core *c, const struct wal_found *f)
+{
+    uint64_t base = c->synced_index, ticket;
+    enum reeve_err err = REEVE_OK;
+    if (base <= f->cut)
+        return err;
+    if (!c->follows && base <= f->last) {
+        struct wal_append a = { .first = base, .prev_term = base - 1 == f->cut ? f->cut_term : core_terms_at(&c->terms, base - 1),
+                                .hard = f->hard };
+        TRY(walfile_append(c->wal, &a, &ticket));
+    }
+    if (!c->follows || base > f->last) {
+        walfile_cut(c->wal, base, c->synced_term);
+        c->terms.n = 0;
+        if (!core_terms_put(&c->terms, base, c->synced_term))
+            err = REEVE_E_NOMEM;
+    }
+out:
     return err;
 }
 
@@ -411,11 +537,22 @@ static enum reeve_err go_on(struct core *c, const struct wal_found *f, const str
 {
     enum reeve_err err;
     TRY(judge(c, f, k, rep));
+    c->follows = follows(c, f);
     TRY(walfile_resume(c->wal, f, rep));
-    if (f->last < c->synced_index)
-        walfile_cut(c->wal, c->synced_index, c->synced_term);
+    TRY(overtake(c, f));
 out:
     return err;
+}
+
+/* Let in and never started: the log of its own begins with nothing. */
+static enum reeve_err begin_joined(struct core *c, const struct wal_found *f, const struct collected *k, struct report *rep)
+{
+    struct wal_owner owner = { c->me.ring, c->me.id, c->me.incarnation };
+    uint64_t salt;
+    if (f->verdict != WAL_MISSING)
+        return go_on(c, f, k, rep);
+    random_bytes(&salt, sizeof salt);
+    return walfile_format(c->wal, &owner, salt, rep);
 }
 
 static void on_state_fatal(void *arg, enum reeve_err err)
@@ -432,33 +569,41 @@ static enum reeve_err start(struct core *c)
     enum reeve_err err;
     TRY(walfile_watch(c->wal, c->loop, core_log_durable, c));
     TRY(state_start(&c->state, c->loop, c->store, c->revision, true, &h));
+    core_links_configure(c);
     (void) core_step(c, &e);
     member_status(c->m, &st);
-    c->start_index = st.raft.last;
+    if (c->alone)
+        c->start_index = st.raft.last;
 out:
     return err;
 }
 
-static enum reeve_err open_all(struct core *c, const char *dir, uint32_t segment_bytes, struct collected *k,
-                               struct wal_found *found, struct report *rep)
+static enum reeve_err open_all(struct core *c, const char *dir, uint32_t segment_bytes, const struct core_net *net,
+                               struct collected *k, struct wal_found *found, struct report *rep)
 {
     enum reeve_err err = read_identity(c);
     bool fresh = err == REEVE_E_NOT_FOUND;
     if (err != REEVE_OK && !fresh)
         return report_set(rep, err, "the store does not say whose log it goes with (%s)", reeve_err_text(err));
+    c->alone |= fresh;
     TRY(open_log(c, dir, segment_bytes, k, found, rep));
     if (found->verdict != WAL_MISSING)
         log_notes(k);
-    TRY(fresh ? begin_new(c, c->revision, found, rep) : go_on(c, found, k, rep));
+    if (fresh)
+        TRY(begin_new(c, c->revision, found, net, rep));
+    else {
+        TRY(c->joining ? begin_joined(c, found, k, rep) : go_on(c, found, k, rep));
+        TRY(open_links(c, net, rep));
+    }
     TRY(begin(c, found, k, rep));
     TRY(start(c));
-    TRY(catch_up(c, rep));
+    TRY(c->joining ? await_state(c) : c->alone ? catch_up(c, rep) : REEVE_OK);
 out:
     return err;
 }
 
 enum reeve_err core_open(struct core **out, struct loop *loop, struct storage *store, const char *dir, uint32_t segment_bytes,
-                         uint64_t revision, const struct core_host *host, struct report *rep)
+                         uint64_t revision, const struct core_host *host, const struct core_net *net, struct report *rep)
 {
     struct core *c = calloc(1, sizeof *c);
     struct wal_found *found = malloc(sizeof *found);
@@ -470,8 +615,12 @@ enum reeve_err core_open(struct core **out, struct loop *loop, struct storage *s
         c->host = *host;
         c->revision = revision;
         c->pending_tail = &c->pending;
+        c->held_tail = &c->held;
+        c->in.fd = -1;
+        c->follows = true;
         c->quiet = true;
-        err = open_all(c, dir, segment_bytes, &k, found, rep);
+        snprintf(c->dir, sizeof c->dir, "%s", dir);
+        err = open_all(c, dir, segment_bytes, net, &k, found, rep);
         c->quiet = false;
     }
     collected_free(&k);

@@ -82,7 +82,7 @@ static enum reeve_err open_store(struct ring *r, struct report *rep)
     TRY(storage_open(&r->store, r->child->dir, STORAGE_WRITE, (uint64_t) settings_int(s, SET_lmdb_map_size),
                      (unsigned) settings_int(s, SET_max_connections) + READERS_EXTRA, rep));
     TRY(read_state(r, &index, rep));
-    TRY(proposer_init(&r->prop, r->loop, r->store, r->child->dir, segment, index, &host, rep));
+    TRY(proposer_init(&r->prop, r->loop, r->store, r->child->dir, segment, index, &host, NULL, rep));
     err = read_state(r, &index, rep);
 out:
     return err;

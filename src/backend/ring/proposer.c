@@ -92,23 +92,46 @@ static void on_fatal(void *arg, enum reeve_err err)
     p->host.fatal(p->host.arg, err);
 }
 
+static void on_replaced(void *arg, uint64_t revision)
+{
+    struct proposer *p = arg;
+    p->applied = revision;
+    p->host.replaced(p->host.arg, revision);
+}
+
+static void on_role(void *arg, bool leads)
+{
+    struct proposer *p = arg;
+    p->leads = leads;
+    p->host.role(p->host.arg, leads);
+}
+
+static enum reeve_err on_admit(void *arg, const struct peer_join_request *j)
+{
+    struct proposer *p = arg;
+    return p->host.admit(p->host.arg, j);
+}
+
 /* ---- life ---- */
 
 enum reeve_err proposer_init(struct proposer *p, struct loop *loop, struct storage *store, const char *dir,
-                             uint32_t segment_bytes, uint64_t revision, const struct proposer_host *host, struct report *rep)
+                             uint32_t segment_bytes, uint64_t revision, const struct proposer_host *host,
+                             const struct core_net *net, struct report *rep)
 {
-    struct core_host h = { host->apply_arg, host->apply, host->early, p, on_done, on_applied, on_committed, on_fatal };
+    struct core_host h = { host->apply_arg, host->apply, host->early, p, on_done, on_applied, on_committed, on_fatal,
+                           host->revision, on_replaced, on_role, host->admit ? on_admit : NULL };
     struct core_status st;
     memset(p, 0, sizeof *p);
     p->host = *host;
     p->joined = wr_heap(PROPOSER_COMMAND_MAX);
     for (unsigned i = 0; i < PROPOSER_QUEUE_MAX; i++)
         p->slot[i].next_free = (uint16_t) (i + 1);
-    enum reeve_err err = core_open(&p->core, loop, store, dir, segment_bytes, revision, &h, rep);
+    enum reeve_err err = core_open(&p->core, loop, store, dir, segment_bytes, revision, &h, net, rep);
     if (err != REEVE_OK)
         return err;
     core_status(p->core, &st);
     p->applied = st.revision;
+    p->leads = st.leads;
     return REEVE_OK;
 }
 

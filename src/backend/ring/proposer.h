@@ -45,6 +45,11 @@ struct proposer_host {
     void (*committed)(void *arg, uint64_t index);
     /* A write or sync failed (P4). */
     void (*fatal)(void *arg, enum reeve_err err);
+    /* As in core_host. */
+    enum reeve_err (*revision)(void *apply_arg, struct kv *kv, uint64_t *out);
+    void (*replaced)(void *arg, uint64_t revision);
+    void (*role)(void *arg, bool leads);
+    enum reeve_err (*admit)(void *arg, const struct peer_join_request *j);
 };
 
 struct proposal {
@@ -64,6 +69,7 @@ struct proposer {
     unsigned n;
     size_t bytes;
     uint64_t applied;                           /* the revision that readers see */
+    bool leads;                                 /* what a region does by itself is done here */
     struct wr joined;                           /* a command in two parts */
 };
 
@@ -73,7 +79,7 @@ struct proposer {
  */
 enum reeve_err proposer_init(struct proposer *p, struct loop *loop, struct storage *store, const char *dir,
                              uint32_t segment_bytes, uint64_t revision, const struct proposer_host *host,
-                             struct report *rep) REEVE_MUST_CHECK;
+                             const struct core_net *net, struct report *rep) REEVE_MUST_CHECK;
 /* What waits is given up with SHUTDOWN. */
 void proposer_free(struct proposer *p);
 /* Copies the command. done may be NULL. */

@@ -60,6 +60,13 @@ struct state_run {
     bool early;                         /* every command may be answered before the sync */
     const struct state_row *row;        /* written with the commands; the caller's until the run comes back */
     size_t n_rows;
+    /*
+     * Instead of commands: makes the whole state another one, in the thread, as host.apply is called; index: the last
+     * command that one holds. What it answers is in replace_err when the run comes back; refused, nothing has happened.
+     */
+    enum reeve_err (*replace)(struct state_run *run, void *apply_arg, struct storage_txn *txn, struct kv *kv, uint64_t *index);
+    enum reeve_err replace_err;
+    uint64_t index;
 };
 
 struct state_host {

@@ -162,8 +162,28 @@ static enum outcome apply_rows(struct state_txn *t, const struct state_run *run)
     return APPLIED;
 }
 
+/* Refused it has written in vain: everything in this transaction is done again without it. */
+static enum outcome apply_replace(struct state_txn *t, struct state_run *run)
+{
+    if (run->replace_err != REEVE_OK)
+        return APPLIED;
+    enum reeve_err err = run->replace(run, t->host->apply_arg, t->txn, &t->kv, &run->index);
+    if (is_the_stores(t->bad))
+        return BROKEN;
+    if (err == REEVE_OK && t->bad != REEVE_OK)
+        err = t->bad;
+    if (err == REEVE_OK) {
+        t->index = run->index;
+        return APPLIED;
+    }
+    run->replace_err = err;
+    return SPOILT;
+}
+
 static enum outcome apply_run(struct state_txn *t, struct state_run *run)
 {
+    if (run->replace)
+        return apply_replace(t, run);
     for (struct state_command *c = run->first; c; c = c->next) {
         enum outcome o = apply_one(t, c);
         if (o == SPOILT || o == BROKEN)

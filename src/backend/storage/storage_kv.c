@@ -80,6 +80,17 @@ static enum reeve_err op_del(void *h, struct slice key)
     return written(t, rc == MDB_NOTFOUND ? MDB_SUCCESS : rc);
 }
 
+enum reeve_err storage_clear(struct storage_txn *t)
+{
+    if (!t->write || t->failed)
+        return REEVE_E_BUG;
+    if (t->cursor != NULL)
+        mdb_cursor_close(t->cursor);
+    t->cursor = NULL;
+    t->placed = false;
+    return written(t, mdb_drop(t->txn, t->st->dbi, 0));
+}
+
 static bool is_key(const MDB_val *k, struct slice key)
 {
     return slice_eq(slice_of(k->mv_data, k->mv_size), key);

@@ -17,7 +17,9 @@
  *     DISK_FULL before anything is written: a write cut short looks to LMDB
  *     like a failing disk. The reserve is for what must be kept all the same.
  *  L6 In the process that opened for writing one thread may read and another
- *     write; a write transaction begins and ends in the same thread.
+ *     write; a write transaction begins and ends in the same thread. A
+ *     snapshot begins and ends in the reading one, which may lend it to
+ *     another thread in between, and leaves it alone meanwhile.
  */
 #ifndef REEVE_BACKEND_STORAGE_STORAGE_H
 #define REEVE_BACKEND_STORAGE_STORAGE_H
@@ -53,6 +55,8 @@ struct kv *storage_kv(struct storage_txn *t);
 /* Ends the transaction in any case. Fast and never refused for readers. */
 enum reeve_err storage_commit(struct storage_txn *t) REEVE_MUST_CHECK;
 void storage_abort(struct storage_txn *t);
+/* Every row goes, in this write transaction. */
+enum reeve_err storage_clear(struct storage_txn *t) REEVE_MUST_CHECK;
 /* Milliseconds since this snapshot was taken. */
 int64_t storage_reader_age(const struct storage_txn *t);
 static inline bool storage_reader_is_old(const struct storage_txn *t)

@@ -1,0 +1,471 @@
+/*
+ * test_core_ring.c - three members in one loop, over real sockets and files: who is let in gets the state and then the log,
+ * any member takes commands and serves reads, a lost leader is replaced, who was away comes back, a state replaces another.
+ */
+#include "../utils/tmpdir.h"
+
+#include <signal.h>
+
+#include "backend/ring/core.h"
+#include "backend/utils/log.h"
+#include "common/buf.h"
+#include "crypto/hash.h"
+#include "crypto/ops.h"
+
+#define MAP     (256u << 20)
+#define SEGMENT (4u << 20)
+#define MEMBERS 3
+#define PATIENCE 1500                   /* rounds of 10 ms */
+
+struct life {
+    unsigned nth;
+    char dir[128];
+    struct peer_identity identity;
+    uint16_t port;
+    struct storage *st;
+    struct core *core;
+    unsigned open, done;
+    enum reeve_err last;
+    uint64_t applied;
+    unsigned replaced;
+    bool leads, admits;
+};
+static struct life node[MEMBERS];
+static struct loop *loop;
+static uint8_t secret[PEER_SECRET_LEN] = { 1, 2, 3 };
+
+/* ---- the state: 'n' u32 -> u64 revision and payload; "rev" -> u64. Command: u32 id, payload ---- */
+
+static enum reeve_err put_u64(struct kv *kv, struct slice key, uint64_t a)
+{
+    uint8_t mem[8];
+    struct wr w = wr_fixed(mem, sizeof mem);
+    wr_u64(&w, a);
+    return kv_put(kv, key, wr_slice(&w));
+}
+
+static enum reeve_err toy_apply(void *arg, struct kv *kv, uint64_t index, struct slice command, struct wr *out, struct report *rep)
+{
+    uint8_t key[5] = { 'n' };
+    struct slice have;
+    memcpy(key + 1, command.p, 4);
+    if (kv_get(kv, slice_of(key, 5), &have) == REEVE_OK)
+        return report_set(rep, REEVE_E_DUPLICATE_OBJECT, "twice");
+    enum reeve_err err = kv_put(kv, slice_of(key, 5), command);
+    return err == REEVE_OK ? put_u64(kv, slice_str("rev"), index) : err;
+}
+
+static enum reeve_err toy_revision(void *arg, struct kv *kv, uint64_t *out)
+{
+    struct slice v;
+    enum reeve_err err = kv_get(kv, slice_str("rev"), &v);
+    struct rd r = rd_of(v);
+    if (err == REEVE_OK)
+        *out = rd_u64(&r);
+    return err;
+}
+
+static bool toy_early(struct slice command) { return false; }
+
+static uint64_t stored_revision(const struct life *n)
+{
+    struct storage_txn *t;
+    uint64_t a = 0;
+    assert_ok(storage_begin(n->st, STORAGE_READ, &t));
+    (void) !toy_revision(NULL, storage_kv(t), &a);
+    storage_abort(t);
+    return a;
+}
+
+static bool holds(const struct life *n, uint32_t id)
+{
+    uint8_t mem[5];
+    struct wr w = wr_fixed(mem, 5);
+    struct storage_txn *t;
+    struct slice v;
+    wr_u8(&w, 'n');
+    wr_u32(&w, id);
+    assert_ok(storage_begin(n->st, STORAGE_READ, &t));
+    bool has = kv_get(storage_kv(t), wr_slice(&w), &v) == REEVE_OK;
+    storage_abort(t);
+    return has;
+}
+
+/* ---- a member ---- */
+
+static void on_done(void *arg, uint64_t ticket, enum reeve_err err, struct state_command *c)
+{
+    struct life *n = arg;
+    n->open--;
+    n->last = err != REEVE_OK ? err : c->err;
+    n->done += n->last == REEVE_OK;
+}
+
+static void on_applied(void *arg, uint64_t revision, struct slice command) { ((struct life *) arg)->applied = revision; }
+static void on_committed(void *arg, uint64_t revision) { }
+static void on_fatal(void *arg, enum reeve_err err) { abort(); }
+static void on_role(void *arg, bool leads) { ((struct life *) arg)->leads = leads; }
+
+static void on_replaced(void *arg, uint64_t revision)
+{
+    struct life *n = arg;
+    n->replaced++;
+    n->applied = revision;
+    assert_int_equal(stored_revision(n), revision);
+}
+
+static enum reeve_err on_admit(void *arg, const struct peer_join_request *j)
+{
+    return memcmp(j->secret, secret, sizeof secret) == 0 ? REEVE_OK : REEVE_E_AUTH;
+}
+
+static void life_store(struct life *n)
+{
+    struct report rep = { 0 };
+    assert_ok(storage_open(&n->st, n->dir, STORAGE_WRITE, MAP, 8, &rep));
+}
+
+static void life_begin(struct life *n)
+{
+    static const char *const hosts[] = { "127.0.0.1" };
+    struct core_host h = { .apply = toy_apply, .early = toy_early, .arg = n, .done = on_done, .applied = on_applied,
+                           .committed = on_committed, .fatal = on_fatal, .revision = toy_revision, .replaced = on_replaced,
+                           .role = on_role, .admit = on_admit };
+    struct core_net net = { .identity = &n->identity, .listen = hosts, .n_listen = 1, .port = n->port, .host = "127.0.0.1" };
+    struct report rep = { 0 };
+    struct core_status st;
+    n->open = n->done = n->replaced = 0;
+    enum reeve_err err = core_open(&n->core, loop, n->st, n->dir, SEGMENT, stored_revision(n), &h, &net, &rep);
+    if (err != REEVE_OK)
+        fail_msg("member %u: %s", n->nth, rep.message);
+    core_status(n->core, &st);
+    n->applied = st.revision;
+    n->leads = st.leads;
+    if (n->port == 0) {
+        const struct raft_member *m = raft_conf_find(core_conf(n->core), core_id(n->core));
+        struct peer_addr a;
+        assert_ok(peer_addr_parse(&a, slice_of(m->addr, m->addr_len)));
+        n->port = a.port;
+    }
+}
+
+static void life_end(struct life *n)
+{
+    core_close(n->core);
+    n->core = NULL;
+    storage_close(n->st);
+    n->st = NULL;
+}
+
+static void rounds_until(bool (*ok)(void), const char *what)
+{
+    for (int i = 0; i < PATIENCE; i++) {
+        if (ok())
+            return;
+        loop_run_once(loop, 10);
+    }
+    fail_msg("waited in vain: %s", what);
+}
+
+static struct life *leader(void)
+{
+    for (unsigned i = 0; i < MEMBERS; i++)
+        if (node[i].core && node[i].leads)
+            return &node[i];
+    return NULL;
+}
+static bool somebody_leads(void) { return leader() != NULL; }
+
+/* ---- commands and reads ---- */
+
+static uint32_t next_id;
+static size_t pad;
+
+static enum reeve_err propose(struct life *n, uint32_t id)
+{
+    static uint8_t mem[64 << 10];
+    struct wr w = wr_fixed(mem, 4);
+    wr_u32(&w, id);
+    n->open++;
+    enum reeve_err err = core_propose(n->core, id + 1, slice_of(mem, 4 + pad));
+    if (err != REEVE_OK)
+        n->open--;
+    return err;
+}
+
+static bool nothing_open(void)
+{
+    for (unsigned i = 0; i < MEMBERS; i++)
+        if (node[i].core && node[i].open)
+            return false;
+    return true;
+}
+
+static void write_some(struct life *n, unsigned count)
+{
+    unsigned before = n->done;
+    for (unsigned i = 0; i < count; i++) {
+        while (propose(n, next_id) == REEVE_E_BUSY)
+            loop_run_once(loop, 10);
+        next_id++;
+        if (n->open >= 64)
+            loop_run_once(loop, 1);
+    }
+    rounds_until(nothing_open, "answers");
+    assert_ok(n->last);
+    assert_int_equal(n->done - before, count);
+}
+
+static bool all_equal(void)
+{
+    uint64_t r = 0;
+    for (unsigned i = 0; i < MEMBERS; i++) {
+        if (node[i].core == NULL)
+            continue;
+        if (r != 0 && stored_revision(&node[i]) != r)
+            return false;
+        r = stored_revision(&node[i]);
+    }
+    return true;
+}
+
+static bool read_ended;
+static enum reeve_err read_err;
+static void on_read(void *arg, enum reeve_err err)
+{
+    read_ended = true;
+    read_err = err;
+}
+static bool read_done(void) { return read_ended; }
+
+/* What was acknowledged anywhere is seen here. */
+static void assert_reads_newest(struct life *n)
+{
+    read_ended = false;
+    assert_ok(core_read(n->core, on_read, NULL));
+    rounds_until(read_done, "a read");
+    assert_ok(read_err);
+    assert_true(holds(n, next_id - 1));
+}
+
+/* ---- joining ---- */
+
+static struct { bool ended; enum reeve_err err; struct life *n; uint64_t incarnation; } join;
+
+static void on_joined(void *arg, enum reeve_err err, const struct peer_joined *j, const char *text)
+{
+    join.ended = true;
+    join.err = err;
+    if (err == REEVE_OK)
+        assert_ok(core_join_write(join.n->st, join.incarnation, j));
+}
+static bool join_ended(void) { return join.ended; }
+
+static enum reeve_err ask_to_join(struct life *n, struct life *via, const uint8_t *with)
+{
+    char addr[RAFT_ADDR_MAX + 1];
+    size_t len;
+    struct peer_token token = { .expires = { INT64_MAX } };
+    struct peer_join *pj;
+    struct report rep = { 0 };
+    const struct raft_member *m = raft_conf_find(core_conf(via->core), core_id(via->core));
+    struct peer_addr at;
+    assert_ok(peer_addr_parse(&at, slice_of(m->addr, m->addr_len)));
+    token.key = at.key;
+    memcpy(token.secret, with, sizeof token.secret);
+    struct core_status st;
+    core_status(via->core, &st);
+    token.ring = core_ring(via->core);
+    assert_ok(peer_addr_format(addr, &len, "127.0.0.1", n->port, &n->identity.key));
+    random_bytes(&join.incarnation, sizeof join.incarnation);
+    join.incarnation |= 1;
+    join.ended = false;
+    join.n = n;
+    struct peer_join_config c = { &n->identity, &token, "127.0.0.1", at.port, join.incarnation, slice_of(addr, len), 1000, 5000 };
+    assert_ok(peer_join_start(&pj, loop, &c, on_joined, NULL, &rep));
+    rounds_until(join_ended, "the answer to a request to join");
+    peer_join_free(pj);
+    return join.err;
+}
+
+static bool changed;
+static enum reeve_err change_err;
+static void on_changed(void *arg, enum reeve_err err)
+{
+    changed = true;
+    change_err = err;
+}
+static bool change_ended(void) { return changed; }
+
+static void promote(struct life *n)
+{
+    struct raft_change ch = { .kind = RAFT_PROMOTE, .id = core_id(n->core) };
+    for (int i = 0; i < 200; i++) {
+        changed = false;
+        enum reeve_err err = core_change(leader()->core, &ch, 1, on_changed, NULL);
+        if (err == REEVE_OK) {
+            rounds_until(change_ended, "a change of members");
+            assert_ok(change_err);
+            return;
+        }
+        assert_true(err == REEVE_E_AGAIN);
+        loop_run_once(loop, 10);
+    }
+    fail_msg("nobody could be promoted");
+}
+
+static uint16_t free_port(void)
+{
+    static uint16_t port;
+    return port ? ++port : (port = (uint16_t) (20000 + getpid() % 20000));
+}
+
+static int world_begin(void **state)
+{
+    assert_ok(crypto_init());
+    signal(SIGPIPE, SIG_IGN);
+    log_init("test");
+    log_configure(getenv("RING_LOG") ? LOG_SEV_DEBUG : LOG_SEV_FATAL, LOG_FORM_TEXT);
+    tmpdir_make(state);
+    assert_ok(loop_new(&loop));
+    memset(node, 0, sizeof node);
+    next_id = 1;
+    pad = 0;
+    for (unsigned i = 0; i < MEMBERS; i++) {
+        struct life *n = &node[i];
+        n->nth = i + 1;
+        snprintf(n->dir, sizeof n->dir, "%s/%u", tmpdir, i + 1);
+        assert_int_equal(mkdir(n->dir, 0700), 0);
+        assert_ok(peer_identity_fresh(&n->identity));
+        n->port = free_port();
+        life_store(n);
+    }
+    life_begin(&node[0]);
+    return 0;
+}
+
+static int world_end(void **state)
+{
+    for (unsigned i = 0; i < MEMBERS; i++) {
+        if (node[i].core)
+            life_end(&node[i]);
+        storage_close(node[i].st);
+        peer_identity_end(&node[i].identity);
+    }
+    loop_free(loop);
+    return tmpdir_remove(state);
+}
+
+static void make_ring(void)
+{
+    rounds_until(somebody_leads, "the first leader");
+    write_some(&node[0], 50);
+    for (unsigned i = 1; i < MEMBERS; i++) {
+        assert_ok(ask_to_join(&node[i], &node[0], secret));
+        life_begin(&node[i]);           /* returns when the state is there */
+        promote(&node[i]);
+    }
+}
+
+/* ---- the claims ---- */
+
+static void who_is_let_in_gets_the_state_and_then_the_log(void **state)
+{
+    make_ring();
+    assert_int_equal(core_conf(node[0].core)->n, MEMBERS);
+    for (unsigned i = 0; i < MEMBERS; i++)
+        assert_true(holds(&node[i], 1) && holds(&node[i], 50));
+    write_some(&node[0], 100);
+    rounds_until(all_equal, "the same everywhere");
+    for (unsigned i = 0; i < MEMBERS; i++)
+        assert_true(holds(&node[i], 150));
+}
+
+static void a_wrong_token_lets_nobody_in(void **state)
+{
+    static const uint8_t wrong[PEER_SECRET_LEN] = { 9 };
+    rounds_until(somebody_leads, "the first leader");
+    assert_err(ask_to_join(&node[1], &node[0], wrong), REEVE_E_AUTH);
+    assert_int_equal(core_conf(node[0].core)->n, 1);
+}
+
+static void any_member_takes_commands_and_serves_what_was_acknowledged(void **state)
+{
+    make_ring();
+    for (unsigned i = 0; i < MEMBERS; i++) {
+        write_some(&node[i], 30);
+        for (unsigned k = 0; k < MEMBERS; k++)
+            assert_reads_newest(&node[k]);
+    }
+}
+
+static void a_lost_leader_is_replaced_and_comes_back_with_all(void **state)
+{
+    make_ring();
+    struct life *was = leader();
+    life_end(was);
+    was->leads = false;
+    rounds_until(somebody_leads, "another leader");
+    write_some(leader(), 100);
+    life_store(was);
+    life_begin(was);
+    rounds_until(all_equal, "what was missed");
+    assert_reads_newest(was);
+    for (unsigned i = 0; i < MEMBERS; i++) {        /* everybody again, one after the other */
+        life_end(&node[i]);
+        node[i].leads = false;
+        rounds_until(somebody_leads, "another leader");
+        write_some(leader(), 20);
+        life_store(&node[i]);
+        life_begin(&node[i]);
+        rounds_until(all_equal, "what was missed");
+    }
+}
+
+/* Far behind the window: more than it holds is written meanwhile. */
+static void who_was_away_too_long_gets_another_state_in_its_store(void **state)
+{
+    make_ring();
+    struct life *away = leader() == &node[2] ? &node[1] : &node[2];
+    life_end(away);
+    pad = 60000;
+    write_some(leader(), 1500);         /* 90 MB, the window has 48 */
+    life_store(away);
+    life_begin(away);
+    rounds_until(all_equal, "the state");
+    assert_true(away->replaced > 0);
+    assert_reads_newest(away);
+    pad = 0;
+    write_some(away, 20);
+    rounds_until(all_equal, "the log behind it");
+    life_end(away);                     /* what was installed is there after a restart, too */
+    life_store(away);
+    life_begin(away);
+    write_some(leader(), 20);
+    rounds_until(all_equal, "the log behind it");
+    assert_reads_newest(away);
+}
+
+static bool node1_leads(void) { return node[1].leads; }
+
+static void leadership_is_handed_over_on_request(void **state)
+{
+    make_ring();
+    assert_ok(core_transfer(leader()->core, core_id(node[1].core)));
+    rounds_until(node1_leads, "the new leader");
+    write_some(&node[0], 20);
+    assert_reads_newest(&node[2]);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_wrong_token_lets_nobody_in, world_begin, world_end),
+        cmocka_unit_test_setup_teardown(who_is_let_in_gets_the_state_and_then_the_log, world_begin, world_end),
+        cmocka_unit_test_setup_teardown(any_member_takes_commands_and_serves_what_was_acknowledged, world_begin, world_end),
+        cmocka_unit_test_setup_teardown(leadership_is_handed_over_on_request, world_begin, world_end),
+        cmocka_unit_test_setup_teardown(a_lost_leader_is_replaced_and_comes_back_with_all, world_begin, world_end),
+        cmocka_unit_test_setup_teardown(who_was_away_too_long_gets_another_state_in_its_store, world_begin, world_end),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
