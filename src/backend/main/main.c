@@ -6,6 +6,7 @@
 
 #include "backend/gateway/gateway.h"
 #include "backend/main/main_int.h"
+#include "backend/peer/peer.h"
 #include "backend/postmaster/postmaster.h"
 #include "backend/ring/ring.h"
 #include "backend/signer/signer.h"
@@ -65,9 +66,20 @@ static int check_config(const struct options *o)
     return 1;
 }
 
+/* A directory made before members had keys of their own gets one at its first start. */
+static bool prepare(const char *dir, const struct settings *s, struct report *rep)
+{
+    char path[DATADIR_PATH_MAX];
+    struct stat st;
+    bool missing = datadir_path(path, sizeof path, dir, PEER_FOLDER "/peer.crt") && stat(path, &st) < 0;
+    if (missing && peer_identity_make(dir, rep) != REEVE_OK)
+        return false;
+    return backend_prepare(dir, s, rep);
+}
+
 static int run_server(const struct options *o)
 {
-    static const struct postmaster_hooks hooks = { backend_main, backend_prepare };
+    static const struct postmaster_hooks hooks = { backend_main, prepare };
     return postmaster_main(o->dir, &hooks);
 }
 

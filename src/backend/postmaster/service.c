@@ -3,10 +3,12 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "backend/postmaster/pm_int.h"
 #include "backend/utils/clock.h"
+#include "backend/utils/datadir.h"
 #include "backend/utils/log.h"
 
 #define GOOD_LIFE_MS     10000          /* lived so long: the next restart is immediate again */
@@ -29,12 +31,27 @@ static unsigned gateway_count(const struct pm *pm)
 }
 
 /* Every kind that is started always, the signer first: the others ask for it. */
+/*
+ * A member that joined a ring has no signing key and no validator of its own yet: it keeps the region's state and serves
+ * statements, and what needs those is done where they are.
+ */
+static bool has_folder(const struct pm *pm, const char *name)
+{
+    char path[DATADIR_PATH_MAX];
+    struct stat st;
+    return datadir_path(path, sizeof path, pm->dir, name) && stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
 void pm_services_init(struct pm *pm)
 {
-    add_service(pm, PROC_SIGNER, 0);
+    bool keys = has_folder(pm, "keys");
+    if (keys)
+        add_service(pm, PROC_SIGNER, 0);
     for (unsigned k = 0; k < PROC__COUNT; k++) {
         const struct proc_info *info = proc_info((enum proc_kind) k);
         if (info->restart != PROC_RESTART_ALWAYS || k == PROC_SIGNER)
+            continue;
+        if ((k == PROC_GATEWAY && !keys) || (k == PROC_VALIDATOR && !has_folder(pm, "validator")))
             continue;
         unsigned n = info->many == PROC_IS_ONE ? 1 : gateway_count(pm);
         for (unsigned i = 0; i < n; i++)

@@ -110,8 +110,36 @@ static void host_fatal(void *arg, enum reeve_err err)
     _exit(1);
 }
 
+/* Where this process's parts remember something of the state, they read it again. Early in the start there are none. */
+static void host_replaced(void *arg, uint64_t index)
+{
+    struct ring *r = arg;
+    (void) index;
+    if (r->driver == NULL)
+        return;
+    follow_replaced(r);
+    drivers_replaced(r);
+    r->txn_applied = true;
+    host_committed(r, index);
+}
+
+static void host_role(void *arg, bool leads)
+{
+    (void) arg;
+    log_info(leads ? "this member leads the ring" : "this member does not lead the ring any more");
+}
+
+/* In the state writer's thread. */
+static enum reeve_err host_revision(void *arg, struct kv *kv, uint64_t *out)
+{
+    struct applier *ap = arg;
+    struct region region = { kv, &crypto_ops_real, ap->region_scratch, region_scratch_size() };
+    return region_applied_index(&region, out) == REEVE_OK && *out > 0 ? REEVE_OK : REEVE_E_MALFORMED;
+}
+
 const struct proposer_host ring_host = { .apply = host_apply, .early = host_early, .applied = host_applied, .committed = host_committed,
-                                         .fatal = host_fatal };
+                                         .fatal = host_fatal, .revision = host_revision, .replaced = host_replaced,
+                                         .role = host_role, .admit = ring_admit };
 
 enum reeve_err ring_view_open(struct ring *r, struct ring_view *v)
 {

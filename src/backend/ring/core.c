@@ -105,6 +105,7 @@ static size_t obey(struct core *c, struct ended *x)
                 x[n++] = (struct ended){ f->ticket, 0, error_of(f) };
             break;
         case MEMBER_F_READ_DONE: x[n++] = (struct ended){ f->ticket, f->index, error_of(f) }; break;
+        case MEMBER_F_STOPPED: c->stopped = true; break;
         case MEMBER_F_FLUSH: state_flush(c->state); break;
         case MEMBER_F_QUARANTINE:
             log_fatal("the log's entry %llu cannot be applied by this program", (unsigned long long) f->index);
@@ -146,6 +147,15 @@ static void tell_role(struct core *c)
         core_address_check(c);
 }
 
+static void tell_stopped(struct core *c)
+{
+    void (*fn)(void *arg) = c->stop_fn;
+    if (!c->stopped || fn == NULL)
+        return;
+    c->stop_fn = NULL;
+    fn(c->stop_arg);
+}
+
 enum reeve_err core_step(struct core *c, struct member_event *e)
 {
     struct ended x[MEMBER_EFFECTS_MAX];
@@ -157,6 +167,7 @@ enum reeve_err core_step(struct core *c, struct member_event *e)
     set_timer(c);
     tell_ended(c, x, n);
     tell_role(c);
+    tell_stopped(c);
     return verdict;
 }
 
@@ -236,12 +247,36 @@ static bool all_ended(struct core *c)
     return st.tickets == 0 && c->synced_index >= st.raft.last;
 }
 
-/* The loop stands still meanwhile: its watchers belong to others. */
+static void stopped_later(void *arg) { tell_stopped(arg); }
+
+static void stop_later(void *arg)
+{
+    struct core *c = arg;
+    struct member_event e = { .type = MEMBER_E_STOP };
+    (void) core_step(c, &e);
+}
+
+/* Not from within a step. A ring of one has nobody to hand over to: draining is all. */
+void core_stop(struct core *c, void (*fn)(void *arg), void *arg)
+{
+    c->stopped |= alone(c);
+    c->stop_fn = fn;
+    c->stop_arg = arg;
+    c->stop_task = (struct loop_task){ .fn = c->stopped ? stopped_later : stop_later, .arg = c };
+    loop_post(c->loop, &c->stop_task);
+}
+
+/* The loop stands still meanwhile: its watchers belong to others. With others nothing is committed meanwhile, so only what is
+   applied already is synced. */
 void core_drain(struct core *c)
 {
     struct mono_ms until = clock_deadline(DRAIN_MS);
     struct pollfd p = { .fd = walfile_fd(c->wal), .events = POLLIN };
     c->closing = true;
+    if (!alone(c)) {
+        state_drain(c->state);
+        return;
+    }
     while (!all_ended(c) && state_stalled(c->state) == REEVE_OK && clock_left(until) > 0) {
         uint64_t n;
         core_log_durable(c, walfile_durable(c->wal));
@@ -274,6 +309,7 @@ void core_close(struct core *c)
         core_run_free((struct core_run *) left);
     }
     loop_timer_cancel(c->loop, &c->timer);
+    loop_unpost(c->loop, &c->stop_task);
     core_change_free(c);
     core_links_free(c);
     core_snap_free(c);

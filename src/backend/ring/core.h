@@ -116,6 +116,11 @@ bool core_peer_status(const struct core *c, uint32_t id, struct raft_peer_status
 /* NULL: no links. */
 struct peers *core_peers(struct core *c);
 
+/*
+ * Gets ready to end: leadership is handed over, what was taken has its end, nothing more is taken. fn runs once, later.
+ * Only then core_drain().
+ */
+void core_stop(struct core *c, void (*fn)(void *arg), void *arg);
 /* Waits until all that was taken has ended, or there is no room for it. Takes nothing more from then on. */
 void core_drain(struct core *c);
 

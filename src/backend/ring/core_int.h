@@ -79,7 +79,10 @@ struct core {
     void *mem;
     struct member_effects fx;
     struct loop_timer timer;            /* member_wake() */
-    bool closing;
+    bool closing, stopped;              /* stopped: the member has said so */
+    void (*stop_fn)(void *arg);
+    void *stop_arg;
+    struct loop_task stop_task;
     bool quiet;                         /* starting: the host reads the state when this is done */
 
     /* core_log.c */

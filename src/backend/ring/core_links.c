@@ -136,6 +136,15 @@ enum reeve_err core_links_open(struct core *c, const struct core_net *net, struc
     TRY(listen_all(c, net, &port, rep));
     TRY(make_address(c, net, port, rep));
 out:
+    /* Nobody misses the links of a ring of one, so they are no reason to stay down. */
+    if (err != REEVE_OK && c->alone && c->peers) {
+        log_report(LOG_SEV_WARNING, rep);
+        log_warning("other members cannot reach this one");
+        report_clear(rep);
+        core_links_free(c);
+        c->addr_len = 0;
+        err = REEVE_OK;
+    }
     return err;
 }
 

@@ -2,6 +2,9 @@
  * drivers.c - the timers behind what the region does by itself
  *
  * Every 100 ms, or at once after a block, the rollouts; every second the rest.
+ * Of a ring's members each part runs in one: what ends in security updates,
+ * and what looks at the agents, where the signer, the validator and the
+ * gateways are; what only changes the region's own rows, at the leader.
  */
 #include "backend/ring/driver_int.h"
 
@@ -26,7 +29,7 @@ static void prune(struct ring *r)
 {
     uint8_t mem[16];
     struct wr w = wr_fixed(mem, sizeof mem);
-    if (r->prop.applied <= FEED_KEEP)
+    if (r->prop.applied <= FEED_KEEP || !r->prop.leads)
         return;
     wr_u8(&w, 1);
     wr_u8(&w, RC_PRUNE);
@@ -40,8 +43,10 @@ static void fast(struct ring *r)
     struct ring_view v;
     if (ring_view_open(r, &v) != REEVE_OK)
         return;
-    first_run(r, &r->driver->first, &v);
-    rollouts_run(r, &r->driver->rollouts, &v);
+    if (r->attests) {
+        first_run(r, &r->driver->first, &v);
+        rollouts_run(r, &r->driver->rollouts, &v);
+    }
     ring_view_close(&v);
 }
 
@@ -50,9 +55,12 @@ static void slow(struct ring *r)
     struct ring_view v;
     if (ring_view_open(r, &v) != REEVE_OK)
         return;
-    livewatch_run(r, r->livewatch, &v);
-    renew_run(r, r->driver->renew, &v);
-    expiry_run(r, &v);
+    if (r->attests) {
+        livewatch_run(r, r->livewatch, &v);
+        renew_run(r, r->driver->renew, &v);
+    }
+    if (r->prop.leads)
+        expiry_run(r, &v);
     autoconf_run(r, &v);
     ring_view_close(&v);
     if (++r->driver->slow_rounds % PRUNE_EVERY == 0)
@@ -73,6 +81,11 @@ static void on_slow(void *arg)
     slow(r);
     if (loop_timer_in(r->loop, &r->slow_timer, SLOW_MS, on_slow, r) != REEVE_OK)
         log_error("no timer for maintenance");
+}
+
+void drivers_replaced(struct ring *r)
+{
+    r->driver->rollouts.scanned = false;
 }
 
 void drivers_block(struct ring *r, const struct slice *leaves, size_t n)

@@ -188,6 +188,20 @@ void follow_start(struct ring *r)
     r->follow.queued = r->follow.applied;
 }
 
+void follow_replaced(struct ring *r)
+{
+    struct ring_view v;
+    struct attest_head head;
+    if (ring_view_open(r, &v) != REEVE_OK)
+        return;
+    if (attest_head(&v.attest, &head) == REEVE_OK)
+        r->follow.applied = head.height;
+    ring_view_close(&v);
+    if (r->follow.queued < r->follow.applied)
+        r->follow.queued = r->follow.applied;
+    submits_poke(r);
+}
+
 void follow_close(struct ring *r)
 {
     loop_timer_cancel(r->loop, &r->follow.retry);

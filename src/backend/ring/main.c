@@ -1,9 +1,13 @@
 /* main.c - the ring's process: opening, timers, orderly end. */
 #include "backend/ring/ring_int.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "backend/utils/clock.h"
+#include "backend/utils/datadir.h"
 #include "backend/utils/log.h"
 #include "crypto/hash.h"
 #include "crypto/ops.h"
@@ -48,6 +52,18 @@ static enum reeve_err open_links(struct ring *r)
 
 /* ---- opening ---- */
 
+/* Before the log is open. A member that was let in has no region yet: 0. */
+static enum reeve_err read_revision(struct ring *r, uint64_t *index, struct report *rep)
+{
+    struct ring_view v;
+    enum reeve_err err;
+    TRY(ring_view_open(r, &v));
+    err = region_applied_index(&v.region, index);
+    ring_view_close(&v);
+out:
+    return err == REEVE_OK ? err : report_set(rep, err, "the store does not hold a region (%s)", reeve_err_text(err));
+}
+
 static enum reeve_err read_state(struct ring *r, uint64_t *index, struct report *rep)
 {
     struct ring_view v;
@@ -66,11 +82,47 @@ out:
     return err == REEVE_OK ? err : report_set(rep, err, "the store does not hold a region (%s)", reeve_err_text(err));
 }
 
+#define LISTEN_MAX 32
+
+/* listen_addresses, in pieces of list. */
+static size_t listen_hosts(char *list, const char *hosts[LISTEN_MAX])
+{
+    size_t n = 0;
+    char *save = NULL;
+    for (char *h = strtok_r(list, ", \t", &save); h && n < LISTEN_MAX; h = strtok_r(NULL, ", \t", &save))
+        hosts[n++] = h;
+    return n;
+}
+
+/* Others are told the first address listened on; "*" tells nobody where to go. */
+static const char *told_host(const char *const *hosts, size_t n)
+{
+    return n == 0 || strcmp(hosts[0], "*") == 0 ? "localhost" : hosts[0];
+}
+
+static enum reeve_err open_log(struct ring *r, const struct proposer_host *host, uint64_t index, struct report *rep)
+{
+    const struct settings *s = r->child->settings;
+    uint32_t segment = (uint32_t) settings_int(s, SET_wal_segment_size) / WAL_BLOCK * WAL_BLOCK;
+    const char *address = settings_text(s, SET_peer_address), *hosts[LISTEN_MAX];
+    struct peer_identity identity;
+    char list[1024];
+    enum reeve_err err;
+    snprintf(list, sizeof list, "%s", settings_text(s, SET_listen_addresses));
+    struct core_net net = { .identity = &identity, .listen = hosts, .n_listen = listen_hosts(list, hosts),
+                            .port = (uint16_t) settings_int(s, SET_peer_port), .address = *address ? address : NULL };
+    net.host = told_host(hosts, net.n_listen);
+    TRY(peer_identity_load(&identity, r->child->dir, rep));
+    err = proposer_init(&r->prop, r->loop, r->store, r->child->dir, segment, index, host, &net, rep);
+    peer_identity_end(&identity);
+out:
+    return err;
+}
+
 static enum reeve_err open_store(struct ring *r, struct report *rep)
 {
     const struct settings *s = r->child->settings;
     struct proposer_host host = ring_host;
-    uint32_t segment = (uint32_t) settings_int(s, SET_wal_segment_size) / WAL_BLOCK * WAL_BLOCK;
     uint64_t index = 0;
     enum reeve_err err;
     host.arg = r;
@@ -81,8 +133,8 @@ static enum reeve_err open_store(struct ring *r, struct report *rep)
         return report_set(rep, REEVE_E_NOMEM, "out of memory");
     TRY(storage_open(&r->store, r->child->dir, STORAGE_WRITE, (uint64_t) settings_int(s, SET_lmdb_map_size),
                      (unsigned) settings_int(s, SET_max_connections) + READERS_EXTRA, rep));
-    TRY(read_state(r, &index, rep));
-    TRY(proposer_init(&r->prop, r->loop, r->store, r->child->dir, segment, index, &host, NULL, rep));
+    TRY(read_revision(r, &index, rep));
+    TRY(open_log(r, &host, index, rep));
     err = read_state(r, &index, rep);
 out:
     return err;
@@ -102,14 +154,21 @@ static void on_reader_check(void *arg)
 
 /* ---- the end ---- */
 
-/* What was accepted is committed and answered; submissions learn that they were given up. */
+static void on_stopped(void *arg)
+{
+    struct ring *r = arg;
+    proposer_flush(&r->prop);
+    submits_close(r);
+    child_stop(r->child, 0);
+}
+
+/* Leadership is handed over; what was accepted is committed and answered; submissions learn that they were given up. */
 static void on_shutdown(struct child *c, enum shutdown_mode mode)
 {
     struct ring *r = c->user;
     (void) mode;
-    proposer_flush(&r->prop);
-    submits_close(r);
-    child_stop(c, 0);
+    drivers_stop(r);
+    proposer_stop(&r->prop, on_stopped, r);
 }
 
 static void close_all(struct ring *r)
@@ -134,6 +193,14 @@ static void close_all(struct ring *r)
     free(r->attest_scratch);
 }
 
+/* Which members have what is decided by their folders: the postmaster starts only what has one (service.c). */
+static bool has_folder(const struct ring *r, const char *name)
+{
+    char path[DATADIR_PATH_MAX];
+    struct stat st;
+    return datadir_path(path, sizeof path, r->child->dir, name) && stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
 int ring_main(struct child *c)
 {
     static struct ring r;
@@ -144,6 +211,7 @@ int ring_main(struct child *c)
     if (child_start(c, &ops) != REEVE_OK)
         return 1;
     r.loop = c->loop;
+    r.attests = has_folder(&r, "keys") && has_folder(&r, "validator");
     if (crypto_init() != REEVE_OK || open_store(&r, &rep) != REEVE_OK) {
         log_report(LOG_SEV_FATAL, &rep);
         return 1;

@@ -175,6 +175,11 @@ enum reeve_err proposer_read(struct proposer *p, core_read_done *fn, void *arg)
     return p->core ? core_read(p->core, fn, arg) : REEVE_E_SHUTDOWN;
 }
 
+void proposer_stop(struct proposer *p, void (*fn)(void *arg), void *arg)
+{
+    core_stop(p->core, fn, arg);
+}
+
 void proposer_flush(struct proposer *p)
 {
     if (p->core)

@@ -89,6 +89,8 @@ enum reeve_err ring_propose_parts(struct proposer *p, struct slice head, struct 
                                   void *arg) REEVE_MUST_CHECK;
 /* As core_read(): fn runs once when readers see all that was acknowledged before. */
 enum reeve_err proposer_read(struct proposer *p, core_read_done *fn, void *arg) REEVE_MUST_CHECK;
+/* As core_stop(). */
+void proposer_stop(struct proposer *p, void (*fn)(void *arg), void *arg);
 /* Waits until everything under way is synced and answered, and takes nothing more (shutdown). */
 void proposer_flush(struct proposer *p);
 

@@ -48,6 +48,7 @@ struct ring {
     struct storage *store;
     struct proposer prop;
     struct name region_name;
+    bool attests;                       /* signer and validator are beside this member */
     struct applier applier;             /* the thread's */
     void *region_scratch, *attest_scratch;  /* the loop's, for reading */
     struct ipc_link *signer, *validator;
@@ -122,6 +123,8 @@ void key_calls_close(struct ring *r);
 
 /* ---- follow.c ---- */
 void follow_start(struct ring *r);
+/* The whole state was replaced. */
+void follow_replaced(struct ring *r);
 void follow_up(struct ring *r);                                     /* the validator's link */
 void follow_down(struct ring *r);
 void follow_message(struct ring *r, struct ipc_msg *m);            /* ATTEST_BLOCK */
@@ -134,11 +137,17 @@ enum reeve_err drivers_start(struct ring *r) REEVE_MUST_CHECK;
 void drivers_stop(struct ring *r);
 /* After everything they asked for has ended. */
 void drivers_free(struct ring *r);
+/* The whole state was replaced: what was remembered of it is read again. */
+void drivers_replaced(struct ring *r);
 /* A block was applied. */
 void drivers_block(struct ring *r, const struct slice *leaves, size_t n);
 
 /* ---- autoconf.c: ALTER SYSTEM reaches reeve.auto.conf ---- */
 void autoconf_run(struct ring *r, struct ring_view *v);
+
+/* ---- members.c ---- */
+/* core_host.admit */
+enum reeve_err ring_admit(void *ring, const struct peer_join_request *j);
 
 /* ---- wake.c: gateways are told that something changed ---- */
 void wake_later(struct ring *r);

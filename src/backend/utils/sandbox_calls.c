@@ -40,7 +40,7 @@ static const int refused_all[] = {
     SCMP_SYS(migrate_pages),
 };
 
-/* All but the gateways: they get their sockets ready made. */
+/* All but the gateways and the ring, whose links go to other members: the others get their sockets ready made. */
 static const int refused_sockets[] = {
     SCMP_SYS(socket), SCMP_SYS(socketpair), SCMP_SYS(connect), SCMP_SYS(bind), SCMP_SYS(listen),
     SCMP_SYS(accept), SCMP_SYS(accept4),
@@ -108,9 +108,9 @@ enum reeve_err sandbox_calls(enum proc_kind kind, struct report *rep)
     int rc = REFUSE(f, refused_all);
     if (rc == 0)
         rc = refuse_by_argument(f);
-    if (rc == 0 && kind != PROC_GATEWAY)
+    if (rc == 0 && kind != PROC_GATEWAY && kind != PROC_RING)
         rc = REFUSE(f, refused_sockets);
-    if (rc == 0 && (kind == PROC_GATEWAY || kind == PROC_BACKEND))
+    if (rc == 0 && (kind == PROC_GATEWAY || kind == PROC_BACKEND || kind == PROC_RING))
         rc = REFUSE(f, refused_rights);
     if (rc == 0)
         rc = seccomp_load(f);

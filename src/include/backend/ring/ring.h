@@ -8,6 +8,8 @@
 #ifndef REEVE_BACKEND_RING_H
 #define REEVE_BACKEND_RING_H
 
+#include "common/kv.h"
+#include "engine/raft.h"
 #include "common/buf.h"
 
 struct child;
@@ -23,5 +25,9 @@ int ring_main(struct child *c);
 enum reeve_err ring_init(const char *dir, struct slice genesis, const struct name *region,
                          const struct name *superuser, struct slice verifier, struct wall_ms now,
                          struct report *rep) REEVE_MUST_CHECK;
+
+/* The ring's members as the store knows them, for whoever reads it; self: which of them this server is. NOT_FOUND: too early. */
+struct ring_members { uint64_t ring; uint32_t self; struct raft_conf conf; };
+enum reeve_err ring_members_read(struct kv *kv, struct ring_members *out) REEVE_MUST_CHECK;
 
 #endif

@@ -20,6 +20,7 @@ SETTING(listen_addresses, STRING, "localhost", 0, 1023, "", POSTMASTER, "Address
 SETTING(port, INT, "7432", 1, 65535, "", POSTMASTER, "Port for statements (PostgreSQL protocol).")
 SETTING(agent_port, INT, "7433", 1, 65535, "", POSTMASTER, "Port for agents.")
 SETTING(peer_port, INT, "7434", 1, 65535, "", POSTMASTER, "Port for members and other regions.")
+SETTING(peer_address, STRING, "", 0, 80, "", POSTMASTER, "Where other members of the ring reach this one, HOST:PORT; empty is the first of listen_addresses and peer_port.")
 SETTING(region, STRING, "local", 1, 255, "", POSTMASTER, "Name of the region this server belongs to.")
 SETTING(max_connections, INT, "100", 1, 10000, "", POSTMASTER, "Sessions at one time.")
 SETTING(superuser_reserved_connections, INT, "3", 0, 1000, "", POSTMASTER, "Sessions kept free for superusers.")

@@ -1,0 +1,71 @@
+/* members.c - who may join the ring: tokens, as the region's state keeps them. */
+#include "backend/ring/driver_int.h"
+#include "backend/ring/ring.h"
+
+#include "backend/utils/clock.h"
+#include "backend/utils/log.h"
+#include "crypto/hash.h"
+
+/* Of a member's token the id follows from its secret, of a node's it does not: neither serves as the other here. */
+static enum reeve_err find(struct ring_view *v, const struct peer_join_request *j, struct token_row *row, uint8_t id[8])
+{
+    struct hash32 h;
+    sha256(&h, slice_of(j->secret, sizeof j->secret));
+    memcpy(id, h.b, 8);
+    enum reeve_err err = region_token_get(&v->region, id, row);
+    if (err != REEVE_OK || !hash32_eq(&h, &row->secret_hash))
+        return REEVE_E_AUTH;
+    return row->uses_left == 0 || (row->expires.ms != 0 && row->expires.ms <= clock_wall().ms) ? REEVE_E_AUTH : REEVE_OK;
+}
+
+/* It is used up by being forgotten: a member's token is good for one. Whoever got in stands in the configuration. */
+static enum reeve_err forget(struct ring *r, const uint8_t id[8])
+{
+    uint8_t mem[512], session[16];
+    struct wr w = wr_fixed(mem, sizeof mem);
+    struct name actor;
+    size_t n_ops_at;
+    random_bytes(session, sizeof session);
+    name_set_str(&actor, DRIVER_ACTOR);
+    region_txn_begin(&w, session, 1, clock_wall(), &actor, slice_of(NULL, 0), slice_of(NULL, 0), slice_str("a member joined"), &n_ops_at);
+    wr_u8(&w, RO_TOKEN_DROP);
+    wr_bytes(&w, id, 8);
+    region_txn_end(&w, n_ops_at, 1);
+    return w.bad ? REEVE_E_BUG : ring_propose(&r->prop, wr_slice(&w), NULL, NULL);
+}
+
+enum reeve_err ring_admit(void *arg, const struct peer_join_request *j)
+{
+    struct ring *r = arg;
+    struct ring_view v;
+    struct token_row row;
+    uint8_t id[8];
+    if (ring_view_open(r, &v) != REEVE_OK)
+        return REEVE_E_AGAIN;
+    enum reeve_err err = find(&v, j, &row, id);
+    ring_view_close(&v);
+    return err == REEVE_OK ? forget(r, id) : err;
+}
+
+/* ---- for readers of the store ---- */
+
+enum reeve_err ring_members_read(struct kv *kv, struct ring_members *out)
+{
+    static const uint8_t identity_key[] = { LOG_KV_PREFIX, 'i' }, row0_key[] = { LOG_KV_PREFIX, 'r', 0, 0, 0, 0 };
+    struct slice v, row0, conf;
+    uint64_t index, term;
+    enum reeve_err err;
+    TRY(kv_get(kv, slice_of(identity_key, sizeof identity_key), &v));
+    struct rd r = rd_of(v);
+    rd_u8(&r);
+    out->self = rd_u32(&r);
+    rd_u64(&r);
+    out->ring = rd_u64(&r);
+    if (!rd_done(&r))
+        return REEVE_E_CORRUPT;
+    TRY(kv_get(kv, slice_of(row0_key, sizeof row0_key), &row0));
+    TRY(member_row_position(row0, &index, &term, &conf));
+    err = raft_conf_decode(&out->conf, conf);
+out:
+    return err;
+}
