@@ -1,6 +1,8 @@
 /* sys_server.c - sys.issues, regions, ring_members, validators, settings, sessions; what the server says of itself */
 #include "cat_int.h"
 
+#include "backend/ring/ring.h"
+
 #include "backend/utils/version.h"
 
 /* ---- issues: empty when healthy ---- */
@@ -84,22 +86,73 @@ RELATION(sys_regions, "sys", "regions", regions_columns, VKEY_NONE, scan_regions
 
 static const struct vcolumn members_columns[] = {
     { "region", T_TEXT, true }, { "member", T_TEXT, true }, { "role", T_TEXT, true }, { "match_index", T_INT8, true },
-    { "lag", T_INT8, true },
+    { "lag", T_INT8, true }, { "address", T_TEXT, false }, { "linked", T_BOOL, false },
 };
 
-/* The ring of this region has one member, which leads. */
+/* What the ring process knows of its members now: how far each is, as the leader sees it. */
+struct ring_now { uint32_t leader; uint64_t last; unsigned n; struct { uint32_t id; uint64_t match; bool linked; } m[RAFT_MEMBERS_MAX]; };
+
+static enum reeve_err read_now(struct vscan *s, struct ring_now *out)
+{
+    struct report rep = { .code = REEVE_OK };
+    struct wr reply = wr_heap(1 << 16);
+    *out = (struct ring_now){ 0 };
+    enum reeve_err err = ring_call(s->session, MSG_RING_STATUS, (struct slice){ NULL, 0 }, &reply, &rep);
+    struct rd r = rd_of(wr_slice(&reply));
+    if (err == REEVE_OK) {
+        out->leader = rd_u32(&r);
+        out->last = rd_u64(&r);
+        unsigned n = rd_u16(&r);
+        for (unsigned i = 0; i < n && i < RAFT_MEMBERS_MAX && !r.bad; i++, out->n++) {
+            out->m[i].id = rd_u32(&r);
+            out->m[i].match = rd_u64(&r);
+            out->m[i].linked = rd_u8(&r) != 0;
+        }
+    }
+    wr_free(&reply);
+    return err == REEVE_E_CANCELED ? err : REEVE_OK;      /* without the ring process its members are shown all the same */
+}
+
+static const char *role_of(const struct raft_member *m, const struct ring_now *now)
+{
+    return m->id == now->leader ? "leader" : m->role & RAFT_VOTER ? "voter" : m->role & RAFT_LEARNER ? "learner" : "leaving";
+}
+
+static enum reeve_err member_row(struct vscan *s, const struct name *own, const struct raft_member *m, const struct ring_now *now)
+{
+    struct datum match = d_null(), lag = d_null(), linked = d_null();
+    const char *end = memchr(m->addr, '#', m->addr_len);
+    for (unsigned i = 0; i < now->n; i++) {
+        if (now->m[i].id != m->id)
+            continue;
+        linked = d_bool(now->m[i].linked);
+        if (now->m[i].match > 0) {
+            match = d_int((int64_t) now->m[i].match);
+            lag = d_int(now->last > now->m[i].match ? (int64_t) (now->last - now->m[i].match) : 0);
+        }
+    }
+    struct datum v[] = { d_name(own), d_fmt(s, "%s-%u", own->s, m->id), d_str(role_of(m, now)), match, lag,
+                         d_fmt(s, "%.*s", (int) (end ? end - m->addr : m->addr_len), m->addr), linked };
+    return vscan_row(s, v);
+}
+
 static enum reeve_err scan_members(struct vscan *s)
 {
     struct cat c;
     struct name own;
-    uint64_t applied;
-    enum reeve_err err = cat_open(&c, s);
+    struct ring_now now;
+    enum reeve_err err = read_now(s, &now);
+    if (err == REEVE_OK)
+        err = cat_open(&c, s);
     if (err != REEVE_OK)
         return err;
+    struct ring_members *m = cat_alloc(&c, sizeof *m, &err);
+    if (m == NULL)
+        goto out;
     TRY(region_name(&c.sn.region, &own));
-    TRY(region_applied_index(&c.sn.region, &applied));
-    struct datum v[] = { d_name(&own), d_fmt(s, "%s-1", own.s), d_str("leader"), d_int((int64_t) applied), d_int(0) };
-    TRY(vscan_row(s, v));
+    TRY(ring_members_read(&c.sn.kv, m));
+    for (unsigned i = 0; i < m->conf.n && err == REEVE_OK; i++)
+        err = member_row(s, &own, &m->conf.m[i], &now);
 out:
     cat_close(&c);
     return err;

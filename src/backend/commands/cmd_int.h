@@ -92,6 +92,10 @@ enum reeve_err cmd_not_mixed(struct cmd *x) REEVE_MUST_CHECK;
 enum reeve_err cmd_need(struct cmd *x, uint32_t privilege, enum grant_kind kind, const struct name *object) REEVE_MUST_CHECK;
 /* On the rollout itself, or on everything that it changes. */
 enum reeve_err cmd_need_targets(struct cmd *x, struct snap *sn, uint32_t privilege, const struct rollout_doc *d) REEVE_MUST_CHECK;
+/* ring.c. member_token: row has the expiry; text is a secret. */
+enum reeve_err cmd_alter_ring(struct cmd *x) REEVE_MUST_CHECK;
+struct token_row;
+enum reeve_err cmd_member_token(struct cmd *x, struct token_row *row, char *text) REEVE_MUST_CHECK;
 enum reeve_err cmd_need_superuser(struct cmd *x, const char *what) REEVE_MUST_CHECK;
 /* Takes REASON from the slot and applies require_reason. */
 enum reeve_err cmd_reason(struct cmd *x, const struct pvalue *reason, bool fleet) REEVE_MUST_CHECK;

@@ -2,6 +2,7 @@
 #include "cmd_int.h"
 
 #include "backend/parser/parser.h"
+#include "backend/peer/wire.h"
 #include "crypto/hash.h"
 #include "engine/wire.h"
 
@@ -33,7 +34,7 @@ static enum reeve_err token_labels(struct cmd *x, const struct ast_options *o, s
 
 static enum reeve_err token_options(struct cmd *x, const struct ast_options *o, struct token_row *row)
 {
-    static const char *const allowed[] = { "region", "uses", "ttl", "labels", NULL };
+    static const char *const allowed[] = { "region", "uses", "ttl", "labels", "kind", NULL };
     int64_t uses = 1, ttl_ms = 3600 * 1000;
     enum reeve_err err;
     TRY(slot_options_check(&x->slot, o, allowed));
@@ -75,15 +76,45 @@ out:
     return err;
 }
 
-static enum reeve_err token_row_out(struct cmd *x, const struct wire_token *token, const struct token_row *row)
+static enum reeve_err token_text_out(struct cmd *x, const char *text, const struct token_row *row)
 {
     static const struct dest_column cols[] = { { "token", T_TEXT }, { "expires", T_TIMESTAMPTZ }, { "uses", T_INT4 } };
-    char text[WIRE_TOKEN_TEXT_MAX];
-    (void) wire_token_encode(text, token);
     enum reeve_err err = dest_columns(x->dest, 3, cols);
     struct datum v[] = { d_str(text), d_wall(row->expires), d_int(row->uses_left) };
     if (err == REEVE_OK)
         err = dest_row(x->dest, 3, v);
+    return err;
+}
+
+static enum reeve_err token_row_out(struct cmd *x, const struct wire_token *token, const struct token_row *row)
+{
+    char text[WIRE_TOKEN_TEXT_MAX];
+    (void) wire_token_encode(text, token);
+    enum reeve_err err = token_text_out(x, text, row);
+    secret_wipe(text, sizeof text);
+    return err;
+}
+
+/* Of an agent, or of a member of the ring. */
+static enum reeve_err token_kind(struct cmd *x, const struct ast_options *o, bool *member)
+{
+    const struct pvalue *v = slot_option(o, "kind");
+    struct slice text = slice_str("agent");
+    enum reeve_err err = v ? slot_text(&x->slot, v, "kind", &text) : REEVE_OK;
+    *member = slice_eq(text, slice_str("member"));
+    if (err == REEVE_OK && !*member && !slice_eq(text, slice_str("agent")))
+        return slot_error(&x->slot, v, REEVE_E_INVALID_VALUE, "a token is of kind 'agent' or 'member'");
+    return err;
+}
+
+static enum reeve_err member_token(struct cmd *x, struct token_row *row)
+{
+    char text[PEER_TOKEN_TEXT_MAX];
+    if (x->explain)
+        return cmd_explain_note(x, "makes a token with which one member joins the ring of region \"%s\"", row->region.s);
+    enum reeve_err err = cmd_member_token(x, row, text);
+    if (err == REEVE_OK)
+        err = token_text_out(x, text, row);
     secret_wipe(text, sizeof text);
     return err;
 }
@@ -93,6 +124,7 @@ enum reeve_err cmd_create_join_token(struct cmd *x)
     struct wire_token token;
     struct token_row row;
     struct cmd_outcome o;
+    bool member;
     enum reeve_err err;
     memset(&token, 0, sizeof token);
     memset(&row, 0, sizeof row);
@@ -102,6 +134,9 @@ enum reeve_err cmd_create_join_token(struct cmd *x)
     TRY(token_context(x, &token));
     row.region = token.region;
     TRY(token_options(x, &x->stmt->object.options, &row));
+    TRY(token_kind(x, &x->stmt->object.options, &member));
+    if (member)
+        return member_token(x, &row);
     if (x->explain)
         return cmd_explain_note(x, "makes a join token for %u node(s) of region \"%s\"", row.uses_left, row.region.s);
     random_bytes(token.id, sizeof token.id);

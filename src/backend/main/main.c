@@ -88,6 +88,7 @@ static int help(void)
     printf("reeved is the Reeve server; reeve-ctl starts and stops it.\n\n"
            "  reeved -D DIR                   run the server in the foreground\n"
            "  reeved --init -D DIR [--region NAME] [--superuser NAME] [--password-file FILE]\n"
+           "  reeved --join -D DIR --ring HOST:PORT --token TOKEN [--address HOST:PORT]\n"
            "  reeved --check-config -D DIR    read the configuration, say what is wrong with it\n"
            "  reeved --waldump DIR            print the log of a data directory\n"
            "  reeved --version\n");
@@ -107,6 +108,7 @@ int main(int argc, char **argv)
     switch (o.what) {
     case RUN_CHILD:        return run_child(&o);
     case RUN_INIT:         return init_main(&o);
+    case RUN_JOIN:         return join_main(&o);
     case RUN_CHECK_CONFIG: return check_config(&o);
     case RUN_WALDUMP:      return waldump(o.dir, stdout);
     case RUN_VERSION:      printf("%s\n", reeve_version); return 0;

@@ -5,17 +5,19 @@
 #include "backend/ipc/child.h"
 
 struct options {
-    enum { RUN_SERVER, RUN_CHILD, RUN_INIT, RUN_CHECK_CONFIG, RUN_WALDUMP, RUN_VERSION, RUN_HELP } what;
+    enum { RUN_SERVER, RUN_CHILD, RUN_INIT, RUN_JOIN, RUN_CHECK_CONFIG, RUN_WALDUMP, RUN_VERSION, RUN_HELP } what;
     const char *dir;                    /* -D, --waldump= */
     const char *child;                  /* --child= */
     unsigned index;                     /* --index= */
     const char *region, *superuser, *password_file;     /* --init */
+    const char *ring, *token, *address;                 /* --join */
     const char *walltest;               /* --child=walltest KIND */
 };
 /* False after having said on stderr what is wrong. */
 bool options_parse(struct options *o, int argc, char **argv);
 
 int init_main(const struct options *o);
+int join_main(const struct options *o);
 /* A hidden kind: enters the sandbox of the kind named and tries what it must not be able to do. */
 int walltest_main(const struct options *o);
 

@@ -5,12 +5,16 @@
 
 #include "backend/main/main_int.h"
 
-enum { OPT_CHILD = 256, OPT_INDEX, OPT_INIT, OPT_REGION, OPT_SUPERUSER, OPT_PASSWORD_FILE, OPT_CHECK, OPT_WALDUMP, OPT_VERSION, OPT_HELP };
+enum { OPT_CHILD = 256, OPT_INDEX, OPT_INIT, OPT_JOIN, OPT_RING, OPT_TOKEN, OPT_ADDRESS, OPT_REGION, OPT_SUPERUSER, OPT_PASSWORD_FILE, OPT_CHECK, OPT_WALDUMP, OPT_VERSION, OPT_HELP };
 
 static const struct option longs[] = {
     { "child", required_argument, NULL, OPT_CHILD },
     { "index", required_argument, NULL, OPT_INDEX },
     { "init", no_argument, NULL, OPT_INIT },
+    { "join", no_argument, NULL, OPT_JOIN },
+    { "ring", required_argument, NULL, OPT_RING },
+    { "token", required_argument, NULL, OPT_TOKEN },
+    { "address", required_argument, NULL, OPT_ADDRESS },
     { "region", required_argument, NULL, OPT_REGION },
     { "superuser", required_argument, NULL, OPT_SUPERUSER },
     { "password-file", required_argument, NULL, OPT_PASSWORD_FILE },
@@ -28,6 +32,10 @@ static bool take(struct options *o, int opt)
     case OPT_CHILD:         o->what = RUN_CHILD; o->child = optarg; return true;
     case OPT_INDEX:         o->index = (unsigned) strtoul(optarg, NULL, 10); return true;
     case OPT_INIT:          o->what = RUN_INIT; return true;
+    case OPT_JOIN:          o->what = RUN_JOIN; return true;
+    case OPT_RING:          o->ring = optarg; return true;
+    case OPT_TOKEN:         o->token = optarg; return true;
+    case OPT_ADDRESS:       o->address = optarg; return true;
     case OPT_REGION:        o->region = optarg; return true;
     case OPT_SUPERUSER:     o->superuser = optarg; return true;
     case OPT_PASSWORD_FILE: o->password_file = optarg; return true;

@@ -190,6 +190,50 @@ static void on_barrier(struct client *c, struct ipc_channel *ch, struct ipc_msg 
     }
 }
 
+/* ---- RING_CHANGE, RING_STATUS ---- */
+
+static void changed(void *arg, enum reeve_err err)
+{
+    struct pending_reply *p = arg;
+    if (err == REEVE_OK)
+        ipc_reply(p->ch, p->id, slice_of(NULL, 0));
+    else
+        refuse(p->ch, p->id, err, err == REEVE_E_UNKNOWN_OUTCOME ? "whether the ring's members were changed is not known" : NULL);
+    reply_done(p);
+}
+
+static void on_ring_change(struct client *c, struct ipc_channel *ch, struct ipc_msg *m)
+{
+    struct report rep = { .code = REEVE_OK };
+    struct rd in = rd_of(m->body);
+    uint8_t what = rd_u8(&in);
+    uint32_t id = rd_u32(&in);
+    struct pending_reply *p = rd_done(&in) ? reply_later(c, ch, m->id) : NULL;
+    bool waits = false;
+    enum reeve_err err = p ? ring_change(c->ring, what, id, changed, p, &waits, &rep) : REEVE_E_BUSY;
+    if (waits)
+        return;
+    if (err == REEVE_OK)
+        ipc_reply(ch, m->id, slice_of(NULL, 0));
+    else {
+        report_set(&rep, err, "%s", reeve_err_text(err));
+        ipc_reply_err(ch, m->id, err, &rep);
+    }
+    if (p)
+        reply_done(p);
+}
+
+static void on_ring_status(struct client *c, struct ipc_channel *ch, struct ipc_msg *m)
+{
+    struct wr w = wr_heap(IPC_BODY_MAX);
+    ring_status(c->ring, &w);
+    if (w.bad)
+        refuse(ch, m->id, REEVE_E_NOMEM, NULL);
+    else
+        ipc_reply(ch, m->id, wr_slice(&w));
+    wr_free(&w);
+}
+
 /* ---- CREATE_AUTHORITY_KEY, CREATE_SHARED_KEY ---- */
 
 static void key_made(void *arg, enum reeve_err err, const struct report *rep, struct slice result)
@@ -222,6 +266,8 @@ static void on_message(void *arg, struct ipc_channel *ch, struct ipc_msg *m)
     case MSG_PROPOSE: on_propose(c, ch, m); break;
     case MSG_SUBMIT: on_submit(c, ch, m); break;
     case MSG_BARRIER: on_barrier(c, ch, m); break;
+    case MSG_RING_CHANGE: on_ring_change(c, ch, m); break;
+    case MSG_RING_STATUS: on_ring_status(c, ch, m); break;
     case MSG_CREATE_AUTHORITY_KEY: on_create_key(c, ch, m, MSG_AUTHORITY_KEY); break;
     case MSG_CREATE_SHARED_KEY: on_create_key(c, ch, m, MSG_SHARED_KEY); break;
     default: refuse(ch, m->id, REEVE_E_DENIED, NULL); break;

@@ -47,6 +47,81 @@ enum reeve_err ring_admit(void *arg, const struct peer_join_request *j)
     return err == REEVE_OK ? forget(r, id) : err;
 }
 
+/* ---- changes ---- */
+
+static enum reeve_err not_leader(struct core *core, struct report *rep)
+{
+    struct core_status st;
+    core_status(core, &st);
+    const struct raft_member *m = st.member.raft.leader ? raft_conf_find(core_conf(core), st.member.raft.leader) : NULL;
+    if (m == NULL)
+        return report_set(rep, REEVE_E_NOT_LEADER, "the ring has no leader at the moment");
+    report_set(rep, REEVE_E_NOT_LEADER, "member %u leads the ring, this one does not", m->id);
+    const char *end = memchr(m->addr, '#', m->addr_len);
+    report_hint(rep, "Say it there: %.*s.", (int) (end ? end - m->addr : m->addr_len), m->addr);
+    return REEVE_E_NOT_LEADER;
+}
+
+static enum reeve_err transfer(struct core *core, uint32_t id, struct report *rep)
+{
+    struct core_status st;
+    core_status(core, &st);
+    if (st.member.raft.leader == id)
+        return REEVE_OK;
+    enum reeve_err err = core_transfer(core, id);
+    return err == REEVE_E_NOT_LEADER ? not_leader(core, rep) : err;
+}
+
+enum reeve_err ring_change(struct ring *r, uint8_t what, uint32_t id, core_read_done *fn, void *arg, bool *waits,
+                           struct report *rep)
+{
+    static const uint8_t kinds[] = { 0, RAFT_PROMOTE, RAFT_DEMOTE, RAFT_REMOVE };
+    struct core *core = r->prop.core;
+    const struct raft_member *m = raft_conf_find(core_conf(core), id);
+    if (what == 4)
+        return transfer(core, id, rep);
+    if (what == 0 || what > 4)
+        return REEVE_E_MALFORMED;
+    if (m == NULL)
+        return what == 3 ? REEVE_OK : REEVE_E_UNDEFINED_OBJECT;
+    if ((what == 1 && m->role == RAFT_VOTER) || (what == 2 && m->role == RAFT_LEARNER))
+        return REEVE_OK;
+    struct raft_change change = { .kind = kinds[what], .id = id };
+    enum reeve_err err = core_change(core, &change, 1, fn, arg);
+    *waits = err == REEVE_OK;
+    return err == REEVE_E_NOT_LEADER ? not_leader(core, rep) : err;
+}
+
+/* ---- looking in ---- */
+
+static bool linked(struct core *core, uint32_t id)
+{
+    struct peer_status s[2 * RAFT_MEMBERS_MAX];
+    size_t n = core_peers(core) ? peers_status(core_peers(core), s, 2 * RAFT_MEMBERS_MAX) : 0;
+    for (size_t i = 0; i < n; i++)
+        if (s[i].id == id && s[i].purpose == PEER_LOG)
+            return s[i].state == PEER_L_UP;
+    return id == core_id(core);
+}
+
+void ring_status(struct ring *r, struct wr *out)
+{
+    struct core *core = r->prop.core;
+    const struct raft_conf *conf = core_conf(core);
+    struct core_status st;
+    core_status(core, &st);
+    wr_u32(out, st.member.raft.leader);
+    wr_u64(out, st.member.raft.last);
+    wr_u16(out, conf->n);
+    for (unsigned i = 0; i < conf->n; i++) {
+        struct raft_peer_status p = { .match = 0 };
+        bool known = core_peer_status(core, conf->m[i].id, &p);
+        wr_u32(out, conf->m[i].id);
+        wr_u64(out, conf->m[i].id == core_id(core) ? st.member.raft.durable : known ? p.match : 0);
+        wr_u8(out, linked(core, conf->m[i].id));
+    }
+}
+
 /* ---- for readers of the store ---- */
 
 enum reeve_err ring_members_read(struct kv *kv, struct ring_members *out)

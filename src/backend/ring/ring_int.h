@@ -147,6 +147,14 @@ void autoconf_run(struct ring *r, struct ring_view *v);
 
 /* ---- members.c ---- */
 /* core_host.admit */
+/*
+ * RING_CHANGE; with *waits fn tells the end, else it is the answer. A change that holds already is no change.
+ * NOT_LEADER: with who leads.
+ */
+enum reeve_err ring_change(struct ring *r, uint8_t what, uint32_t id, core_read_done *fn, void *arg, bool *waits,
+                           struct report *rep) REEVE_MUST_CHECK;
+/* The body of RING_STATUS. */
+void ring_status(struct ring *r, struct wr *out);
 enum reeve_err ring_admit(void *ring, const struct peer_join_request *j);
 
 /* ---- wake.c: gateways are told that something changed ---- */

@@ -15,6 +15,7 @@ struct ctl {
     int stop_signal;                    /* -m */
     int timeout_s;                      /* -t */
     const char *region, *superuser, *password_file;
+    const char *ring, *token, *address; /* join */
 };
 
 /* What DIR/reeve.pid and the lock say. */

@@ -1,4 +1,4 @@
-/* main.c - reeve-ctl init|start|stop|restart|reload|status|waldump */
+/* main.c - reeve-ctl init|join|start|stop|restart|reload|status|waldump */
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -53,6 +53,30 @@ static int do_init(const struct ctl *c)
     printf("data directory \"%s\" made for region \"%s\", superuser \"%s\"%s\n"
            "start the server with: reeve-ctl start -D %s\n", c->dir, c->region ? c->region : "local",
            c->superuser ? c->superuser : "reeve", c->password_file ? "" : " (who has no password yet)", c->dir);
+    return EXIT_OK;
+}
+
+/* The token goes by the command line: it is good for one member, for an hour. */
+static int do_join(const struct ctl *c)
+{
+    const char *argv[12] = { "reeved", "--join", "-D", c->dir };
+    int n = 4;
+    if (c->ring == NULL || c->token == NULL) {
+        fprintf(stderr, "reeve-ctl: join takes --ring HOST:PORT and --token TOKEN\n");
+        return EXIT_USAGE;
+    }
+    argv[n++] = "--ring";
+    argv[n++] = c->ring;
+    argv[n++] = "--token";
+    argv[n++] = c->token;
+    if (c->address != NULL) {
+        argv[n++] = "--address";
+        argv[n++] = c->address;
+    }
+    if (run_program((char *const *) argv) != 0)
+        return EXIT_FAILED;
+    printf("data directory \"%s\" made; the ring sends its state when the server starts:\n"
+           "reeve-ctl start -D %s\n", c->dir, c->dir);
     return EXIT_OK;
 }
 
@@ -157,6 +181,7 @@ static void help(void)
 {
     printf("reeve-ctl makes, starts, stops and asks after a Reeve server.\n\n"
            "  reeve-ctl init    -D DIR [--region NAME] [--superuser NAME] [--password-file FILE]\n"
+           "  reeve-ctl join    -D DIR --ring HOST:PORT --token TOKEN [--address HOST:PORT]\n"
            "  reeve-ctl start   -D DIR [-t SECONDS]\n"
            "  reeve-ctl stop    -D DIR [-m smart|fast|immediate] [-t SECONDS]\n"
            "  reeve-ctl restart -D DIR [-m smart|fast|immediate] [-t SECONDS]\n"
@@ -210,6 +235,9 @@ static bool take(struct ctl *c, int opt)
     case 'r': c->region = optarg; return true;
     case 'u': c->superuser = optarg; return true;
     case 'p': c->password_file = optarg; return true;
+    case 'R': c->ring = optarg; return true;
+    case 'T': c->token = optarg; return true;
+    case 'A': c->address = optarg; return true;
     case 'h': help(); exit(EXIT_OK);
     case 'V': printf("reeve-ctl (reeve) %s\n", PACKAGE_VERSION); exit(EXIT_OK);
     default:  fprintf(stderr, "Try \"reeve-ctl --help\".\n"); return false;
@@ -222,7 +250,8 @@ static bool parse(struct ctl *c, int argc, char **argv)
         { "region", required_argument, NULL, 'r' }, { "superuser", required_argument, NULL, 'u' },
         { "password-file", required_argument, NULL, 'p' }, { "help", no_argument, NULL, 'h' },
         { "version", no_argument, NULL, 'V' }, { "mode", required_argument, NULL, 'm' },
-        { "timeout", required_argument, NULL, 't' }, { NULL, 0, NULL, 0 },
+        { "timeout", required_argument, NULL, 't' }, { "ring", required_argument, NULL, 'R' },
+        { "token", required_argument, NULL, 'T' }, { "address", required_argument, NULL, 'A' }, { NULL, 0, NULL, 0 },
     };
     int opt;
     while ((opt = getopt_long(argc, argv, "D:m:t:", longs, NULL)) != -1)
@@ -247,7 +276,7 @@ static bool parse(struct ctl *c, int argc, char **argv)
 int main(int argc, char **argv)
 {
     static const struct { const char *name; int (*fn)(const struct ctl *c); } commands[] = {
-        { "init", do_init }, { "start", ctl_start }, { "stop", do_stop }, { "restart", do_restart },
+        { "init", do_init }, { "join", do_join }, { "start", ctl_start }, { "stop", do_stop }, { "restart", do_restart },
         { "reload", do_reload }, { "status", do_status }, { "waldump", do_waldump },
     };
     static struct ctl c = { .stop_signal = SIGINT, .timeout_s = 60 };
