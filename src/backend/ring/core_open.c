@@ -378,12 +378,12 @@ static bool caught_up(struct core *c)
 }
 
 /* Who was let in waits until the ring has sent it a state: there is nothing to serve before. */
-static enum reeve_err await_state(struct core *c)
+static enum reeve_err await_state(struct core *c, struct report *rep)
 {
     log_info("member %u waits for the ring to send it the state", c->me.id);
     while (c->joining && !loop_is_stopped(c->loop))
         loop_run_once(c->loop, 100);
-    return REEVE_OK;
+    return c->joining ? report_set(rep, REEVE_E_SHUTDOWN, "stopped before the ring had sent its state") : REEVE_OK;
 }
 
 /* Everything that was acknowledged is in the state before anybody looks; a store without room serves what it has. */
@@ -597,7 +597,7 @@ static enum reeve_err open_all(struct core *c, const char *dir, uint32_t segment
     }
     TRY(begin(c, found, k, rep));
     TRY(start(c));
-    TRY(c->joining ? await_state(c) : c->alone ? catch_up(c, rep) : REEVE_OK);
+    TRY(c->joining ? await_state(c, rep) : c->alone ? catch_up(c, rep) : REEVE_OK);
 out:
     return err;
 }

@@ -213,8 +213,8 @@ int ring_main(struct child *c)
     r.loop = c->loop;
     r.attests = has_folder(&r, "keys") && has_folder(&r, "validator");
     if (crypto_init() != REEVE_OK || open_store(&r, &rep) != REEVE_OK) {
-        log_report(LOG_SEV_FATAL, &rep);
-        return 1;
+        log_report(rep.code == REEVE_E_SHUTDOWN ? LOG_SEV_INFO : LOG_SEV_FATAL, &rep);
+        return rep.code == REEVE_E_SHUTDOWN ? 0 : 1;
     }
     follow_start(&r);
     if (open_links(&r) != REEVE_OK || drivers_start(&r) != REEVE_OK) {

@@ -177,7 +177,10 @@ enum reeve_err proposer_read(struct proposer *p, core_read_done *fn, void *arg)
 
 void proposer_stop(struct proposer *p, void (*fn)(void *arg), void *arg)
 {
-    core_stop(p->core, fn, arg);
+    if (p->core)
+        core_stop(p->core, fn, arg);
+    else
+        fn(arg);                        /* still opening */
 }
 
 void proposer_flush(struct proposer *p)
