@@ -23,7 +23,7 @@ my %volatile = map { $_ => 1 } qw(
     version created finished started at since expires token token_id last_used updated_at not_before not_after renew_at
     issued_at leaf_hash height spki_hash chain request pid backend_start xact_start query_start state_change client_port
     root_hash state_root set_hash chain_id tree_size applied_index attested_height region_key key_id view last_seen
-    addr enrolled_at ack_at told_at bake_until deadline p50_ms p99_ms latency_ms next_open open match_index);
+    addr enrolled_at ack_at told_at bake_until deadline p50_ms p99_ms latency_ms next_open open match_index address);
 
 sub mask_text {
     local ($_) = @_;
@@ -35,6 +35,7 @@ sub mask_text {
     s/(process|pid|session) \d+/$1 <pid>/g;
     s/(request of) \d+ bytes/$1 <n> bytes/g;
     s/"version":\d+/"version":<n>/g;
+    s/\blocalhost:\d+/localhost:<port>/g;
     s/\brevision \d+/revision <n>/g;
     s/-----BEGIN ([A-Z ]+)-----.*?-----END \1-----/<$1>/gs;
     return $_;

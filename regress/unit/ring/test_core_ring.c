@@ -448,6 +448,43 @@ static void who_was_away_too_long_gets_another_state_in_its_store(void **state)
     assert_reads_newest(away);
 }
 
+static void copy(const char *from, const char *to)
+{
+    char command[400];
+    snprintf(command, sizeof command, "rm -rf %s && cp -r %s %s", to, from, to);
+    assert_int_equal(system(command), 0);
+}
+
+/* As after a crash at which the store's sync was ahead of the log's, or one between a state's installation and the cut. */
+static void a_log_that_ends_before_the_state_goes_on_behind_it(void **state)
+{
+    make_ring();
+    struct life *n = leader() == &node[2] ? &node[1] : &node[2];
+    char wal[160], kept[160];
+    snprintf(wal, sizeof wal, "%s/wal", n->dir);
+    snprintf(kept, sizeof kept, "%s/kept", n->dir);
+    write_some(leader(), 20);
+    rounds_until(all_equal, "the same everywhere");
+    life_end(n);
+    copy(wal, kept);
+    life_store(n);
+    life_begin(n);
+    write_some(leader(), 50);
+    rounds_until(all_equal, "the same everywhere");
+    life_end(n);
+    copy(kept, wal);
+    life_store(n);
+    life_begin(n);
+    write_some(leader(), 50);
+    rounds_until(all_equal, "the same everywhere");
+    assert_reads_newest(n);
+    life_end(n);
+    life_store(n);
+    life_begin(n);
+    write_some(leader(), 5);
+    rounds_until(all_equal, "the same everywhere");
+}
+
 static struct life *heir;
 static bool heir_leads(void) { return heir->leads; }
 
@@ -469,6 +506,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(any_member_takes_commands_and_serves_what_was_acknowledged, world_begin, world_end),
         cmocka_unit_test_setup_teardown(leadership_is_handed_over_on_request, world_begin, world_end),
         cmocka_unit_test_setup_teardown(a_lost_leader_is_replaced_and_comes_back_with_all, world_begin, world_end),
+        cmocka_unit_test_setup_teardown(a_log_that_ends_before_the_state_goes_on_behind_it, world_begin, world_end),
         cmocka_unit_test_setup_teardown(who_was_away_too_long_gets_another_state_in_its_store, world_begin, world_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

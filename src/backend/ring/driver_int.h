@@ -42,6 +42,9 @@ void renew_run(struct ring *r, struct renew *n, struct ring_view *v);
 /* expiry.c: what is about to end unrenewed is an issue */
 void expiry_run(struct ring *r, struct ring_view *v);
 
+/* members.c: a member that the leader does not reach is an issue */
+void members_run(struct ring *r, struct ring_view *v);
+
 /* livewatch.c: LIVE, LATE, LOST */
 struct livewatch *livewatch_new(void);
 void livewatch_free(struct livewatch *w);

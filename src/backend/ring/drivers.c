@@ -59,8 +59,10 @@ static void slow(struct ring *r)
         livewatch_run(r, r->livewatch, &v);
         renew_run(r, r->driver->renew, &v);
     }
-    if (r->prop.leads)
+    if (r->prop.leads) {
         expiry_run(r, &v);
+        members_run(r, &v);
+    }
     autoconf_run(r, &v);
     ring_view_close(&v);
     if (++r->driver->slow_rounds % PRUNE_EVERY == 0)

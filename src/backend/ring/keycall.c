@@ -78,6 +78,8 @@ static void attempt(void *arg)
 
 enum reeve_err key_call(struct ring *r, enum msg_type type, struct slice body, key_done *done, void *arg)
 {
+    if (!r->attests)
+        return REEVE_E_UNAVAILABLE;
     struct key_call *k = calloc(1, sizeof *k + body.len);
     if (k == NULL)
         return REEVE_E_NOMEM;

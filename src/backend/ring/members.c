@@ -2,6 +2,8 @@
 #include "backend/ring/driver_int.h"
 #include "backend/ring/ring.h"
 
+#include <stdio.h>
+
 #include "backend/utils/clock.h"
 #include "backend/utils/log.h"
 #include "crypto/hash.h"
@@ -89,6 +91,13 @@ enum reeve_err ring_change(struct ring *r, uint8_t what, uint32_t id, core_read_
     struct raft_change change = { .kind = kinds[what], .id = id };
     enum reeve_err err = core_change(core, &change, 1, fn, arg);
     *waits = err == REEVE_OK;
+    if (err == REEVE_E_INVALID_VALUE)
+        return report_set(rep, err, "the ring would be left without a voter");
+    if (err == REEVE_E_AGAIN) {
+        report_set(rep, err, "the ring's members cannot be changed at this moment");
+        report_hint(rep, "Another change is under way, or the leader is new. Try again.");
+        return err;
+    }
     return err == REEVE_E_NOT_LEADER ? not_leader(core, rep) : err;
 }
 
@@ -119,6 +128,38 @@ void ring_status(struct ring *r, struct wr *out)
         wr_u32(out, conf->m[i].id);
         wr_u64(out, conf->m[i].id == core_id(core) ? st.member.raft.durable : known ? p.match : 0);
         wr_u8(out, linked(core, conf->m[i].id));
+    }
+}
+
+/* ---- the leader looks after the others ---- */
+
+#define AWAY_MS 5000                    /* a restart takes less */
+
+static bool is_away(struct core *core, uint32_t id)
+{
+    struct peer_status s[2 * RAFT_MEMBERS_MAX];
+    size_t n = peers_status(core_peers(core), s, 2 * RAFT_MEMBERS_MAX);
+    for (size_t i = 0; i < n; i++)
+        if (s[i].id == id && s[i].purpose == PEER_LOG)
+            return s[i].state != PEER_L_UP && clock_mono().ms - s[i].since.ms > AWAY_MS;
+    return false;
+}
+
+/* An id is never used again, so all that ever were are few. */
+void members_run(struct ring *r, struct ring_view *v)
+{
+    struct core *core = r->prop.core;
+    const struct raft_conf *conf = core_conf(core);
+    struct name who;
+    char text[NAME_MAX_LEN + 32];
+    if (core_peers(core) == NULL || conf->last_id < 2)
+        return;
+    for (uint32_t id = 1; id <= conf->last_id; id++) {
+        bool away = raft_conf_find(conf, id) != NULL && id != core_id(core) && is_away(core, id);
+        snprintf(text, sizeof text, "%.200s-%u", r->region_name.s, id);
+        name_set_str(&who, text);
+        issue_set(r, v, "member_away", &who, away ? 2 : 0, "a member of the ring cannot be reached",
+                  "Start it, or look at the network. If it is lost for good: ALTER RING ... DROP MEMBER, and join another.");
     }
 }
 

@@ -364,6 +364,11 @@ enum reeve_err ring_submit(struct ring *r, const struct slice *updates, size_t n
 {
     if (n == 0 || n > SUBMIT_UPDATES_MAX)
         return report_set(rep, REEVE_E_TOO_COMPLEX, "a submission has 1 to %d updates", SUBMIT_UPDATES_MAX);
+    if (!r->attests) {
+        report_set(rep, REEVE_E_UNAVAILABLE, "this member of the ring has no signing key and no validator");
+        report_hint(rep, "Nothing was changed. Say it at the member where the region was made.");
+        return REEVE_E_UNAVAILABLE;
+    }
     if (r->n_submits >= SUBMITS_MAX)
         return report_set(rep, REEVE_E_BUSY, "too many security updates are waiting for the validators");
     struct submit *s = calloc(1, sizeof *s + n * sizeof s->leaf[0]);

@@ -32,7 +32,7 @@ HELP("CREATE CERT", "CREATE CERT [IF NOT EXISTS] name FROM AUTHORITY name [SUBJE
 HELP("ALTER CERT", "ALTER CERT name SET (key_type = 'ecdsa-p256' | 'ed25519', shared = 'region' | 'global' | false, overlap = 'duration', valid_for = 'duration', renew_before = 'duration', subject = 'dn', strategy = name)", "change a certificate's definition")
 HELP("REVOKE CERT", "REVOKE CERT name [GENERATION n] [REASON 'text']", "revoke a certificate or one generation of it")
 HELP("DROP CERT", "DROP CERT [IF EXISTS] name [REASON 'text']", "remove a certificate")
-HELP("CREATE JOIN_TOKEN", "CREATE JOIN_TOKEN [WITH (uses = n, ttl = 'duration', region = 'name', labels = 'key=value,...')]", "make a token with which agents enrol")
+HELP("CREATE JOIN_TOKEN", "CREATE JOIN_TOKEN [WITH (uses = n, ttl = 'duration', region = 'name', labels = 'key=value,...', kind = 'agent'|'member')]", "make a token with which agents enrol, or a member joins the ring")
 HELP("REVOKE JOIN_TOKEN", "REVOKE JOIN_TOKEN 'id' [REASON 'text']", "make a join token useless")
 HELP("ALTER NODE", "ALTER NODE name DRAIN | CORDON | UNCORDON | SET LABEL name = value | RESET LABEL name", "change one node")
 HELP("ALTER NODES", "ALTER NODES WHERE predicate DRAIN | CORDON | UNCORDON | SET LABEL name = value", "change many nodes")

@@ -1,0 +1,14 @@
+-- The ring of a region: who is in it, what ALTER RING takes, tokens for new members. Three servers: regress/cluster/040_ring.t.
+SELECT member, role, lag, linked FROM sys.ring_members;
+SHOW MEMBERS;
+ALTER RING 'eu-west' ADD MEMBER 'ew-4' ADDRESS '10.0.0.4:7002' AS LEARNER;
+ALTER RING eu ADD MEMBER 'eu-4' ADDRESS '10.0.0.4:7002' AS LEARNER;
+ALTER RING eu DROP MEMBER 'eu-4';
+ALTER RING eu TRANSFER LEADER TO 'eu-1';
+ALTER RING eu ADD MEMBER 'eu-1' ADDRESS '10.0.0.4:7002';
+ALTER RING eu DROP MEMBER 'eu-1';
+EXPLAIN ALTER RING eu TRANSFER LEADER TO 'eu-1';
+EXPLAIN CREATE JOIN_TOKEN WITH (kind = 'member');
+CREATE JOIN_TOKEN WITH (kind = 'member', ttl = '10 min');
+CREATE JOIN_TOKEN WITH (kind = 'king');
+SELECT region, uses_left, created_by FROM sys.join_tokens;
