@@ -36,7 +36,10 @@ sub join_ring {
 
 # ---- a ring of one, and who may come in ----
 $first->init;
+unlink glob($first->dir . '/peer/*');
+rmdir $first->dir . '/peer' or die "peer: $!";
 $first->start;
+ok(-s $first->dir . '/peer/peer.key', 'a directory made before members had keys gets one');
 set($first, 'a', 'before');
 like(members($first), qr/^eu-1\|leader$/, 'a ring of one');
 my $token = token($first);

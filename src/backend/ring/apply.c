@@ -125,7 +125,8 @@ static void host_replaced(void *arg, uint64_t index)
 
 static void host_role(void *arg, bool leads)
 {
-    (void) arg;
+    struct ring *r = arg;
+    memset(r->away, 0, sizeof r->away);
     log_info(leads ? "this member leads the ring" : "this member does not lead the ring any more");
 }
 

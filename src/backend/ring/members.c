@@ -135,14 +135,22 @@ void ring_status(struct ring *r, struct wr *out)
 
 #define AWAY_MS 5000                    /* a restart takes less */
 
-static bool is_away(struct core *core, uint32_t id)
+/* Since when, by place in the configuration; another id begins anew. The link's own time is that of its last try. */
+static bool is_away(struct ring *r, unsigned place, uint32_t id)
 {
-    struct peer_status s[2 * RAFT_MEMBERS_MAX];
-    size_t n = peers_status(core_peers(core), s, 2 * RAFT_MEMBERS_MAX);
-    for (size_t i = 0; i < n; i++)
-        if (s[i].id == id && s[i].purpose == PEER_LOG)
-            return s[i].state != PEER_L_UP && clock_mono().ms - s[i].since.ms > AWAY_MS;
-    return false;
+    struct away *a = &r->away[place];
+    int64_t now = clock_mono().ms;
+    if (a->id != id || linked(r->prop.core, id))
+        *a = (struct away){ id, now };
+    return now - a->linked_ms > AWAY_MS;
+}
+
+static const struct raft_member *placed(const struct raft_conf *conf, uint32_t id, unsigned *place)
+{
+    for (*place = 0; *place < conf->n; ++*place)
+        if (conf->m[*place].id == id)
+            return &conf->m[*place];
+    return NULL;
 }
 
 /* An id is never used again, so all that ever were are few. */
@@ -155,7 +163,8 @@ void members_run(struct ring *r, struct ring_view *v)
     if (core_peers(core) == NULL || conf->last_id < 2)
         return;
     for (uint32_t id = 1; id <= conf->last_id; id++) {
-        bool away = raft_conf_find(conf, id) != NULL && id != core_id(core) && is_away(core, id);
+        unsigned place;
+        bool away = placed(conf, id, &place) != NULL && is_away(r, place, id);
         snprintf(text, sizeof text, "%.200s-%u", r->region_name.s, id);
         name_set_str(&who, text);
         issue_set(r, v, "member_away", &who, away ? 2 : 0, "a member of the ring cannot be reached",

@@ -42,6 +42,8 @@ struct applier { void *region_scratch, *attest_scratch; };
 enum reeve_err applier_init(struct applier *ap) REEVE_MUST_CHECK;
 void applier_free(struct applier *ap);
 
+struct away { uint32_t id; int64_t linked_ms; };   /* members.c */
+
 struct ring {
     struct child *child;
     struct loop *loop;
@@ -69,6 +71,7 @@ struct ring {
 
     struct loop_timer driver_timer, slow_timer, reader_timer;
     struct driver *driver;
+    struct away away[RAFT_MEMBERS_MAX];
     struct liveness *liveness;
     struct livewatch *livewatch;
 };
