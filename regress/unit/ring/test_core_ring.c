@@ -450,7 +450,7 @@ static void who_was_away_too_long_gets_another_state_in_its_store(void **state)
 
 static void copy(const char *from, const char *to)
 {
-    char command[400];
+    char command[1024];
     snprintf(command, sizeof command, "rm -rf %s && cp -r %s %s", to, from, to);
     assert_int_equal(system(command), 0);
 }
