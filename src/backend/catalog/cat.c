@@ -5,15 +5,19 @@
 
 #include <stdarg.h>
 
-enum reeve_err cat_open(struct cat *c, struct vscan *s)
+static enum reeve_err open_with(struct cat *c, struct vscan *s,
+                                enum reeve_err (*open)(struct session *s, struct snap *out, struct report *rep))
 {
     memset(c, 0, sizeof *c);
     c->s = s;
     c->o = arena_alloc(s->arena, sizeof *c->o);
     if (c->o == NULL)
         return report_set(s->report, REEVE_E_NOMEM, "out of memory");
-    return snap_open(s->session, &c->sn, s->report);
+    return open(s->session, &c->sn, s->report);
 }
+
+enum reeve_err cat_open(struct cat *c, struct vscan *s) { return open_with(c, s, snap_open); }
+enum reeve_err cat_open_local(struct cat *c, struct vscan *s) { return open_with(c, s, snap_open_local); }
 
 void cat_close(struct cat *c)
 {

@@ -25,6 +25,8 @@ struct cat {
     bool whole;                         /* SELECT on all of that kind */
 };
 enum reeve_err cat_open(struct cat *c, struct vscan *s) REEVE_MUST_CHECK;
+/* What this server has, unconfirmed: for relations by which one looks why the ring does not answer. */
+enum reeve_err cat_open_local(struct cat *c, struct vscan *s) REEVE_MUST_CHECK;
 void cat_close(struct cat *c);
 /* SELECT on the object, or on all of its kind. Who holds only single objects sees only these rows. */
 bool cat_may_see(struct cat *c, enum grant_kind kind, const struct name *object);

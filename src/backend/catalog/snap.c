@@ -1,21 +1,23 @@
 /* snap.c - snapshots of the store, and calls to the ring and the postmaster. */
 #include "backend/catalog/snap.h"
 
+#include <stdio.h>
+
 #include "backend/catalog/env.h"
+#include "backend/ring/ring.h"
 #include "crypto/ops.h"
 
 #define RING_CALL_MS_MAX 30000
+#define READ_ALONE_MS 500
+#define READ_MS_MAX 3000                /* longer than a new leader takes */
+#define READ_AGAIN_MS 20
+#define READ_LOCAL 1                    /* word of read_consistency */
 
-enum reeve_err snap_open(struct session *s, struct snap *out, struct report *rep)
+enum reeve_err snap_open_local(struct session *s, struct snap *out, struct report *rep)
 {
     struct backend_env *e = s->env;
     memset(out, 0, sizeof *out);
     reeve_assert(e->txn == NULL);
-    /*
-     * A commit is answered only after LMDB synced it, and this ring has one
-     * member: the newest snapshot holds every answered commit. With more
-     * members a linearizable read asks the ring for a read point first.
-     */
     enum reeve_err err = storage_begin(e->store, STORAGE_READ, &e->txn);
     if (err != REEVE_OK) {
         e->txn = NULL;
@@ -44,14 +46,13 @@ static enum reeve_err wait_session(void *arg, int fd, short events, int timeout_
     return session_wait(arg, fd, events, timeout_ms, rep);
 }
 
-static enum reeve_err ring_channel(struct session *s, struct report *rep)
+static enum reeve_err ring_channel(struct session *s, struct mono_ms deadline, struct report *rep)
 {
     struct backend_env *e = s->env;
     if (e->ring != NULL && ipc_is_open(e->ring))
         return REEVE_OK;
     ipc_close(e->ring);
     e->ring = NULL;
-    struct mono_ms deadline = { session_mono_now().ms + RING_CALL_MS_MAX };
     for (;;) {
         struct report why = { 0 };
         enum reeve_err err = ipc_connect(e->postmaster, PROC_BACKEND, PROC_RING, deadline, &e->ring, &why);
@@ -97,15 +98,98 @@ static enum reeve_err unanswered(uint16_t msg, enum reeve_err err, struct report
 enum reeve_err ring_call(struct session *s, uint16_t msg, struct slice body, struct wr *reply, struct report *rep)
 {
     struct slice result;
-    enum reeve_err err = ring_channel(s, rep);
+    struct mono_ms deadline = { session_mono_now().ms + RING_CALL_MS_MAX };
+    enum reeve_err err = ring_channel(s, deadline, rep);
     if (err != REEVE_OK)
         return err;
-    struct mono_ms deadline = { session_mono_now().ms + RING_CALL_MS_MAX };
     err = ipc_call(s->env->ring, msg, body, deadline, &result, NULL, rep);
     if (err != REEVE_OK)
         return unanswered(msg, err, rep);
     wr_bytes(reply, result.p, result.len);
     return reply->bad ? report_set(rep, REEVE_E_TOO_BIG, "the ring's answer is too large") : REEVE_OK;
+}
+
+/* ---- linearizable reads ---- */
+
+static bool is_past(struct mono_ms t) { return session_mono_now().ms >= t.ms; }
+
+static enum reeve_err unconfirmed(enum reeve_err err, struct report *rep)
+{
+    char why[sizeof rep->message];
+    bool said = err == REEVE_E_QUORUM_LOST;
+    snprintf(why, sizeof why, "%s", rep->message);
+    report_clear(rep);
+    if (err == REEVE_E_UNAVAILABLE)
+        report_set(rep, err, "the ring process of this server does not answer");
+    else
+        report_set(rep, REEVE_E_QUORUM_LOST, "%s", said ? why : "the ring did not confirm in time that this server is up to date");
+    report_hint(rep, "SHOW MEMBERS tells who is there. SET read_consistency = local reads what this server has, however old.");
+    return rep->code;
+}
+
+/* One question. Asking changes nothing, so a ring process that is being replaced is asked again, until the deadline. */
+static enum reeve_err ask(struct session *s, struct mono_ms deadline, struct report *rep)
+{
+    for (;;) {
+        report_clear(rep);
+        enum reeve_err err = ring_channel(s, deadline, rep);
+        if (err == REEVE_OK)
+            err = ipc_call(s->env->ring, MSG_BARRIER, slice_of(NULL, 0), deadline, NULL, NULL, rep);
+        if ((err != REEVE_E_CLOSED && err != REEVE_E_SHUTDOWN) || is_past(deadline))
+            return err == REEVE_E_CLOSED || err == REEVE_E_SHUTDOWN ? REEVE_E_UNAVAILABLE : err;
+        report_clear(rep);
+        err = session_wait(s, -1, 0, READ_AGAIN_MS, rep);
+        if (err != REEVE_E_AGAIN)
+            return err;
+    }
+}
+
+/*
+ * In a ring of one nobody else answers anybody, and what its ring process answered is in the store, but for registrations of
+ * the last second: when that process does not answer, reading goes on without them.
+ */
+static bool open_alone(struct session *s, struct snap *out)
+{
+    struct ring_members *m = arena_alloc(s->stmt_arena, sizeof *m);
+    struct report rep = { 0 };
+    if (m == NULL || snap_open_local(s, out, &rep) != REEVE_OK)
+        return false;
+    if (ring_members_read(&out->kv, m) == REEVE_OK && m->conf.n == 1 && m->conf.m[0].id == m->self)
+        return true;
+    snap_close(out);
+    return false;
+}
+
+/* Every member may have answered something: the ring is asked for a point behind all of it. */
+static enum reeve_err confirm(struct session *s, struct snap *out, struct report *rep)
+{
+    int64_t now = session_mono_now().ms;
+    struct mono_ms first = { now + READ_ALONE_MS }, last = { now + READ_MS_MAX };
+    enum reeve_err err = ask(s, first, rep);
+    bool silent = is_past(first) && (err == REEVE_E_TIMEOUT || err == REEVE_E_UNAVAILABLE);
+    if (silent && open_alone(s, out))
+        return REEVE_OK;
+    if (silent)
+        err = ask(s, last, rep);
+    if (err == REEVE_E_AGAIN || err == REEVE_E_NOT_LEADER || err == REEVE_E_QUORUM_LOST || err == REEVE_E_UNAVAILABLE ||
+        (err == REEVE_E_TIMEOUT && is_past(last)))
+        return unconfirmed(err, rep);
+    return err;
+}
+
+enum reeve_err snap_open(struct session *s, struct snap *out, struct report *rep)
+{
+    struct report why = { 0 };
+    memset(out, 0, sizeof *out);
+    if (!s->read_confirmed && session_int(s, SET_read_consistency) != READ_LOCAL) {
+        enum reeve_err err = confirm(s, out, rep ? rep : &why);
+        if (err != REEVE_OK)
+            return err;
+        s->read_confirmed = true;
+        if (out->open)
+            return REEVE_OK;
+    }
+    return snap_open_local(s, out, rep);
 }
 
 enum reeve_err postmaster_call(struct session *s, uint16_t msg, struct slice body, struct report *rep)

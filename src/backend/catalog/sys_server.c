@@ -17,7 +17,7 @@ static enum reeve_err scan_issues(struct vscan *s)
     static const char *const severities[] = { "?", "info", "warning", "critical" };
     struct cat c;
     uint64_t id = 0;
-    enum reeve_err err = cat_open(&c, s);
+    enum reeve_err err = cat_open_local(&c, s);
     if (err != REEVE_OK)
         return err;
     struct issue_row *row = cat_alloc(&c, sizeof *row, &err);
@@ -143,7 +143,7 @@ static enum reeve_err scan_members(struct vscan *s)
     struct ring_now now;
     enum reeve_err err = read_now(s, &now);
     if (err == REEVE_OK)
-        err = cat_open(&c, s);
+        err = cat_open_local(&c, s);
     if (err != REEVE_OK)
         return err;
     struct ring_members *m = cat_alloc(&c, sizeof *m, &err);

@@ -6,6 +6,7 @@
  */
 #include "backend/ring/ring_int.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "backend/utils/log.h"
@@ -179,8 +180,28 @@ static void barrier_done(void *arg, enum reeve_err err)
     reply_done(p);
 }
 
+/* Said at once when it is known: whoever waits out an election every time cannot work. */
+#define LEADERLESS_MS 2000
+
+static bool leaderless(struct client *c, struct ipc_channel *ch, struct ipc_msg *m)
+{
+    struct core_status st;
+    char why[96];
+    if (c->ring->prop.core == NULL)
+        return false;
+    core_status(c->ring->prop.core, &st);
+    if (st.leaderless_ms < LEADERLESS_MS)
+        return false;
+    snprintf(why, sizeof why, "the ring has had no leader for %lld s: most of its members do not answer here",
+             (long long) (st.leaderless_ms / 1000));
+    refuse(ch, m->id, REEVE_E_QUORUM_LOST, why);
+    return true;
+}
+
 static void on_barrier(struct client *c, struct ipc_channel *ch, struct ipc_msg *m)
 {
+    if (leaderless(c, ch, m))
+        return;
     struct pending_reply *p = reply_later(c, ch, m->id);
     enum reeve_err err = p ? proposer_read(&c->ring->prop, barrier_done, p) : REEVE_E_BUSY;
     if (err != REEVE_OK) {

@@ -138,6 +138,8 @@ static void tell_role(struct core *c)
     struct raft_status st;
     raft_status(member_raft(c->m), &st);
     bool leads = st.role == RAFT_LEADER && st.committed_in_term;
+    if (st.leader != 0)
+        c->led_ms = clock_mono().ms;
     if (leads == c->leads)
         return;
     c->leads = leads;
@@ -335,5 +337,6 @@ void core_status(struct core *c, struct core_status *out)
     *out = (struct core_status){ .revision = c->revision, .stalled = state_stalled(c->state) };
     out->leads = c->leads;
     member_status(c->m, &out->member);
+    out->leaderless_ms = out->member.raft.leader ? 0 : clock_mono().ms - c->led_ms;
     walfile_status(c->wal, &out->wal, &out->wal_full);
 }

@@ -131,6 +131,7 @@ struct core_status {
     enum reeve_err stalled;             /* why the store takes nothing; OK: it does */
     bool wal_full;                      /* no room for another segment */
     bool leads;
+    int64_t leaderless_ms;              /* since no leader is known; 0: one is */
 };
 void core_status(struct core *c, struct core_status *out);
 

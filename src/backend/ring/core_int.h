@@ -117,6 +117,7 @@ struct core {
     char addr[RAFT_ADDR_MAX + 1];       /* this member's, as it should stand in the configuration */
     size_t addr_len;
     bool leads;                         /* as the host was told */
+    int64_t led_ms;                     /* when a leader was known last */
 
     /* core_change.c */
     uint64_t change_ticket, n_changes;

@@ -611,6 +611,7 @@ enum reeve_err core_open(struct core **out, struct loop *loop, struct storage *s
     enum reeve_err err = REEVE_E_NOMEM;
     if (c && found) {
         c->loop = loop;
+        c->led_ms = clock_mono().ms;
         c->store = store;
         c->host = *host;
         c->revision = revision;

@@ -149,21 +149,12 @@ static void hook_close(void *arg, struct session *s)
     s->env = NULL;
 }
 
-/* Logging in does not wait for the ring: whatever the local snapshot says counts. */
-static enum reeve_err login_snap(struct session *s, struct snap *snap, struct report *rep)
-{
-    int64_t keep = s->settings[SET_read_consistency].cur.n;
-    s->settings[SET_read_consistency].cur.n = 1;
-    enum reeve_err err = snap_open(s, snap, rep);
-    s->settings[SET_read_consistency].cur.n = keep;
-    return err;
-}
-
 static enum reeve_err hook_role(void *arg, struct session *s, const struct name *role, struct role_row *out,
                                 struct report *rep)
 {
     struct snap snap;
-    enum reeve_err err = login_snap(s, &snap, rep);
+    /* Logging in does not wait for the ring: whatever the local snapshot says counts. */
+    enum reeve_err err = snap_open_local(s, &snap, rep);
     if (err != REEVE_OK)
         return err;
     err = region_role_get(&snap.region, role, out);
@@ -177,7 +168,7 @@ static bool hook_role_member(void *arg, struct session *s, const struct name *ro
 {
     struct snap snap;
     struct report rep = { 0 };
-    if (login_snap(s, &snap, &rep) != REEVE_OK)
+    if (snap_open_local(s, &snap, &rep) != REEVE_OK)
         return false;
     bool is = name_eq(role, member) || region_role_is_member(&snap.region, role, member);
     snap_close(&snap);

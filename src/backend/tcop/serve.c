@@ -84,6 +84,7 @@ void tcop_statement_begin(struct tcop *t)
     int64_t limit = session_int(&t->s, SET_statement_timeout);
     t->s.stmt_started = session_wall_now();
     t->s.stmt_deadline.ms = limit ? session_mono_now().ms + limit : 0;
+    t->s.read_confirmed = false;
 }
 
 void tcop_statement_end(struct tcop *t)

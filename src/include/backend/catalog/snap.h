@@ -22,10 +22,13 @@ struct snap {
 };
 
 /*
- * Opens a snapshot; with read_consistency = linearizable it is at least as new
- * as every commit answered before the call.
+ * Opens a snapshot; with read_consistency = linearizable it is at least as new as every commit answered by any member
+ * before the statement began (the ring is asked once a statement). QUORUM_LOST, UNAVAILABLE: that could not be confirmed
+ * within 3 s, or the ring is known to have had no leader for a while.
  */
 enum reeve_err snap_open(struct session *s, struct snap *out, struct report *rep) REEVE_MUST_CHECK;
+/* What this server has, as it is: for logging in, and for whoever looks why the ring does not answer. */
+enum reeve_err snap_open_local(struct session *s, struct snap *out, struct report *rep) REEVE_MUST_CHECK;
 void snap_close(struct snap *sn);
 
 /*

@@ -91,6 +91,7 @@ struct session {
     /* Since when. */
     struct wall_ms started, txn_started, stmt_started;
     struct mono_ms stmt_deadline;       /* 0: none */
+    bool read_confirmed;                /* this statement's snapshots hold all that was answered before it began */
 
     struct session_setting settings[SET__COUNT];
     bool settings_changed;              /* some reported one may differ from what the client knows */
