@@ -1,6 +1,8 @@
 /*
  * config.c - SET CONFIG and RESET CONFIG
  *
+ * SET CONFIG k = v WITH (version = n) is made only if sys.config.version is still n, else 40001.
+ *
  * A regional key without rollout clauses is a plain write of the ring. Any
  * rollout of a key, and any change of an attested key, first leaves the value
  * with the ring (RO_CONFIG_STAGE: nobody reads it yet) and then attests its
@@ -20,6 +22,7 @@ struct change {
     uint8_t value_type;
     bool absent;
     struct slice value;
+    uint64_t expected;                  /* the version it must still have; 0: any */
     uint32_t gen;                       /* once staged */
     struct hash32 digest;
 };
@@ -69,10 +72,33 @@ static enum reeve_err read_change(struct cmd *x, struct change *c)
     return REEVE_OK;
 }
 
+/* WITH (version = n), and nothing else in it, is no clause of a rollout. */
+static bool asks_version(const struct ast_rollout *r)
+{
+    return roll_has(r, ROLL_WITH) && r->with.n == 1 && strcmp(r->with.v[0].name.s, "version") == 0;
+}
+
 static bool has_rollout_clauses(const struct ast_rollout *r)
 {
-    uint32_t plain = 1u << ROLL_REASON | 1u << ROLL_IMMEDIATE;
+    uint32_t plain = 1u << ROLL_REASON | 1u << ROLL_IMMEDIATE | (asks_version(r) ? 1u << ROLL_WITH : 0);
     return (r->present & ~plain) != 0;
+}
+
+/* Compare and set: the change is made only if the key's version is still the one that its author has read. */
+static enum reeve_err read_expected(struct cmd *x, struct change *c)
+{
+    const struct ast_rollout *r = &x->stmt->fleet.rollout;
+    int64_t n;
+    if (!asks_version(r))
+        return REEVE_OK;
+    const struct pvalue *v = &r->with.v[0].value;
+    enum reeve_err err = slot_int(&x->slot, v, "version", 1, INT64_MAX, &n);
+    if (err != REEVE_OK)
+        return err;
+    if (c->absent || has_rollout_clauses(r) || cmd_pending_rollout(x) != NULL)
+        return slot_error(&x->slot, v, REEVE_E_UNSUPPORTED, "a version can be asked for only where a value is set at once");
+    c->expected = (uint64_t) n;
+    return REEVE_OK;
 }
 
 /* ---- the plain way ---- */
@@ -112,7 +138,7 @@ static enum reeve_err set_plain(struct cmd *x, const struct change *c)
     if (!c->absent) {
         wr_u8(w, c->value_type);
         wr_str32(w, c->value);
-        wr_u64(w, 0);
+        wr_u64(w, c->expected);
     }
     TRY(cmd_op_end(x));
     TRY(cmd_finish(x, &o));
@@ -363,11 +389,14 @@ static enum reeve_err change_config(struct cmd *x)
     bool attested = false;
     enum reeve_err err;
     TRY(read_change(x, &c));
+    TRY(read_expected(x, &c));
     TRY(cmd_need(x, PRIV_CONFIGURE, GK_CONFIG, &c.key));
     TRY(cmd_reason(x, roll_has(r, ROLL_REASON) ? &r->reason : NULL, true));
     if (has_rollout_clauses(r) || cmd_pending_rollout(x) != NULL)
         return set_rollout(x, &c);
     TRY(is_attested(x, &c, &attested));
+    if (attested && c.expected != 0)
+        return report_set(x->rep, REEVE_E_UNSUPPORTED, "config key \"%s\" is attested: its change is a rollout", c.key.s);
     return attested ? set_rollout(x, &c) : set_plain(x, &c);
 out:
     return err;

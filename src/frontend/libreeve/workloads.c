@@ -32,6 +32,21 @@ enum reeve_err agent_workload_put(struct agent *a, const struct agent_workload *
     return REEVE_OK;
 }
 
+void agent_workloads_forget(struct agent *a)
+{
+    struct workload **at = &a->workloads;
+    while (*at != NULL) {
+        struct workload *w = *at;
+        if (w->dirty || w->seq != 0) {
+            at = &w->next;
+            continue;
+        }
+        *at = w->next;
+        a->n_workloads--;
+        free(w);
+    }
+}
+
 void workloads_free(struct agent *a)
 {
     while (a->workloads != NULL) {

@@ -161,6 +161,8 @@ static void watch(struct fleet *f, struct member *m)
 static void step(struct fleet *f, struct member *m, struct agent_now now)
 {
     agent_step(m->agent, now);
+    if (f->stepped != NULL && f->stepped(f->stepped_arg, m))
+        agent_step(m->agent, now);
     watch(f, m);
     if (!m->was_ready && agent_phase(m->agent) == AP_READY) {
         m->was_ready = true;

@@ -58,6 +58,9 @@ struct fleet {
     unsigned ready_once;
     uint64_t refusals;
     volatile int *stop;
+    /* After each step of a member; it is stepped again when this returns true. NULL: nothing more to do. */
+    bool (*stepped)(void *arg, struct member *m);
+    void *stepped_arg;
 };
 
 /* ---- fleet.c ---- */

@@ -4,9 +4,11 @@
 
 #include "crypto/hash.h"
 #include "fleet_int.h"
+#include "ring_int.h"
 
 static const struct { const char *name; int (*fn)(int, char **); const char *what; } subcommands[] = {
     { "fleet", fleet_main, "thousands of agents in one process, each verifying for itself" },
+    { "ring", ring_main, "changes, reads and registrations against the members of a ring; histories of them" },
 };
 
 int main(int argc, char **argv)

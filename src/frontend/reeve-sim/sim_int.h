@@ -3,5 +3,6 @@
 #define REEVE_SIM_INT_H
 
 int raft_main(int argc, char **argv);
+int linear_main(int argc, char **argv);
 
 #endif

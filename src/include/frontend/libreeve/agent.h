@@ -144,6 +144,8 @@ struct agent_workload {
 };
 /* Put or replaced by id; sent when READY and again after each reconnect until acknowledged. TOO_BIG, NOMEM. */
 enum reeve_err agent_workload_put(struct agent *a, const struct agent_workload *w) REEVE_MUST_CHECK;
+/* Drops from memory what was acknowledged; the region keeps it. For a load generator that registers without end. */
+void agent_workloads_forget(struct agent *a);
 
 /* ---- looking ---- */
 struct agent_stats {
