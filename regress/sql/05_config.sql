@@ -110,3 +110,25 @@ SET rollout_returning = off;
 SET CONFIG 'f' = 1;
 SET CONFIG 'security/f' = 1;
 RESET rollout_returning;
+-- compare and set: only as long as the key is what its author has read
+SET CONFIG 'g/counter' = 1;
+SELECT version AS seen FROM sys.config WHERE key = 'g/counter' \gset
+SET CONFIG 'g/counter' = 2 WITH (version = :seen) REASON 'first';
+SET CONFIG 'g/counter' = 3 WITH (version = :seen) REASON 'too late';
+SELECT key, value, generation FROM sys.config WHERE key = 'g/counter';
+SELECT version AS seen FROM sys.config WHERE key = 'g/counter' \gset
+PREPARE cas AS SET CONFIG $1 = $2 WITH (version = $3);
+EXECUTE cas ('g/counter', '4', :seen);
+EXECUTE cas ('g/counter', '5', :seen);
+BEGIN;
+SET CONFIG 'g/other' = 1;
+SET CONFIG 'g/counter' = 6 WITH (version = :seen);
+COMMIT;
+SELECT key, value, generation FROM sys.config WHERE key LIKE 'g/%';
+SET CONFIG 'g/nothing' = 1 WITH (version = 1);
+SET CONFIG 'g/counter' = 7 WITH (version = 0);
+SET CONFIG 'g/counter' = 7 WITH (version = 'x');
+SET CONFIG 'g/counter' = 7 WITH (version = :seen, colour = red);
+SET CONFIG 'g/counter' = 7 WITH (version = :seen) CANARY 5%;
+RESET CONFIG 'g/counter' WITH (version = :seen);
+SET CONFIG 'security/f' = 2 WITH (version = :seen);
