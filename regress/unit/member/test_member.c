@@ -154,6 +154,98 @@ static void what_a_lost_leader_took_is_unknown_and_repeated_in_a_session_applied
     assert_true(mr_same(s));
 }
 
+/* The log says so: what has a higher term stands behind all that has a lower one. */
+static void what_did_not_reach_a_lost_leader_is_certainly_not_applied_as_soon_as_the_next_one_commits(void **state)
+{
+    ring(3);
+    uint32_t l = mr_elect(s), f = follower(l);
+    mr_run(s, 100);
+    s->cut[f][l] = true;
+    assert_ok(mr_propose(s, f, 1, 0, 0, 7));
+    mr_run(s, 5);
+    mr_isolate(s, l, true);
+    int64_t since = s->now;
+    struct mr_done *d = mr_wait(s, f, 1);
+    assert_int_equal(d->outcome, MEMBER_NOT_APPLIED);
+    assert_int_equal(d->err, REEVE_E_NOT_LEADER);
+    assert_true(s->now - since < 1000);
+    assert_ok(mr_propose(s, f, 2, 0, 0, 8));
+    assert_int_equal(mr_wait(s, f, 2)->outcome, MEMBER_APPLIED);
+    mr_isolate(s, l, false);
+    s->cut[f][l] = false;
+    mr_run(s, 1000);
+    assert_int_equal(s->node[f].live.n, 1);
+    assert_true(mr_same(s));
+}
+
+/* ... and what the leader itself took and could not send. */
+static void a_leader_that_comes_back_knows_what_became_of_its_own(void **state)
+{
+    ring(3);
+    uint32_t l = mr_elect(s);
+    mr_run(s, 100);
+    mr_isolate(s, l, true);
+    assert_ok(mr_propose(s, l, 1, 0, 0, 7));
+    mr_run(s, 700);
+    assert_null(mr_done(s, l, 1));
+    mr_isolate(s, l, false);
+    mr_run(s, 200);
+    assert_int_equal(mr_wait(s, l, 1)->outcome, MEMBER_NOT_APPLIED);
+    mr_run(s, 500);
+    assert_int_equal(s->node[l].live.n, 0);
+    assert_true(mr_same(s));
+}
+
+/* What the lost leader had spread is found in the log: no second attempt, no doubt. */
+static void what_a_lost_leader_had_spread_is_applied(void **state)
+{
+    ring(3);
+    uint32_t l = mr_elect(s), f = follower(l), g = follower(f);
+    mr_run(s, 100);
+    s->cut[f][l] = s->cut[g][l] = true;                 /* it spreads, and hears of nothing */
+    assert_ok(mr_propose(s, l, 9, 0, 0, 7));
+    mr_run(s, 5);
+    mr_crash(s, l);
+    mr_elect(s);
+    mr_run(s, 500);
+    assert_int_equal(s->node[f].live.n, 1);
+}
+
+/* A forwarded batch that was on its way for long, in the same number of words as a fresh one. */
+static void what_was_sent_in_an_earlier_term_is_not_taken(void **state)
+{
+    uint8_t bytes[128];
+    ring(3);
+    uint32_t l = mr_elect(s), f = follower(l);
+    mr_run(s, 100);
+    struct wr w = wr_fixed(bytes, sizeof bytes);
+    wr_u8(&w, 1);
+    wr_u8(&w, 1);
+    wr_u64(&w, 0xabcdef);
+    wr_u64(&w, 5);
+    wr_u16(&w, 1);
+    wr_varint(&w, 0);
+    wr_varint(&w, 0);
+    wr_u64(&w, 0xabcdef);
+    wr_varint(&w, 77);
+    static const uint8_t value[8] = { 0, 0, 0, 0, 0, 0, 0, 3 };
+    wr_vbytes(&w, slice_of(value, sizeof value));
+    struct raft_msg m = { .type = RAFT_M_HOST, .from = f, .to = l, .from_incarnation = raft_conf_find(raft_conf(member_raft(s->node[f].m)), f)->incarnation,
+                          .to_incarnation = raft_conf_find(raft_conf(member_raft(s->node[f].m)), l)->incarnation, .ring = s->config.raft.ring,
+                          .term = mr_status(s, l).raft.term - 1, .data = wr_slice(&w) };
+    (void) mr_feed(s, l, (struct member_event){ .type = MEMBER_E_MESSAGE, .msg = &m });
+    mr_run(s, 100);
+    assert_int_equal(s->node[l].live.n, 0);
+    m.term++;
+    (void) mr_feed(s, l, (struct member_event){ .type = MEMBER_E_MESSAGE, .msg = &m });
+    mr_run(s, 100);
+    assert_int_equal(s->node[l].live.n, 0);             /* its number was used up */
+    bytes[17]++;
+    (void) mr_feed(s, l, (struct member_event){ .type = MEMBER_E_MESSAGE, .msg = &m });
+    mr_run(s, 100);
+    assert_int_equal(s->node[l].live.n, 1);
+}
+
 static void a_session_applies_each_number_once_in_any_order(void **state)
 {
     ring(3);
@@ -470,6 +562,10 @@ int main(void)
         cmocka_unit_test_teardown(an_answer_from_before_a_restart_confirms_nothing, end),
         cmocka_unit_test_teardown(what_was_never_sent_is_certainly_not_applied, end),
         cmocka_unit_test_teardown(what_a_lost_leader_took_is_unknown_and_repeated_in_a_session_applied_once, end),
+        cmocka_unit_test_teardown(what_did_not_reach_a_lost_leader_is_certainly_not_applied_as_soon_as_the_next_one_commits, end),
+        cmocka_unit_test_teardown(a_leader_that_comes_back_knows_what_became_of_its_own, end),
+        cmocka_unit_test_teardown(what_a_lost_leader_had_spread_is_applied, end),
+        cmocka_unit_test_teardown(what_was_sent_in_an_earlier_term_is_not_taken, end),
         cmocka_unit_test_teardown(a_session_applies_each_number_once_in_any_order, end),
         cmocka_unit_test_teardown(the_session_unused_for_longest_gives_way, end),
         cmocka_unit_test_teardown(sessions_survive_restarts_and_snapshots, end),

@@ -323,6 +323,41 @@ static void a_wiped_disk_has_no_vote_under_its_old_name(void **state)
     assert_true(rr_elect(s) > 0);
 }
 
+/* A broken connection is news; a timeout is the lack of it. */
+static void who_loses_the_connection_to_a_dead_leader_stands_soon(void **state)
+{
+    ring(3);
+    uint32_t l = rr_elect(s);
+    rr_run(s, 200);
+    rr_crash(s, l);
+    for (uint32_t i = 1; i <= 3; i++)
+        if (i != l)
+            assert_ok(rr_feed(s, i, (struct raft_event){ .type = RAFT_E_UNREACHABLE, .peer = l }));
+    int64_t since = s->now;
+    assert_true(rr_elect(s) != l);
+    assert_true(s->now - since < 60);
+}
+
+/* ... and who loses it to a leader that lives disturbs nobody. */
+static void a_broken_connection_alone_elects_nobody(void **state)
+{
+    ring(3);
+    uint32_t l = rr_elect(s);
+    rr_run(s, 200);
+    uint64_t term = rr_status(s, l).term;
+    for (int k = 0; k < 50; k++) {
+        uint32_t f = l % 3 + 1;
+        assert_ok(rr_feed(s, f, (struct raft_event){ .type = RAFT_E_UNREACHABLE, .peer = l }));
+        s->cut[l][f] = s->cut[f][l] = true;
+        rr_run(s, 25);
+        s->cut[l][f] = s->cut[f][l] = false;
+        rr_run(s, 100);
+        assert_int_equal(rr_status(s, f).leader, l);
+    }
+    assert_int_equal(rr_status(s, l).term, term);
+    assert_int_equal(rr_status(s, l).role, RAFT_LEADER);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -334,6 +369,8 @@ int main(void)
         cmocka_unit_test_teardown(a_higher_last_term_beats_a_longer_log, end),
         cmocka_unit_test_teardown(late_and_repeated_votes_do_not_count, end),
         cmocka_unit_test_teardown(who_is_cut_off_raises_no_term, end),
+        cmocka_unit_test_teardown(who_loses_the_connection_to_a_dead_leader_stands_soon, end),
+        cmocka_unit_test_teardown(a_broken_connection_alone_elects_nobody, end),
         cmocka_unit_test_teardown(a_hub_and_its_spokes_keep_a_leader, end),
         cmocka_unit_test_teardown(a_leader_that_hears_nobody_steps_down_and_another_follows, end),
         cmocka_unit_test_teardown(a_leader_that_nobody_hears_is_replaced, end),

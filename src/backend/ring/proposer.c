@@ -2,6 +2,10 @@
 #include "backend/ring/proposer.h"
 
 #include <stdlib.h>
+#include <string.h>
+
+#include "backend/utils/clock.h"
+#include "backend/utils/log.h"
 
 #define NONE PROPOSER_QUEUE_MAX
 
@@ -24,6 +28,8 @@ static struct proposal *find(struct proposer *p, uint64_t ticket)
 static struct proposal take(struct proposer *p, struct proposal *q)
 {
     struct proposal was = *q;
+    free(q->copy);
+    was.copy = q->copy = NULL;
     q->used = false;
     q->next_free = p->free;
     p->free = (uint16_t) (q - p->slot);
@@ -34,6 +40,7 @@ static struct proposal take(struct proposer *p, struct proposal *q)
 
 static uint16_t give(struct proposer *p, size_t len, propose_done *done, void *arg)
 {
+    reeve_assert(p->free != NONE);
     uint16_t slot = p->free;
     struct proposal *q = &p->slot[slot];
     p->free = q->next_free;
@@ -58,11 +65,58 @@ static void tell(const struct proposal *q, enum reeve_err err, const struct repo
     q->done(q->arg, err, err == REEVE_OK ? NULL : rep, index, result);
 }
 
+/* ---- again ---- */
+
+static void again_due(void *arg);
+
+static void again_soon(struct proposer *p)
+{
+    if (p->again != NONE && !loop_timer_is_set(&p->again_timer) &&
+        loop_timer_in(p->loop, &p->again_timer, PROPOSER_PAUSE_MS, again_due, p) != REEVE_OK)
+        log_error("out of memory: proposals wait for the next one");
+}
+
+/* True: the log says that it is not in it, nor will be; the next leader gets it. */
+static bool put_off(struct proposer *p, struct proposal *q, enum reeve_err err)
+{
+    uint16_t slot = (uint16_t) (q - p->slot);
+    if (err != REEVE_E_NOT_LEADER || q->copy == NULL || clock_left(q->until) <= 0)
+        return false;
+    q->next_free = NONE;
+    *(p->again == NONE ? &p->again : &p->slot[p->again_last].next_free) = slot;
+    p->again_last = slot;
+    again_soon(p);
+    return true;
+}
+
+static void repeat(struct proposer *p, struct proposal *q)
+{
+    uint64_t ticket = ticket_of(p, (uint16_t) (q - p->slot));
+    p->repeated++;
+    enum reeve_err err = p->core ? core_propose(p->core, ticket, slice_of(q->copy, q->len)) : REEVE_E_SHUTDOWN;
+    if (err == REEVE_OK || find(p, ticket) != q)
+        return;
+    struct proposal was = take(p, q);
+    tell(&was, err, NULL, 0, slice_of(NULL, 0));
+}
+
+static void again_due(void *arg)
+{
+    struct proposer *p = arg;
+    uint16_t slot = p->again;
+    p->again = NONE;                    /* who must wait once more comes in the next turn */
+    while (slot != NONE) {
+        struct proposal *q = &p->slot[slot];
+        slot = q->next_free;
+        repeat(p, q);
+    }
+}
+
 static void on_done(void *arg, uint64_t ticket, enum reeve_err err, struct state_command *c)
 {
     struct proposer *p = arg;
     struct proposal *q = find(p, ticket);
-    if (q == NULL)
+    if (q == NULL || (c == NULL && put_off(p, q, err)))
         return;
     struct proposal was = take(p, q);
     if (c == NULL)
@@ -123,6 +177,8 @@ enum reeve_err proposer_init(struct proposer *p, struct loop *loop, struct stora
     struct core_status st;
     memset(p, 0, sizeof *p);
     p->host = *host;
+    p->loop = loop;
+    p->again = NONE;
     p->joined = wr_heap(PROPOSER_COMMAND_MAX);
     for (unsigned i = 0; i < PROPOSER_QUEUE_MAX; i++)
         p->slot[i].next_free = (uint16_t) (i + 1);
@@ -139,6 +195,7 @@ void proposer_free(struct proposer *p)
 {
     core_close(p->core);
     p->core = NULL;
+    loop_timer_cancel(p->loop, &p->again_timer);
     for (unsigned i = 0; i < PROPOSER_QUEUE_MAX; i++)
         if (p->slot[i].used) {
             struct proposal was = take(p, &p->slot[i]);
@@ -156,6 +213,10 @@ enum reeve_err ring_propose(struct proposer *p, struct slice command, propose_do
     if (p->free == NONE || p->bytes + command.len > PROPOSER_BYTES_MAX)
         return REEVE_E_BUSY;
     uint16_t slot = give(p, command.len, done, arg);
+    if (core_conf(p->core)->n > 1 && (p->slot[slot].copy = malloc(command.len)) != NULL) {
+        memcpy(p->slot[slot].copy, command.p, command.len);
+        p->slot[slot].until = clock_deadline(PROPOSER_AGAIN_MS);
+    }
     enum reeve_err err = core_propose(p->core, ticket_of(p, slot), command);
     if (err != REEVE_OK)
         take(p, &p->slot[slot]);

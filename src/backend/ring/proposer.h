@@ -25,6 +25,8 @@
 
 #define PROPOSER_QUEUE_MAX   4096u              /* commands and bytes under way */
 #define PROPOSER_BYTES_MAX   (64u << 20)
+#define PROPOSER_AGAIN_MS    10000              /* what a lost leader did not take is proposed to the next one for so long */
+#define PROPOSER_PAUSE_MS    2
 /* A block comes inside its command: attested command, then the block. */
 #define PROPOSER_ATTESTED_HEAD 18u
 #define PROPOSER_COMMAND_MAX (PROPOSER_ATTESTED_HEAD + ATTEST_BLOCK_MAX)
@@ -56,9 +58,11 @@ struct proposal {
     propose_done *done;
     void *arg;
     size_t len;
+    uint8_t *copy;                              /* in a ring of several: to propose it again */
+    struct mono_ms until;
     uint32_t life;                              /* told apart from what used the slot before */
     bool used;
-    uint16_t next_free;
+    uint16_t next_free;                         /* of one that will be proposed again: the next such */
 };
 
 struct proposer {
@@ -71,6 +75,10 @@ struct proposer {
     uint64_t applied;                           /* the revision that readers see */
     bool leads;                                 /* what a region does by itself is done here */
     struct wr joined;                           /* a command in two parts */
+    struct loop *loop;
+    struct loop_timer again_timer;
+    uint16_t again, again_last;                 /* those that wait, oldest first; PROPOSER_QUEUE_MAX: none */
+    uint64_t repeated;
 };
 
 /*

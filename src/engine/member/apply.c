@@ -235,6 +235,7 @@ static void applied_to(struct member *m, struct member_effects *out)
 {
     m->applied = m->handed;
     m->applying = false;
+    member_tickets_resolve(m, m->handed_term);
     while (m->handed_out.head != NONE)
         member_ticket_move(m, m->handed_out.head, &m->finished, T_FINISHED);
     if (m->c.hash_every && m->applied % m->c.hash_every == 0 && m->applied > 0 && !m->quarantine_due) {

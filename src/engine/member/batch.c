@@ -51,6 +51,29 @@ void member_queue_put(struct member *m, const struct item *it)
     m->queued++;
 }
 
+/*
+ * Commands that another member sent on are for the term in which this one leads: when that is over their sender finds out
+ * by the log that they are not in it, and proposes them again.
+ */
+void member_queue_purge(struct member *m)
+{
+    struct rd in = rd_of(slice_of(m->queue + m->start, m->end - m->start));
+    struct item it;
+    uint32_t from = m->start, to = m->start, kept = 0;
+    while (member_item_next(&in, &it)) {
+        uint32_t next = m->end - (uint32_t) rd_left(&in);
+        if (member_ticket_of(m, &it) != NONE) {
+            memmove(m->queue + to, m->queue + from, next - from);
+            to += next - from;
+            kept++;
+        }
+        from = next;
+    }
+    m->end = to;
+    m->queued = kept;
+    m->purge = false;
+}
+
 /* At the start of a step nothing is borrowed. The queue has twice the room it may fill, so this copies each byte about once. */
 void member_queue_rewind(struct member *m)
 {
@@ -95,14 +118,16 @@ static uint32_t next_run(struct member *m, uint32_t *bytes)
     return n;
 }
 
-static void mark_sent(struct member *m, uint32_t bytes)
+static void mark_sent(struct member *m, uint32_t bytes, uint64_t term)
 {
     struct rd in = rd_of(slice_of(m->queue + m->start, bytes));
     struct item it;
     while (member_item_next(&in, &it)) {
         uint32_t t = member_ticket_of(m, &it);
-        if (t != NONE)
-            m->ticket[t].state = T_SENT;
+        if (t == NONE)
+            continue;
+        m->ticket[t].state = T_SENT;
+        m->ticket[t].term = term;
     }
 }
 
@@ -129,21 +154,21 @@ static struct slice with_header(struct member *m, uint32_t n, uint32_t bytes, bo
 }
 
 /* An entry of the log: the leader's way. */
-static bool cut(struct member *m, uint32_t n, uint32_t bytes, struct member_effects *out)
+static bool cut(struct member *m, uint64_t term, uint32_t n, uint32_t bytes, struct member_effects *out)
 {
     struct raft_event e = { .type = RAFT_E_PROPOSE, .kind = MEMBER_K_BATCH, .data = with_header(m, n, bytes, false) };
     if (member_raft_step(m, &e, out) != REEVE_OK)
         return false;
-    mark_sent(m, bytes);
+    mark_sent(m, bytes, term);
     m->batches++;
     consume(m, n, bytes);
     return true;
 }
 
-static void forward(struct member *m, uint32_t leader, uint32_t n, uint32_t bytes, struct member_effects *out)
+static void forward(struct member *m, uint32_t leader, uint64_t term, uint32_t n, uint32_t bytes, struct member_effects *out)
 {
     struct slice data = with_header(m, n, bytes, true);
-    mark_sent(m, bytes);
+    mark_sent(m, bytes, term);
     m->forwarded = true;
     m->forwarded_at = m->now;
     consume(m, n, bytes);
@@ -168,7 +193,7 @@ bool member_queue_gathering(const struct member *m)
 
 void member_queue_pump(struct member *m, struct member_effects *out)
 {
-    while (m->queued > 0 && !m->forwarded && !member_tight(m, out)) {
+    while (m->queued > 0 && !m->forwarded && !m->purge && !member_tight(m, out)) {
         struct raft_status st;
         uint32_t bytes;
         raft_status(m->raft, &st);
@@ -182,9 +207,9 @@ void member_queue_pump(struct member *m, struct member_effects *out)
         if (n == 0)
             return;
         if (st.role != RAFT_LEADER)
-            forward(m, st.leader, n, bytes, out);
-        else if (!cut(m, n, bytes, out))
+            forward(m, st.leader, st.term, n, bytes, out);
+        else if (!cut(m, st.term, n, bytes, out))
             return;
     }
-    m->more |= m->queued > 0 && m->forwarded;
+    m->more |= m->queued > 0 && (m->forwarded || m->purge);
 }

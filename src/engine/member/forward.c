@@ -56,7 +56,8 @@ static bool first_time(struct member *m, uint64_t origin, uint64_t number)
     return true;
 }
 
-static void on_forward(struct member *m, uint32_t from, struct rd *in, struct member_effects *out)
+/* Taken in the term only in which it was sent: its sender counts on that (member_tickets_resolve). */
+static void on_forward(struct member *m, uint32_t from, uint64_t term, struct rd *in, struct member_effects *out)
 {
     uint64_t origin = rd_u64(in), number = rd_u64(in);
     uint32_t n = rd_u16(in);
@@ -64,8 +65,11 @@ static void on_forward(struct member *m, uint32_t from, struct rd *in, struct me
     struct item it;
     if (in->bad || n > MEMBER_BATCH_MAX || !items_sane(items, n) || !first_time(m, origin, number))
         return;
+    struct raft_status st;
+    raft_status(m->raft, &st);
+    bool takes = st.role == RAFT_LEADER && (st.term == term || RAFT_BROKEN(FORWARD_ANY_TERM));
     bool busy = !member_queue_room(m, items.len);
-    if (!member_leads(m) || busy || m->stopping || m->quarantined) {
+    if (!takes || busy || m->stopping || m->quarantined) {
         refuse(m, from, items, n, busy, out);
         return;
     }
@@ -104,7 +108,7 @@ void member_on_host(struct member *m, const struct raft_msg *msg, struct member_
     if (in.bad || version != 1)
         return;
     if (kind == HOST_FORWARD)
-        on_forward(m, msg->from, &in, out);
+        on_forward(m, msg->from, msg->term, &in, out);
     else if (kind == HOST_REFUSED)
         on_refused(m, &in);
     else if (kind == HOST_HASH)

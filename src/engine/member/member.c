@@ -166,6 +166,7 @@ static void take_effect(struct member *m, const struct raft_effect *f, struct me
         break;
     case RAFT_F_ROLE:
         m->read_now = true;
+        m->purge = !RAFT_BROKEN(FORWARD_ANY_TERM);
         member_pass(m, f, out);
         break;
     default:
@@ -315,6 +316,7 @@ static void on_installed(struct member *m, const struct member_event *e, struct 
         return;
     }
     m->applied = m->state_durable = m->handed;
+    member_tickets_blind(m, m->handed_term);
     memset(m->row_dirty, 0, sizeof m->row_dirty);
     m->rows_any = false;
     m->row_at = 0;
@@ -407,6 +409,8 @@ void member_step(struct member *m, const struct member_event *e, struct member_e
     if (e->now.ms > m->now.ms)
         m->now = e->now;
     member_queue_rewind(m);
+    if (m->purge)
+        member_queue_purge(m);
     member_window_trim(&m->window, m->applied < m->state_durable ? m->applied : m->state_durable);
     dispatch(m, e, out);
     tick(m, e, out);

@@ -26,6 +26,7 @@ enum ticket_state { T_FREE = 0, T_QUEUED, T_SENT, T_HANDED, T_FINISHED, T_READ_N
 struct ticket {
     uint64_t id;                        /* the driver's */
     uint64_t index, session;
+    uint64_t term;                      /* T_SENT: it may be in an entry of that term only; TERM_BLIND: not known any more */
     uint32_t nth, generation;
     uint32_t next, prev;
     uint8_t state, outcome;
@@ -33,6 +34,7 @@ struct ticket {
     struct mono_ms until;
 };
 struct list { uint32_t head, tail, n; };
+#define TERM_BLIND UINT64_MAX
 
 /* ---- sessions.c ---- */
 struct session {
@@ -59,6 +61,7 @@ struct member {
     /* gathered commands, encoded: queue[start..end) */
     uint8_t *queue;
     uint32_t queue_cap, start, end, queued;
+    bool purge;                         /* others' commands in the queue are of a term that is over */
     bool forwarded;                     /* bytes of the queue are borrowed until the step is obeyed */
     struct mono_ms forwarded_at;
     uint64_t forwards;                  /* batches sent on, numbered */
@@ -76,6 +79,7 @@ struct member {
 
     /* applying */
     uint64_t commit, handed, applied, handed_term, state_durable, target;
+    uint64_t resolved_term;             /* tickets sent in terms before it have an end */
     bool applying, installing, hash_wanted, restored, flush_asked, quarantine_due;
     struct raft_conf applied_conf;
     uint64_t applied_conf_index;
@@ -120,6 +124,8 @@ bool member_batch_open(struct slice entry, struct rd *in, uint32_t *n);
 bool member_queue_room(const struct member *m, size_t bytes);
 void member_queue_put(struct member *m, const struct item *it);
 void member_queue_rewind(struct member *m);
+/* Of a queue that nobody borrows from: what is not an open ticket's of this member goes. */
+void member_queue_purge(struct member *m);
 void member_queue_pump(struct member *m, struct member_effects *out);
 bool member_queue_gathering(const struct member *m);
 size_t member_item_size(const struct item *it);
@@ -133,6 +139,10 @@ void member_ticket_finish(struct member *m, uint32_t t, enum member_outcome outc
 uint32_t member_ticket_of(const struct member *m, const struct item *it);
 uint64_t member_ticket_handle(const struct member *m, uint32_t t);
 void member_tickets_expire(struct member *m);
+/* Entries of that term are applied: what was sent in an earlier one and is not applied by now never will be. */
+void member_tickets_resolve(struct member *m, uint64_t term);
+/* A state was installed whose last entry is of that term: what is in it was not seen here. */
+void member_tickets_blind(struct member *m, uint64_t term);
 void member_tickets_flush(struct member *m, struct member_effects *out);
 struct mono_ms member_tickets_wake(const struct member *m);
 

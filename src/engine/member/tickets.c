@@ -120,6 +120,31 @@ void member_tickets_expire(struct member *m)
         member_ticket_finish(m, m->reads_apply.head, 0, REEVE_E_AGAIN);
 }
 
+void member_tickets_resolve(struct member *m, uint64_t term)
+{
+    if (term <= m->resolved_term)
+        return;
+    m->resolved_term = term;
+    for (uint32_t t = m->proposals.head, next; t != NONE; t = next) {
+        next = m->ticket[t].next;
+        if (m->ticket[t].state == T_SENT && m->ticket[t].term < term)
+            member_ticket_finish(m, t, MEMBER_NOT_APPLIED, REEVE_E_NOT_LEADER);
+    }
+}
+
+void member_tickets_blind(struct member *m, uint64_t term)
+{
+    for (uint32_t t = m->proposals.head, next; t != NONE; t = next) {
+        next = m->ticket[t].next;
+        if (m->ticket[t].state != T_SENT || m->ticket[t].term > term)
+            continue;
+        if (m->ticket[t].term < term && m->ticket[t].term != TERM_BLIND)
+            member_ticket_finish(m, t, MEMBER_UNKNOWN, REEVE_E_UNKNOWN_OUTCOME);
+        else
+            m->ticket[t].term = TERM_BLIND;
+    }
+}
+
 /* A ticket with an outcome is a proposal's, without one a read's. */
 void member_tickets_flush(struct member *m, struct member_effects *out)
 {

@@ -22,6 +22,34 @@ void raft_election_rearm(struct raft *r)
     r->election_at = later(r->now, r->c.election_ms + (uint32_t) (random_next(r) >> 33) % r->c.election_ms);
 }
 
+/* How many voters stand before this one when the leader is gone, by id. */
+static uint32_t rank(const struct raft *r)
+{
+    uint32_t n = 0;
+    for (unsigned i = 0; i < r->conf.n && r->conf.m[i].id < r->c.id; i++)
+        n += (r->conf.m[i].role & (RAFT_VOTER | RAFT_VOTER_OLD)) && r->conf.m[i].id != r->leader;
+    return n;
+}
+
+/*
+ * The kernel says at once when the leader's process has died; a timeout says it later. No lease is owed to one who is not
+ * heard over a broken connection, and a pre-vote is due: soon, since a false alarm costs nothing (the others
+ * hear the leader, and so does this one when the connection is back), after a moment in which the others notice as well,
+ * and one after the other, because candidates of one moment split the votes. Not again within an election timeout: who
+ * hears a leader that it cannot reach would stand and fall with every heartbeat.
+ */
+void raft_election_leader_lost(struct raft *r)
+{
+    struct mono_ms at = later(r->now, r->c.heartbeat_ms / 4 + rank(r) * (r->c.heartbeat_ms + r->c.heartbeat_ms / 2));
+    bool again = r->lost_at.ms != 0 && r->now.ms - r->lost_at.ms < (int64_t) r->c.election_ms;
+    if (r->role != RAFT_FOLLOWER || r->leader == 0 || r->leader_lost || again)
+        return;
+    r->leader_lost = true;
+    r->lost_at = r->now;
+    if (at.ms < r->election_at.ms)
+        r->election_at = at;
+}
+
 /*
  * Also one who is a voter only in the committed configuration: it may be the
  * only one with the newest log, and then nobody else could be elected (scenario 30).
@@ -145,7 +173,7 @@ static bool led(const struct raft *r)
 {
     if (r->role == RAFT_LEADER)
         return true;
-    return r->leader != 0 && r->now.ms - r->leader_heard.ms < (int64_t) r->c.election_ms;
+    return r->leader != 0 && !r->leader_lost && r->now.ms - r->leader_heard.ms < (int64_t) r->c.election_ms;
 }
 
 static void answer(struct raft *r, const struct raft_msg *m, bool yes, uint64_t term, uint64_t after, struct raft_effects *out)

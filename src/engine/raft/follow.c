@@ -6,6 +6,7 @@ void raft_follow_heard(struct raft *r, uint32_t leader)
     if (r->role != RAFT_FOLLOWER || r->leader != leader)
         raft_become_follower(r, r->term, leader);
     r->leader_heard = r->now;
+    r->leader_lost = false;
     r->lord.id = leader;
     r->lord.incarnation = r->caller.incarnation;
     raft_election_rearm(r);

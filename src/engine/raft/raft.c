@@ -181,6 +181,8 @@ static void on_propose(struct raft *r, const struct raft_event *e, struct raft_e
 static void on_reachable(struct raft *r, uint32_t peer, bool yes)
 {
     struct progress *p = r->role == RAFT_LEADER ? raft_progress_of(r, peer) : NULL;
+    if (!yes && peer == r->leader)
+        raft_election_leader_lost(r);
     if (p == NULL || p->state == SNAPSHOT)
         return;
     if (!yes && p->state == REPLICATE)

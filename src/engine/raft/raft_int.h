@@ -58,6 +58,8 @@ struct raft {
     uint32_t leader;
     struct mono_ms election_at;         /* campaign then */
     struct mono_ms leader_heard;
+    bool leader_lost;                   /* the connection to it broke, and it was not heard since */
+    struct mono_ms lost_at;
     struct { uint32_t id; uint64_t incarnation; } caller, lord;    /* who sent this message; the leader */
     uint8_t votes[RAFT_MEMBERS_MAX];    /* by place in conf: 0 nothing, 1 granted, 2 refused */
 
@@ -145,6 +147,8 @@ bool raft_is_voter(const struct raft_conf *c, uint32_t id);
 
 /* ---- election.c ---- */
 void raft_election_rearm(struct raft *r);
+/* The connection to the leader broke. */
+void raft_election_leader_lost(struct raft *r);
 bool raft_may_campaign(const struct raft *r);
 void raft_campaign(struct raft *r, bool transfer, struct raft_effects *out);
 void raft_campaign_prevote(struct raft *r, struct raft_effects *out);

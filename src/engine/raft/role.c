@@ -20,6 +20,8 @@ void raft_become_follower(struct raft *r, uint64_t term, uint32_t leader)
         r->leader_heard = r->now;
     if (r->role != RAFT_FOLLOWER || leader != r->leader)
         raft_election_rearm(r);
+    if (leader != r->leader)
+        r->leader_lost = false;
     r->role = RAFT_FOLLOWER;
     r->leader = leader;
 }

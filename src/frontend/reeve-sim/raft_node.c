@@ -189,6 +189,22 @@ void node_start(struct node *n)
 
 /* ---- and ends ---- */
 
+static void link_broke(void *ctx, struct sim_event *e)
+{
+    struct node *n = ctx;
+    if (n->m != NULL)
+        node_step(n, &(struct member_event){ .type = MEMBER_E_UNREACHABLE, .peer = (uint32_t) e->a });
+}
+
+/* A process that is killed leaves a kernel behind that says so; a machine without power says nothing. */
+static void links_break(struct node *dead)
+{
+    struct rig *r = dead->rig;
+    for (int i = 0; i < r->n_nodes; i++)
+        if (r->node[i] != NULL && r->node[i] != dead && r->node[i]->m != NULL)
+            sim_after(&r->w, sim_rng_between(&r->w.rng, 50, 3000), r->node[i]->slot, link_broke, r->node[i], NULL, 0)->a = dead->id;
+}
+
 void node_die(struct node *n, enum death d)
 {
     struct rig *r = n->rig;
@@ -198,6 +214,8 @@ void node_die(struct node *n, enum death d)
     sim_disk_crash(&n->disk, d == DEATH_POWER);
     sim_net_reset(&r->net, n->slot);
     n->down_since_us = r->w.now_us;
+    if (d == DEATH_KILL && n->id != 0)
+        links_break(n);
 }
 
 static void stopped(void *ctx, struct sim_event *e)

@@ -38,7 +38,7 @@
  * Invariants
  *  M1 A ticket is answered exactly once (DONE, READ_DONE).
  *  M2 APPLIED: the command is in the state of this member, visible, and durable on a quorum. NOT_APPLIED: it never
- *     will be. UNKNOWN: either; the caller may look, or try again with the same (session, seq).
+ *     will be (also when its leader was lost with it: known when an entry of a later term is applied here). UNKNOWN: either; the caller may look, or try again with the same (session, seq).
  *  M3 Commands are handed out in log order, each fresh one exactly once in the life of the state.
  *  M4 A read is served by a state that holds everything acknowledged before the read came.
  *  M5 window.first <= durable state + 1, durable state <= applied <= handed out <= commit.

@@ -244,7 +244,7 @@ enum raft_event_type {
     RAFT_E_CHANGE,          /* change, n -> verdict, index, term */
     RAFT_E_TRANSFER,        /* peer (0: the best) -> verdict */
     RAFT_E_READ,            /* id (never used before, not before a restart either) -> verdict; then READ_OK or READ_FAILED, or nothing when messages are lost */
-    RAFT_E_UNREACHABLE,     /* peer: a message to it was lost for sure */
+    RAFT_E_UNREACHABLE,     /* peer: a message to it was lost for sure. Of the leader: stand soon, if others miss it too. */
     RAFT_E_REACHABLE,       /* peer: there is a new connection to it */
     RAFT_E_SNAP_READY,      /* peer, snap */
     RAFT_E_SNAP_GONE,       /* peer: the snapshot being sent is no more */
