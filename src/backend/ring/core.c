@@ -149,6 +149,23 @@ static void tell_role(struct core *c)
         core_address_check(c);
 }
 
+/*
+ * Who cannot apply what it decides fills its window and takes nothing in the end: one who has room leads better. Not too often:
+ * perhaps nobody has.
+ */
+static void yield_if_stalled(struct core *c)
+{
+    int64_t now = clock_mono().ms;
+    if (!c->leads || now < c->yield_ms || c->closing || state_stalled(c->state) == REEVE_OK)
+        return;
+    c->yield_ms = now + CORE_YIELD_MS;
+    log_limited(LOG_SEV_WARNING, "the store takes nothing (%s): leadership is offered to another member",
+                reeve_err_text(state_stalled(c->state)));
+    enum reeve_err err = core_transfer(c, 0);
+    if (err != REEVE_OK)
+        log_debug("nobody to offer leadership to: %s", reeve_err_text(err));
+}
+
 static void tell_stopped(struct core *c)
 {
     void (*fn)(void *arg) = c->stop_fn;
@@ -169,6 +186,7 @@ enum reeve_err core_step(struct core *c, struct member_event *e)
     set_timer(c);
     tell_ended(c, x, n);
     tell_role(c);
+    yield_if_stalled(c);
     tell_stopped(c);
     return verdict;
 }

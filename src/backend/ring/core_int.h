@@ -8,6 +8,7 @@
 #define CORE_SEQS_MAX    1024           /* appends under way, in pieces; a power of two above RAFT_APPENDS_MAX */
 #define CORE_LOG_RETRY_MS 100
 #define CORE_CUT_MS      1000           /* the log is cut at most that often: each cut writes its metadata */
+#define CORE_YIELD_MS    5000
 #define CORE_READ_TICKET (1ULL << 63)   /* tickets of reads, apart from the host's */
 #define CORE_CHANGE_TICKET (1ULL << 62) /* and of a change of members */
 #define CORE_HELD_BYTES  (64u << 20)    /* messages that wait for the log's disk */
@@ -100,6 +101,7 @@ struct core {
     uint64_t revision, synced_index, synced_term, early_index, start_index;
     uint64_t bytes;                     /* of commands that are not synced yet */
     int64_t cut_ms;
+    int64_t yield_ms;                   /* leadership is not offered before */
     struct core_read *reads;
     uint64_t n_reads;
 
