@@ -143,7 +143,7 @@ SLOTS = [
     ("EXPLAIN (FORMAT %s) DROP CERT %s", ("json", "p-web"), "0A000"),
     ("SELECT * FROM sys.config AS OF VERSION %s", (1,), "0A000"), ("CREATE SERVICE %s PORT %s WITH (check = %s)", ("s", 443, "x"), "0A000"),
     ("RESOLVE SERVICE %s NEAR REGION %s", ("s", "r"), "0A000"), ("REVOKE LEASE %s REASON %s", (1, "x"), "0A000"), ("CREATE REGION %s WITH (x = %s)", ("r", 1), "0A000"),
-    ("ALTER RING %s ADD MEMBER %s ADDRESS %s", ("local", "m", "h:1"), "0A000"), ("CREATE VALIDATOR %s KEY %s", ("v", "ed25519:x"), "0A000"),
+    ("ALTER RING %s ADD MEMBER %s ADDRESS %s", ("local", "m", "h:1"), "42704"), ("CREATE VALIDATOR %s KEY %s", ("v", "ed25519:x"), "0A000"),
     ("SHOW PROOF FOR VERSION %s", (1,), "0A000"), ("DIFF CONFIG FROM VERSION %s TO VERSION %s", (1, 2), "0A000"), ("VERIFY HISTORY SINCE %s", ("2020-01-01",), "0A000"),
     ("CREATE APPROVER %s KEY %s JURISDICTION %s", ("a", "k", "de"), "0A000"),
     ("CREATE APPROVAL POLICY %s FOR (%s) REQUIRE %s OF GROUP %s DISTINCT JURISDICTION %s EXPIRES %s VETO %s OF GROUP %s", ("a", "b", 1, "g", 2, "1 d", 1, "h"), "0A000"),
