@@ -76,11 +76,18 @@ is($said, "last\nlast", 'a block of local reads');
 ($said, $took) = ask($c, 'SELECT member, role FROM sys.ring_members ORDER BY member');
 is($said, "eu-1|voter\neu-2|voter\neu-3|voter", 'who is in the ring is told without it');
 
+($said, $took) = ask($c, "SELECT kind, severity FROM sys.issues WHERE kind = 'no_quorum'");
+is($said, 'no_quorum|critical', '... and that it is an issue');
+cmp_ok($took, '<', 1, '... at once');
+
 # ---- they come back ----
 $b->start;
 ok($c->wait_for(sub { value($c) eq 'last' }, 'a linearizable read'), 'with two of three it works again');
 ok($c->wait_for(sub { eval { set($c, 'after'); 1 } }, 'a change'), '... and so do changes');
 $a->start;
 is(value($a), 'after', 'the third, just started, does not tell what was before');
+($said) = ask($a, "SELECT count(*) FROM sys.issues WHERE kind = 'no_quorum'");
+is($said, '0', 'the issue is gone');
+
 $_->stop for $ring->servers;
 done_testing;

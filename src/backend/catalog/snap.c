@@ -127,14 +127,17 @@ static enum reeve_err unconfirmed(enum reeve_err err, struct report *rep)
     return rep->code;
 }
 
-/* One question. Asking changes nothing, so a ring process that is being replaced is asked again, until the deadline. */
-static enum reeve_err ask(struct session *s, struct mono_ms deadline, struct report *rep)
+/* Asking changes nothing, so a ring process that is being replaced is asked again, until the deadline. */
+static enum reeve_err ask(struct session *s, uint16_t msg, struct mono_ms deadline, struct wr *reply, struct report *rep)
 {
     for (;;) {
+        struct slice result = { NULL, 0 };
         report_clear(rep);
         enum reeve_err err = ring_channel(s, deadline, rep);
         if (err == REEVE_OK)
-            err = ipc_call(s->env->ring, MSG_BARRIER, slice_of(NULL, 0), deadline, NULL, NULL, rep);
+            err = ipc_call(s->env->ring, msg, slice_of(NULL, 0), deadline, &result, NULL, rep);
+        if (err == REEVE_OK && reply != NULL)
+            wr_bytes(reply, result.p, result.len);
         if ((err != REEVE_E_CLOSED && err != REEVE_E_SHUTDOWN) || is_past(deadline))
             return err == REEVE_E_CLOSED || err == REEVE_E_SHUTDOWN ? REEVE_E_UNAVAILABLE : err;
         report_clear(rep);
@@ -142,6 +145,13 @@ static enum reeve_err ask(struct session *s, struct mono_ms deadline, struct rep
         if (err != REEVE_E_AGAIN)
             return err;
     }
+}
+
+enum reeve_err ring_ask(struct session *s, uint16_t msg, int ms_max, struct wr *reply, struct report *rep)
+{
+    struct mono_ms deadline = { session_mono_now().ms + ms_max };
+    enum reeve_err err = ask(s, msg, deadline, reply, rep);
+    return err == REEVE_E_TIMEOUT && is_past(deadline) ? REEVE_E_UNAVAILABLE : err;
 }
 
 /*
@@ -165,12 +175,12 @@ static enum reeve_err confirm(struct session *s, struct snap *out, struct report
 {
     int64_t now = session_mono_now().ms;
     struct mono_ms first = { now + READ_ALONE_MS }, last = { now + READ_MS_MAX };
-    enum reeve_err err = ask(s, first, rep);
+    enum reeve_err err = ask(s, MSG_BARRIER, first, NULL, rep);
     bool silent = is_past(first) && (err == REEVE_E_TIMEOUT || err == REEVE_E_UNAVAILABLE);
     if (silent && open_alone(s, out))
         return REEVE_OK;
     if (silent)
-        err = ask(s, last, rep);
+        err = ask(s, MSG_BARRIER, last, NULL, rep);
     if (err == REEVE_E_AGAIN || err == REEVE_E_NOT_LEADER || err == REEVE_E_QUORUM_LOST || err == REEVE_E_UNAVAILABLE ||
         (err == REEVE_E_TIMEOUT && is_past(last)))
         return unconfirmed(err, rep);

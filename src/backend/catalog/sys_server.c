@@ -1,36 +1,7 @@
-/* sys_server.c - sys.issues, regions, ring_members, validators, settings, sessions; what the server says of itself */
+/* sys_server.c - sys.regions, validators, settings, sessions; what the server says of itself */
 #include "cat_int.h"
 
-#include "backend/ring/ring.h"
-
 #include "backend/utils/version.h"
-
-/* ---- issues: empty when healthy ---- */
-
-static const struct vcolumn issues_columns[] = {
-    { "issue_id", T_INT8, true }, { "severity", T_TEXT, true }, { "kind", T_TEXT, true }, { "object", T_TEXT, true },
-    { "since", T_TIMESTAMPTZ, true }, { "message", T_TEXT, true }, { "hint", T_TEXT, true },
-};
-
-static enum reeve_err scan_issues(struct vscan *s)
-{
-    static const char *const severities[] = { "?", "info", "warning", "critical" };
-    struct cat c;
-    uint64_t id = 0;
-    enum reeve_err err = cat_open_local(&c, s);
-    if (err != REEVE_OK)
-        return err;
-    struct issue_row *row = cat_alloc(&c, sizeof *row, &err);
-    while (row != NULL && (err = region_issue_next(&c.sn.region, &id, row)) == REEVE_OK) {
-        struct datum v[] = { d_int((int64_t) id), d_str(row->severity < 4 ? severities[row->severity] : "?"), d_name(&row->kind),
-                             d_name(&row->object), d_wall(row->since), d_str(row->message), row->hint[0] ? d_str(row->hint) : d_null() };
-        TRY(vscan_row(s, v));
-    }
-out:
-    cat_close(&c);
-    return cat_end(err);
-}
-RELATION(sys_issues, "sys", "issues", issues_columns, VKEY_NONE, scan_issues, NULL);
 
 /* ---- regions ---- */
 
@@ -83,81 +54,6 @@ out:
     return cat_end(err);
 }
 RELATION(sys_regions, "sys", "regions", regions_columns, VKEY_NONE, scan_regions, NULL);
-
-static const struct vcolumn members_columns[] = {
-    { "region", T_TEXT, true }, { "member", T_TEXT, true }, { "role", T_TEXT, true }, { "match_index", T_INT8, true },
-    { "lag", T_INT8, true }, { "address", T_TEXT, false }, { "linked", T_BOOL, false },
-};
-
-/* What the ring process knows of its members now: how far each is, as the leader sees it. */
-struct ring_now { uint32_t leader; uint64_t last; unsigned n; struct { uint32_t id; uint64_t match; bool linked; } m[RAFT_MEMBERS_MAX]; };
-
-static enum reeve_err read_now(struct vscan *s, struct ring_now *out)
-{
-    struct report rep = { .code = REEVE_OK };
-    struct wr reply = wr_heap(1 << 16);
-    *out = (struct ring_now){ 0 };
-    enum reeve_err err = ring_call(s->session, MSG_RING_STATUS, (struct slice){ NULL, 0 }, &reply, &rep);
-    struct rd r = rd_of(wr_slice(&reply));
-    if (err == REEVE_OK) {
-        out->leader = rd_u32(&r);
-        out->last = rd_u64(&r);
-        unsigned n = rd_u16(&r);
-        for (unsigned i = 0; i < n && i < RAFT_MEMBERS_MAX && !r.bad; i++, out->n++) {
-            out->m[i].id = rd_u32(&r);
-            out->m[i].match = rd_u64(&r);
-            out->m[i].linked = rd_u8(&r) != 0;
-        }
-    }
-    wr_free(&reply);
-    return err == REEVE_E_CANCELED ? err : REEVE_OK;      /* without the ring process its members are shown all the same */
-}
-
-static const char *role_of(const struct raft_member *m, const struct ring_now *now)
-{
-    return m->id == now->leader ? "leader" : m->role & RAFT_VOTER ? "voter" : m->role & RAFT_LEARNER ? "learner" : "leaving";
-}
-
-static enum reeve_err member_row(struct vscan *s, const struct name *own, const struct raft_member *m, const struct ring_now *now)
-{
-    struct datum match = d_null(), lag = d_null(), linked = d_null();
-    const char *end = memchr(m->addr, '#', m->addr_len);
-    for (unsigned i = 0; i < now->n; i++) {
-        if (now->m[i].id != m->id)
-            continue;
-        linked = d_bool(now->m[i].linked);
-        if (now->m[i].match > 0) {
-            match = d_int((int64_t) now->m[i].match);
-            lag = d_int(now->last > now->m[i].match ? (int64_t) (now->last - now->m[i].match) : 0);
-        }
-    }
-    struct datum v[] = { d_name(own), d_fmt(s, "%s-%u", own->s, m->id), d_str(role_of(m, now)), match, lag,
-                         d_fmt(s, "%.*s", (int) (end ? end - m->addr : m->addr_len), m->addr), linked };
-    return vscan_row(s, v);
-}
-
-static enum reeve_err scan_members(struct vscan *s)
-{
-    struct cat c;
-    struct name own;
-    struct ring_now now;
-    enum reeve_err err = read_now(s, &now);
-    if (err == REEVE_OK)
-        err = cat_open_local(&c, s);
-    if (err != REEVE_OK)
-        return err;
-    struct ring_members *m = cat_alloc(&c, sizeof *m, &err);
-    if (m == NULL)
-        goto out;
-    TRY(region_name(&c.sn.region, &own));
-    TRY(ring_members_read(&c.sn.kv, m));
-    for (unsigned i = 0; i < m->conf.n && err == REEVE_OK; i++)
-        err = member_row(s, &own, &m->conf.m[i], &now);
-out:
-    cat_close(&c);
-    return err;
-}
-RELATION(sys_ring_members, "sys", "ring_members", members_columns, VKEY_NONE, scan_members, NULL);
 
 static const struct vcolumn validators_columns[] = {
     { "validator", T_TEXT, true }, { "key", T_TEXT, true }, { "weight", T_INT4, true }, { "epoch", T_INT8, true }, { "height", T_INT8, true },

@@ -71,6 +71,31 @@ static const char *verb(const struct ast_ring *a)
     }
 }
 
+#define TAKE_OVER_MS 3000
+#define TAKE_OVER_POLL_MS 20
+
+/* Leadership is handed over by a message; whether it came about is seen. */
+static enum reeve_err wait_leader(struct cmd *x, const struct ast_ring *a, uint32_t id)
+{
+    struct mono_ms end = { session_mono_now().ms + TAKE_OVER_MS };
+    uint32_t leader = 0;
+    while (session_mono_now().ms < end.ms) {
+        struct wr reply = wr_heap(1 << 16);
+        enum reeve_err err = ring_ask(x->s, MSG_RING_STATUS, TAKE_OVER_MS, &reply, x->rep);
+        struct rd r = rd_of(wr_slice(&reply));
+        leader = rd_u32(&r);
+        wr_free(&reply);
+        if (err != REEVE_OK || leader == id)
+            return err;
+        err = session_wait(x->s, -1, 0, TAKE_OVER_POLL_MS, x->rep);
+        if (err != REEVE_E_AGAIN)
+            return err;
+    }
+    slot_error(&x->slot, &a->member, REEVE_E_AGAIN, "that member did not take over within %d s", TAKE_OVER_MS / 1000);
+    report_hint(x->rep, "SHOW MEMBERS tells who leads, and whether it is behind.");
+    return REEVE_E_AGAIN;
+}
+
 enum reeve_err cmd_alter_ring(struct cmd *x)
 {
     const struct ast_ring *a = &x->stmt->ring;
@@ -83,6 +108,8 @@ enum reeve_err cmd_alter_ring(struct cmd *x)
     if (m == NULL)
         return REEVE_E_NOMEM;
     TRY(cmd_need_superuser(x, "change the ring's members"));
+    if (session_in_block(x->s) && !x->explain)
+        TRY(report_set(x->rep, REEVE_E_ACTIVE_TXN, "ALTER RING cannot run inside a transaction block"));
     TRY(slot_name(&x->slot, &a->name, "ring", &ring));
     TRY(slot_text(&x->slot, &a->member, "member", &member));
     TRY(read_members(x, m, &region));
@@ -93,12 +120,14 @@ enum reeve_err cmd_alter_ring(struct cmd *x)
         TRY(no_such_member(x, a, member));
     TRY(check_address(x, a, who));
     if (x->explain)
-        TRY(cmd_explain_note(x, "member %u %s", who->id, verb(a)));
+        TRY(cmd_explain_note(x, "member %s-%u %s", region.s, who->id, verb(a)));
     if (x->explain)
         goto out;
     wr_u8(&body, (uint8_t) (a->action + 1));
     wr_u32(&body, who->id);
     TRY(ring_call(x->s, MSG_RING_CHANGE, wr_slice(&body), &reply, x->rep));
+    if (a->action == RING_TRANSFER)
+        err = wait_leader(x, a, who->id);
 out:
     wr_free(&reply);
     return err;

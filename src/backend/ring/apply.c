@@ -126,7 +126,7 @@ static void host_replaced(void *arg, uint64_t index)
 static void host_role(void *arg, bool leads)
 {
     struct ring *r = arg;
-    memset(r->away, 0, sizeof r->away);
+    memset(r->watch, 0, sizeof r->watch);
     log_info(leads ? "this member leads the ring" : "this member does not lead the ring any more");
 }
 

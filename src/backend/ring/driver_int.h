@@ -42,8 +42,9 @@ void renew_run(struct ring *r, struct renew *n, struct ring_view *v);
 /* expiry.c: what is about to end unrenewed is an issue */
 void expiry_run(struct ring *r, struct ring_view *v);
 
-/* members.c: a member that the leader does not reach is an issue */
+/* health.c: a member that is away or behind is an issue of the leader's, a slow disk one of its own member's */
 void members_run(struct ring *r, struct ring_view *v);
+void health_run(struct ring *r, struct ring_view *v);
 
 /* livewatch.c: LIVE, LATE, LOST */
 struct livewatch *livewatch_new(void);

@@ -63,6 +63,7 @@ static void slow(struct ring *r)
         expiry_run(r, &v);
         members_run(r, &v);
     }
+    health_run(r, &v);
     autoconf_run(r, &v);
     ring_view_close(&v);
     if (++r->driver->slow_rounds % PRUNE_EVERY == 0)

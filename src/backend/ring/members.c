@@ -5,7 +5,6 @@
 #include <stdio.h>
 
 #include "backend/utils/clock.h"
-#include "backend/utils/log.h"
 #include "crypto/hash.h"
 
 /* Of a member's token the id follows from its secret, of a node's it does not: neither serves as the other here. */
@@ -51,125 +50,121 @@ enum reeve_err ring_admit(void *arg, const struct peer_join_request *j)
 
 /* ---- changes ---- */
 
-static enum reeve_err not_leader(struct core *core, struct report *rep)
+/* As statements name it. */
+struct told { char s[NAME_MAX_LEN + 16]; };
+static struct told told(const struct ring *r, uint32_t id)
 {
+    struct told t;
+    snprintf(t.s, sizeof t.s, "%s-%u", r->region_name.s, id);
+    return t;
+}
+
+static enum reeve_err not_leader(struct ring *r, struct report *rep)
+{
+    struct core *core = r->prop.core;
     struct core_status st;
     core_status(core, &st);
     const struct raft_member *m = st.member.raft.leader ? raft_conf_find(core_conf(core), st.member.raft.leader) : NULL;
     if (m == NULL)
         return report_set(rep, REEVE_E_NOT_LEADER, "the ring has no leader at the moment");
-    report_set(rep, REEVE_E_NOT_LEADER, "member %u leads the ring, this one does not", m->id);
+    report_set(rep, REEVE_E_NOT_LEADER, "member \"%s\" leads the ring, this one does not", told(r, m->id).s);
     const char *end = memchr(m->addr, '#', m->addr_len);
     report_hint(rep, "Say it there: %.*s.", (int) (end ? end - m->addr : m->addr_len), m->addr);
     return REEVE_E_NOT_LEADER;
 }
 
-static enum reeve_err transfer(struct core *core, uint32_t id, struct report *rep)
+static enum reeve_err not_now(struct ring *r, enum reeve_err err, struct report *rep)
+{
+    if (err == REEVE_E_NOT_LEADER)
+        return not_leader(r, rep);
+    if (err != REEVE_E_AGAIN && err != REEVE_E_WRONG_STATE)
+        return err;
+    report_set(rep, REEVE_E_AGAIN, "the ring's members cannot be changed at this moment");
+    report_hint(rep, "Another change is under way, or the leader is new. Try again.");
+    return REEVE_E_AGAIN;
+}
+
+static enum reeve_err transfer(struct ring *r, const struct raft_member *m, struct report *rep)
 {
     struct core_status st;
-    core_status(core, &st);
-    if (st.member.raft.leader == id)
+    core_status(r->prop.core, &st);
+    if (st.member.raft.leader == m->id)
         return REEVE_OK;
-    enum reeve_err err = core_transfer(core, id);
-    return err == REEVE_E_NOT_LEADER ? not_leader(core, rep) : err;
+    if (st.member.raft.role == RAFT_LEADER && !(m->role & RAFT_VOTER)) {
+        report_set(rep, REEVE_E_WRONG_STATE, "member \"%s\" has no vote, so it cannot lead", told(r, m->id).s);
+        report_hint(rep, "ALTER RING ... ADD MEMBER '%s' gives it one.", told(r, m->id).s);
+        return REEVE_E_WRONG_STATE;
+    }
+    bool away = st.member.raft.role == RAFT_LEADER && !member_linked(r->prop.core, m->id);
+    enum reeve_err err = away ? REEVE_E_UNAVAILABLE : core_transfer(r->prop.core, m->id);
+    if (err != REEVE_E_UNAVAILABLE)
+        return not_now(r, err, rep);
+    report_set(rep, err, "member \"%s\" does not answer, so it cannot lead", told(r, m->id).s);
+    report_hint(rep, "SHOW MEMBERS tells who is there.");
+    return err;
+}
+
+/* A change that holds already; on the leader only, others may not know. */
+static enum reeve_err stands(struct ring *r, uint8_t what, const struct raft_member *m, struct report *rep)
+{
+    struct core_status st;
+    core_status(r->prop.core, &st);
+    if (st.member.raft.role != RAFT_LEADER || core_conf(r->prop.core)->joint)
+        return REEVE_OK;
+    if (what == 1 && m->role == RAFT_VOTER) {
+        report_set(rep, REEVE_E_DUPLICATE_OBJECT, "member \"%s\" has a vote already", told(r, m->id).s);
+        report_hint(rep, "AS LEARNER takes it away, DROP MEMBER ends the membership.");
+        return REEVE_E_DUPLICATE_OBJECT;
+    }
+    if (what == 2 && m->role == RAFT_LEARNER) {
+        report_set(rep, REEVE_E_DUPLICATE_OBJECT, "member \"%s\" is a learner already", told(r, m->id).s);
+        report_hint(rep, "ADD MEMBER without AS LEARNER gives it a vote.");
+        return REEVE_E_DUPLICATE_OBJECT;
+    }
+    return REEVE_OK;
+}
+
+static enum reeve_err refused(struct ring *r, enum reeve_err err, uint32_t id, struct report *rep)
+{
+    switch (err) {
+    case REEVE_E_INVALID_VALUE:
+        report_set(rep, REEVE_E_WRONG_STATE, "without member \"%s\" nobody in the ring has a vote", told(r, id).s);
+        report_hint(rep, "Give another one a vote first: ALTER RING ... ADD MEMBER. A region is ended by stopping its servers.");
+        return REEVE_E_WRONG_STATE;
+    case REEVE_E_UNAVAILABLE:
+        report_set(rep, err, "with that, most of the ring's voters would be members that do not answer");
+        report_hint(rep, "Start them, or drop them first: SHOW MEMBERS.");
+        return err;
+    case REEVE_E_TOO_MANY:
+        report_set(rep, REEVE_E_TOO_COMPLEX, "a ring has at most %d voters and %d learners", RAFT_VOTERS_MAX, RAFT_LEARNERS_MAX);
+        report_hint(rep, "Drop one first. Three or five voters are the rule: more make each change slower.");
+        return REEVE_E_TOO_COMPLEX;
+    default:
+        return not_now(r, err, rep);
+    }
 }
 
 enum reeve_err ring_change(struct ring *r, uint8_t what, uint32_t id, core_read_done *fn, void *arg, bool *waits,
                            struct report *rep)
 {
     static const uint8_t kinds[] = { 0, RAFT_PROMOTE, RAFT_DEMOTE, RAFT_REMOVE };
-    struct core *core = r->prop.core;
-    const struct raft_member *m = raft_conf_find(core_conf(core), id);
-    if (what == 4)
-        return transfer(core, id, rep);
+    const struct raft_member *m = raft_conf_find(core_conf(r->prop.core), id);
+    struct raft_change change = { .id = id };
+    enum reeve_err err;
     if (what == 0 || what > 4)
         return REEVE_E_MALFORMED;
     if (m == NULL)
         return what == 3 ? REEVE_OK : REEVE_E_UNDEFINED_OBJECT;
-    if ((what == 1 && m->role == RAFT_VOTER) || (what == 2 && m->role == RAFT_LEARNER))
-        return REEVE_OK;
-    struct raft_change change = { .kind = kinds[what], .id = id };
-    enum reeve_err err = core_change(core, &change, 1, fn, arg);
+    if (what == 4)
+        return transfer(r, m, rep);
+    TRY(stands(r, what, m, rep));
+    change.kind = kinds[what];
+    err = core_change(r->prop.core, &change, 1, fn, arg);
     *waits = err == REEVE_OK;
-    if (err == REEVE_E_INVALID_VALUE)
-        return report_set(rep, err, "the ring would be left without a voter");
-    if (err == REEVE_E_AGAIN) {
-        report_set(rep, err, "the ring's members cannot be changed at this moment");
-        report_hint(rep, "Another change is under way, or the leader is new. Try again.");
-        return err;
-    }
-    return err == REEVE_E_NOT_LEADER ? not_leader(core, rep) : err;
-}
-
-/* ---- looking in ---- */
-
-static bool linked(struct core *core, uint32_t id)
-{
-    struct peer_status s[2 * RAFT_MEMBERS_MAX];
-    size_t n = core_peers(core) ? peers_status(core_peers(core), s, 2 * RAFT_MEMBERS_MAX) : 0;
-    for (size_t i = 0; i < n; i++)
-        if (s[i].id == id && s[i].purpose == PEER_LOG)
-            return s[i].state == PEER_L_UP;
-    return id == core_id(core);
-}
-
-void ring_status(struct ring *r, struct wr *out)
-{
-    struct core *core = r->prop.core;
-    const struct raft_conf *conf = core_conf(core);
-    struct core_status st;
-    core_status(core, &st);
-    wr_u32(out, st.member.raft.leader);
-    wr_u64(out, st.member.raft.last);
-    wr_u16(out, conf->n);
-    for (unsigned i = 0; i < conf->n; i++) {
-        struct raft_peer_status p = { .match = 0 };
-        bool known = core_peer_status(core, conf->m[i].id, &p);
-        wr_u32(out, conf->m[i].id);
-        wr_u64(out, conf->m[i].id == core_id(core) ? st.member.raft.durable : known ? p.match : 0);
-        wr_u8(out, linked(core, conf->m[i].id));
-    }
-}
-
-/* ---- the leader looks after the others ---- */
-
-#define AWAY_MS 5000                    /* a restart takes less */
-
-/* Since when, by place in the configuration; another id begins anew. The link's own time is that of its last try. */
-static bool is_away(struct ring *r, unsigned place, uint32_t id)
-{
-    struct away *a = &r->away[place];
-    int64_t now = clock_mono().ms;
-    if (a->id != id || linked(r->prop.core, id))
-        *a = (struct away){ id, now };
-    return now - a->linked_ms > AWAY_MS;
-}
-
-static const struct raft_member *placed(const struct raft_conf *conf, uint32_t id, unsigned *place)
-{
-    for (*place = 0; *place < conf->n; ++*place)
-        if (conf->m[*place].id == id)
-            return &conf->m[*place];
-    return NULL;
-}
-
-/* An id is never used again, so all that ever were are few. */
-void members_run(struct ring *r, struct ring_view *v)
-{
-    struct core *core = r->prop.core;
-    const struct raft_conf *conf = core_conf(core);
-    struct name who;
-    char text[NAME_MAX_LEN + 32];
-    if (core_peers(core) == NULL || conf->last_id < 2)
-        return;
-    for (uint32_t id = 1; id <= conf->last_id; id++) {
-        unsigned place;
-        bool away = placed(conf, id, &place) != NULL && is_away(r, place, id);
-        snprintf(text, sizeof text, "%.200s-%u", r->region_name.s, id);
-        name_set_str(&who, text);
-        issue_set(r, v, "member_away", &who, away ? 2 : 0, "a member of the ring cannot be reached",
-                  "Start it, or look at the network. If it is lost for good: ALTER RING ... DROP MEMBER, and join another.");
-    }
+    if (err != REEVE_OK)
+        err = refused(r, err, id, rep);
+out:
+    return err;
 }
 
 /* ---- for readers of the store ---- */

@@ -42,7 +42,8 @@ struct applier { void *region_scratch, *attest_scratch; };
 enum reeve_err applier_init(struct applier *ap) REEVE_MUST_CHECK;
 void applier_free(struct applier *ap);
 
-struct away { uint32_t id; int64_t linked_ms; };   /* members.c */
+/* health.c: a member as the leader watches it. mark: an index of the log and since when it is waited for there. */
+struct watch { uint32_t id; int64_t linked_ms, mark_ms; uint64_t mark; bool behind; };
 
 struct ring {
     struct child *child;
@@ -71,7 +72,8 @@ struct ring {
 
     struct loop_timer driver_timer, slow_timer, reader_timer;
     struct driver *driver;
-    struct away away[RAFT_MEMBERS_MAX];
+    struct watch watch[RAFT_MEMBERS_MAX];
+    int64_t disk_slow_ms;               /* when its disk was slow last; 0: never */
     struct liveness *liveness;
     struct livewatch *livewatch;
 };
@@ -148,17 +150,23 @@ void drivers_block(struct ring *r, const struct slice *leaves, size_t n);
 /* ---- autoconf.c: ALTER SYSTEM reaches reeve.auto.conf ---- */
 void autoconf_run(struct ring *r, struct ring_view *v);
 
-/* ---- members.c ---- */
-/* core_host.admit */
+/* ---- members.c; ring_admit: core_host.admit ---- */
 /*
- * RING_CHANGE; with *waits fn tells the end, else it is the answer. A change that holds already is no change.
- * NOT_LEADER: with who leads.
+ * RING_CHANGE; with *waits fn tells the end, else it is the answer. DUPLICATE_OBJECT (it stands so already), WRONG_STATE (nobody
+ * would vote, or who shall lead does not), UNAVAILABLE (who would have to be there does not answer), TOO_COMPLEX, AGAIN,
+ * NOT_LEADER with who leads: each with a report.
  */
 enum reeve_err ring_change(struct ring *r, uint8_t what, uint32_t id, core_read_done *fn, void *arg, bool *waits,
                            struct report *rep) REEVE_MUST_CHECK;
+enum reeve_err ring_admit(void *ring, const struct peer_join_request *j);
+
+/* ---- health.c ---- */
+/* Does this member's link to that one stand? Its own always does. */
+bool member_linked(struct core *core, uint32_t id);
 /* The body of RING_STATUS. */
 void ring_status(struct ring *r, struct wr *out);
-enum reeve_err ring_admit(void *ring, const struct peer_join_request *j);
+/* Is that member more than 10 s behind? Asked now and then, with the log's last index and what it is known to have. */
+bool watch_behind(struct watch *w, uint32_t id, int64_t now_ms, uint64_t last, uint64_t match);
 
 /* ---- wake.c: gateways are told that something changed ---- */
 void wake_later(struct ring *r);

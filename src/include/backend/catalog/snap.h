@@ -38,6 +38,8 @@ void snap_close(struct snap *sn);
  */
 enum reeve_err ring_call(struct session *s, uint16_t msg, struct slice body, struct wr *reply, struct report *rep)
     REEVE_MUST_CHECK;
+/* A question, with a limit of its own; what is not answered is UNAVAILABLE. */
+enum reeve_err ring_ask(struct session *s, uint16_t msg, int ms_max, struct wr *reply, struct report *rep) REEVE_MUST_CHECK;
 /* The same to the postmaster (RELOAD_REQUEST, SIGNAL_BACKEND). */
 enum reeve_err postmaster_call(struct session *s, uint16_t msg, struct slice body, struct report *rep) REEVE_MUST_CHECK;
 

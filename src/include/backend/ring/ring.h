@@ -26,6 +26,9 @@ enum reeve_err ring_init(const char *dir, struct slice genesis, const struct nam
                          const struct name *superuser, struct slice verifier, struct wall_ms now,
                          struct report *rep) REEVE_MUST_CHECK;
 
+/* A member's disk, as RING_STATUS has it. */
+enum ring_disk { RING_DISK_OK = 1, RING_DISK_SLOW, RING_DISK_FULL };
+
 /* The ring's members as the store knows them, for whoever reads it; self: which of them this server is. NOT_FOUND: too early. */
 struct ring_members { uint64_t ring; uint32_t self; struct raft_conf conf; };
 enum reeve_err ring_members_read(struct kv *kv, struct ring_members *out) REEVE_MUST_CHECK;
