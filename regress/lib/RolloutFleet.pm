@@ -39,14 +39,14 @@ sub fleet {
     mkdir $dir;
     my $labels = $o{label} ? ", labels = '$o{label}'" : '';
     my $known = $self->{fleets}{$name};
-    my $token = $known ? $known->{token}
-        : (split /\|/, $self->sql("CREATE JOIN_TOKEN WITH (uses = 10000$labels)"))[0];
+    my $token = $known ? $known->{token} : $o{token}
+        // (split /\|/, $self->sql("CREATE JOIN_TOKEN WITH (uses = 10000$labels)"))[0];
     my $pid = fork() // die "fork: $!";
     if ($pid == 0) {
         open STDIN, '<', '/dev/null';
         open STDOUT, '>>', "$dir/out";
         open STDERR, '>&', \*STDOUT;
-        exec 'reeve-bench', 'fleet', '--server', "127.0.0.1:$self->{agent_port}", '--token', $token, '--count', $o{count},
+        exec 'reeve-bench', 'fleet', '--server', $o{server} // "127.0.0.1:$self->{agent_port}", '--token', $token, '--count', $o{count},
             '--state', "$dir/state", '--status', "$dir/status", '--duration', $o{duration} // 300, @{ $o{args} // [] } or POSIX::_exit(127);
     }
     $self->{fleets}{$name} = { pid => $pid, dir => $dir, token => $token, %o };

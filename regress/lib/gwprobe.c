@@ -56,7 +56,7 @@ struct probe {
     struct node_id id;
     struct hash32 challenge;
     struct trust trust;
-    struct pubkey region_key;
+    struct region_doc region_doc;
     uint64_t region_version, revision, epoch, reqid, seq;
     bool mtls, have_trust, spoil_auth, enrolled;
     uint8_t *in;
@@ -271,7 +271,7 @@ static void open_bundle(struct probe *p, struct slice bytes, bool print)
                    o->present ? "present" : "absent", o->present ? (unsigned long long) o->update.version : 0ULL);
         struct region_doc d;
         if (o->type == AT_REGION && o->present && region_doc_decode(&d, o->update.payload) == REEVE_OK) {
-            p->region_key = d.key;
+            p->region_doc = d;
             p->region_version = o->update.version;
         }
     }
@@ -309,8 +309,11 @@ static void on_welcome(struct probe *p, const struct wire_welcome *w)
         open_bundle(p, w->region_proof, true);
     if (wire_delegation_decode(&d, w->delegation) != REEVE_OK)
         die("delegation");
-    enum reeve_err err = wire_delegation_verify(&crypto_ops_real, &d, &p->token.chain_id, &p->token.region,
-                                                &p->region_key, (struct wall_ms){ now_ms() }, 300000);
+    enum reeve_err err = REEVE_E_V_REGION;
+    const struct pubkey *key;
+    for (unsigned i = 0; err == REEVE_E_V_REGION && (key = region_doc_key(&p->region_doc, i)) != NULL; i++)
+        err = wire_delegation_verify(&crypto_ops_real, &d, &p->token.chain_id, &p->token.region, key,
+                                     (struct wall_ms){ now_ms() }, 300000);
     if (err != REEVE_OK)
         die("delegation: %s", reeve_err_name(err));
     if (tls_exporter(p->tls, WIRE_EXPORTER_LABEL, exporter) != REEVE_OK)

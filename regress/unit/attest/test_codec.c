@@ -123,7 +123,7 @@ static void genesis_sets_and_trust_are_canonical(void **state)
 
 static void updates_headers_and_finalizations_are_canonical(void **state)
 {
-    struct region_doc d = { w.genesis.region[0].key, REGION_OK };
+    struct region_doc d = { .key = w.genesis.region[0].key, .state = REGION_OK };
     struct wr m = wr_heap(1 << 20);
     struct slice block;
     canonical(again_update, leaf_for(&w, AT_REGION, "home", PAYLOAD(&w, region, &d)));
@@ -141,10 +141,19 @@ static void documents_are_canonical(void **state)
     struct region_doc region = { .state = REGION_FROZEN };
     struct config_doc config = { .n = 2, .active_gen = 3, .g = { { 3, GEN_ACTIVE, true, { { 0 } } }, { 9, GEN_PREPARED, false, { { 7 } } } } };
     canonical(again_region, PAYLOAD(&w, region, &region));
+    region.n_members = 2;
+    region.member[0] = (struct region_member){ 2, { { 5 } }, { { 6 } } };
+    region.member[1] = (struct region_member){ 9, { { 7 } }, { { 8 } } };
+    canonical(again_region, PAYLOAD(&w, region, &region));
     canonical(again_class, PAYLOAD(&w, class, (&(struct class_doc){ 1 })));
     canonical(again_node, PAYLOAD(&w, node, (&(struct node_doc){ 1 })));
     canonical(again_config, PAYLOAD(&w, config, &config));
     authority_doc_sample(&authority, w.now);
+    canonical(again_authority, PAYLOAD(&w, authority, &authority));
+    assert_ok(authority_inter_set(&authority, authority.g[0].gen, 3, slice_str("three")));
+    assert_ok(authority_inter_set(&authority, authority.g[0].gen, 2, slice_str("two")));
+    assert_int_equal(authority.inter[0].member, 2);
+    assert_err(authority_inter_set(&authority, 77, 2, slice_str("of no generation")), REEVE_E_UNDEFINED_OBJECT);
     canonical(again_authority, PAYLOAD(&w, authority, &authority));
     cert_doc_sample(&cert, "ca");
     struct cert_gen g = cert_gen_sample(w.now);

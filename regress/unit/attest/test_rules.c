@@ -86,7 +86,7 @@ static void step_set(uint64_t id, uint8_t to, uint8_t opened)
 
 static void freeze(void)
 {
-    struct region_doc d = { w.genesis.region[0].key, REGION_FROZEN };
+    struct region_doc d = { .key = w.genesis.region[0].key, .state = REGION_FROZEN };
     block_of(&w, AT_REGION, "home", PAYLOAD(&w, region, &d));
 }
 
@@ -186,7 +186,7 @@ static void a_set_of_validators_cannot_be_changed_yet(void **state)
 
 static void a_region_begins_as_genesis_lists_it_and_rotates_under_its_old_key(void **state)
 {
-    struct region_doc d = { w.genesis.region[0].key, REGION_OK };
+    struct region_doc d = { .key = w.genesis.region[0].key, .state = REGION_OK };
     struct update u = prepared(AT_REGION, "away", PAYLOAD(&w, region, &d));
     u.region = name_of("away");
     assert_err(check_update(u), REEVE_E_V_UPDATE);      /* another key */
@@ -205,11 +205,33 @@ static void a_region_begins_as_genesis_lists_it_and_rotates_under_its_old_key(vo
     assert_ok(CERT());
 }
 
+static void a_members_key_signs_for_its_region_but_not_who_else_does(void **state)
+{
+    struct region_doc d = { .key = w.genesis.region[0].key, .state = REGION_OK, .n_members = 1 };
+    struct wr m, m2;
+    d.member[0] = (struct region_member){ 2, w.genesis.region[1].key, { { 1 } } };
+    block_of(&w, AT_REGION, "home", PAYLOAD(&w, region, &d));
+    get_web();
+    cert.renew_before_s++;
+    struct update u = prepared(AT_CERT, "web", PAYLOAD(&w, cert, &cert));
+    u.region = name_of("home"), u.actor = name_of("anna");
+    struct slice leaf = leaf_signed(&w, &u, 1, &m);
+    assert_ok(check(&w, &leaf, 1));
+    d.member[0].id = 3;
+    u = prepared(AT_REGION, "home", PAYLOAD(&w, region, &d));
+    u.region = name_of("home"), u.actor = name_of("anna");
+    leaf = leaf_signed(&w, &u, 1, &m2);
+    assert_err(check(&w, &leaf, 1), REEVE_E_V_SIGNATURE);
+    assert_ok(check_of(AT_REGION, "home", PAYLOAD(&w, region, &d)));
+    wr_free(&m);
+    wr_free(&m2);
+}
+
 static void a_frozen_region_may_only_brake_and_thaw(void **state)
 {
     begin(41, 2);
     freeze();
-    struct region_doc thaw = { w.genesis.region[0].key, REGION_OK }, other = { w.genesis.region[1].key, REGION_OK };
+    struct region_doc thaw = { .key = w.genesis.region[0].key, .state = REGION_OK }, other = { .key = w.genesis.region[1].key, .state = REGION_OK };
     get_web();
     assert_err(check_of(AT_CLASS, "app/", PAYLOAD(&w, class, (&(struct class_doc){ 1 }))), REEVE_E_REGION_FROZEN);
     step_set(41, RS_RUNNING, 1);
@@ -623,7 +645,7 @@ static void a_rollout_begins_planned(void **state)
 
 static void only_certificates_and_config_are_rolled_out(void **state)
 {
-    struct region_doc d = { w.genesis.region[1].key, REGION_OK };
+    struct region_doc d = { .key = w.genesis.region[1].key, .state = REGION_OK };
     begin_set(41, 2);
     roll.target[0] = (struct rollout_target){ AT_REGION, name_of("home"), 1, 2 };
     struct slice leaf[2] = { leaf_for(&w, AT_ROLLOUT, "41", PAYLOAD(&w, rollout, &roll)) };
@@ -656,6 +678,7 @@ int main(void)
         T(time_must_go_on),
         T(a_set_of_validators_cannot_be_changed_yet),
         T(a_region_begins_as_genesis_lists_it_and_rotates_under_its_old_key),
+        T(a_members_key_signs_for_its_region_but_not_who_else_does),
         T(a_frozen_region_may_only_brake_and_thaw),
         T(security_keys_stay_attested),
         T(a_node_is_revoked_once_and_by_anybody),

@@ -279,7 +279,7 @@ static void a_follower_refuses_a_block_that_does_not_fit(void **state)
 
 static void a_proposal_with_other_roots_is_refused(void **state)
 {
-    struct region_doc home = { w.genesis.region[0].key, REGION_OK };
+    struct region_doc home = { .key = w.genesis.region[0].key, .state = REGION_OK };
     struct slice leaf = leaf_for(&w, AT_REGION, "home", PAYLOAD(&w, region, &home));
     struct block_header good = { .view = 1, .time = { w.now.ms + 1 } }, h;
     sim_kv_begin(w.store);

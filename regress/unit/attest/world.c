@@ -232,7 +232,7 @@ void world_furnish(struct world *w)
 {
     static struct authority_doc auth;
     static struct cert_doc cert;
-    struct region_doc home = { w->genesis.region[0].key, REGION_OK };
+    struct region_doc home = { .key = w->genesis.region[0].key, .state = REGION_OK };
     block_of(w, AT_REGION, "home", PAYLOAD(w, region, &home));
     authority_doc_sample(&auth, w->now);
     block_of(w, AT_AUTHORITY, "ca", PAYLOAD(w, authority, &auth));

@@ -52,7 +52,7 @@ static struct cert_gen fresh_gen(struct stage *g)
 
 void gate_furnish(struct stage *g, uint8_t mode)
 {
-    struct region_doc home = { g->w.genesis.region[0].key, REGION_OK };
+    struct region_doc home = { .key = g->w.genesis.region[0].key, .state = REGION_OK };
     block_of(&g->w, AT_REGION, "home", PAYLOAD(&g->w, region, &home));
     make_ca(g);
     block_of(&g->w, AT_AUTHORITY, "ca", PAYLOAD(&g->w, authority, &g->auth));

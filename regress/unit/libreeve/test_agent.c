@@ -253,7 +253,7 @@ static void an_older_header_is_refused(void **state) { refused_after(old_bundle,
 
 static void another_log(void)
 {
-    struct region_doc home = { g.w.genesis.region[0].key, REGION_FROZEN };
+    struct region_doc home = { .key = g.w.genesis.region[0].key, .state = REGION_FROZEN };
     block_of(&g.w, AT_REGION, "home", PAYLOAD(&g.w, region, &home));
     g.log_size = 1;
     gate_push(&g);

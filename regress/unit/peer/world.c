@@ -49,7 +49,7 @@ static void on_join(void *arg, uint64_t ticket, const struct peer_join_request *
 void node_start(struct node *n)
 {
     struct peers_ops ops = { n->message ? n->message : on_message, n->reachable ? n->reachable : on_reachable,
-                             n->on_join ? on_join : NULL };
+                             n->on_join ? on_join : NULL, NULL };
     struct report rep = { 0 };
     n->config.identity = &n->identity;
     n->config.incarnation = n->incarnation;

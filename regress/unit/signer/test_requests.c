@@ -475,6 +475,147 @@ static void a_delegation_verifies_under_the_region_key(void **state)
     wr_free(&body);
 }
 
+/* ---- the signer of a member that joined ---- */
+
+/* The same requests to another signer. */
+static struct signer member;
+
+static enum reeve_err ask_member(signer_request *fn, struct slice body)
+{
+    struct rd in = rd_of(body);
+    report_clear(&rep);
+    reply = wr_fixed(reply_mem, sizeof reply_mem);
+    return fn(&member, &in, &reply, &rep);
+}
+
+static void member_open(const char *mdir)
+{
+    member.now_ms = test_now;
+    assert_ok(signer_open(&member, mdir, &rep));
+}
+
+static enum reeve_err intermediate(uint32_t id, struct slice request, struct wr *der)
+{
+    struct wr body = wr_heap(1 << 20), bundle = wr_heap(1 << 20);
+    struct object_key keys[2] = { { AT_AUTHORITY, name_of("ca") }, { AT_REGION, name_of("home") } };
+    struct name ca = name_of("ca");
+    assert_ok(attest_bundle(&a, 0, keys, 2, &bundle));
+    wr_str32(&body, wr_slice(&bundle));
+    wr_name(&body, &ca);
+    wr_u32(&body, 1);
+    wr_u32(&body, id);
+    wr_bytes(&body, request.p, request.len);
+    enum reeve_err err = ask(signer_intermediate_issue, &body);
+    struct rd in = rd_of(wr_slice(&reply));
+    struct slice got = rd_str16(&in, AUTHORITY_INTER_BYTES);
+    if (err == REEVE_OK) {
+        wr_reset(der);
+        wr_bytes(der, got.p, got.len);
+    }
+    wr_free(&body);
+    wr_free(&bundle);
+    return err;
+}
+
+/* The region's object with the member's keys as 2, and the authority's with what it issued. */
+static void attest_member(struct slice keys)
+{
+    struct region_doc d = { .key = s.region_pub, .state = REGION_OK, .n_members = 1, .member = { { .id = 2 } } };
+    struct wr payload = wr_heap(4096);
+    memcpy(d.member[0].key.b, keys.p, 32);
+    memcpy(d.member[0].seal_key.b, keys.p + 32, 32);
+    region_doc_encode(&d, &payload);
+    put(AT_REGION, "home", wr_slice(&payload));
+    wr_free(&payload);
+}
+
+static void attest_intermediate(struct slice der)
+{
+    static struct authority_doc d;
+    struct attest_object o;
+    struct name n = name_of("ca");
+    struct wr payload = wr_heap(ATTEST_PAYLOAD_MAX);
+    assert_ok(attest_get(&a, AT_AUTHORITY, &n, &o));
+    assert_ok(authority_doc_decode(&d, o.update.payload));
+    assert_ok(authority_inter_set(&d, 1, 2, der));
+    authority_doc_encode(&d, &payload);
+    put(AT_AUTHORITY, "ca", wr_slice(&payload));
+    wr_free(&payload);
+}
+
+static enum reeve_err member_issues(struct slice spki)
+{
+    static const uint8_t node[16];
+    struct wr body = wr_heap(1 << 20);
+    template_part(&body, true, "node-tls");
+    wr_bytes(&body, node, 16);
+    wr_str16(&body, spki);
+    enum reeve_err err = ask_member(signer_issue_leaf, wr_slice(&body));
+    wr_free(&body);
+    return err;
+}
+
+static void a_members_signer_issues_under_its_own_intermediate(void **state)
+{
+    static char mdir[] = "/tmp/reeve-member-XXXXXX";
+    static uint8_t keys[64];
+    char cmd[64];
+    struct wr body = wr_heap(1 << 16), request = wr_heap(1024), der = wr_heap(4096), spki = wr_heap(512);
+    struct name home = name_of("home"), ca = name_of("ca");
+    struct slice genesis;
+    struct xkey *k = node_key(KEY_ECDSA_P256, &spki);
+    assert_non_null(mkdtemp(mdir));
+    assert_ok(signer_join(mdir, &rep));
+    member_open(mdir);
+    assert_true(member.member);
+    assert_false(member.pinned);
+    assert_ok(ask_member(signer_member_keys, slice_of(NULL, 0)));
+    memcpy(keys, reply.p + 1, 64);
+    /* it believes the first chain it is told, and no other, also after a restart */
+    assert_ok(attest_genesis(&a, &genesis));
+    wr_name(&body, &home);
+    wr_str32(&body, genesis);
+    assert_ok(ask_member(signer_member_pin, wr_slice(&body)));
+    signer_close(&member);
+    member_open(mdir);
+    assert_true(member.pinned);
+    assert_ok(ask_member(signer_member_pin, wr_slice(&body)));
+    body.p[body.len - 40] ^= 1;
+    assert_true(ask_member(signer_member_pin, wr_slice(&body)) != REEVE_OK);
+    /* a request: by the member that the region lists only */
+    wr_reset(&body);
+    wr_name(&body, &ca);
+    wr_u32(&body, 1);
+    wr_u8(&body, KEY_ECDSA_P256);
+    assert_ok(ask_member(signer_intermediate_key, wr_slice(&body)));
+    wr_bytes(&request, reply.p, reply.len);
+    assert_err(intermediate(2, wr_slice(&request), &der), REEVE_E_V_REGION);
+    attest_member(slice_of(keys, 64));
+    assert_err(intermediate(3, wr_slice(&request), &der), REEVE_E_V_REGION);
+    request.p[10] ^= 1;
+    assert_err(intermediate(2, wr_slice(&request), &der), REEVE_E_V_SIGNATURE);
+    request.p[10] ^= 1;
+    assert_ok(intermediate(2, wr_slice(&request), &der));
+    /* nothing is issued under it before it is attested */
+    assert_err(member_issues(wr_slice(&spki)), REEVE_E_UNAVAILABLE);
+    attest_intermediate(wr_slice(&der));
+    assert_ok(member_issues(wr_slice(&spki)));
+    struct rd r = rd_of(wr_slice(&reply));
+    struct slice leaf = rd_str32(&r, X509_DER_MAX), chain = rd_str32(&r, X509_DER_MAX), inter = slice_of(chain.p, der.len);
+    struct slice root = slice_of(chain.p + der.len, chain.len - der.len);
+    assert_true(rd_done(&r) && slice_eq(inter, wr_slice(&der)));
+    assert_ok(x509_verify_chain(leaf, &inter, 1, &root, 1, (struct wall_ms){ now_ms + 1000 }));
+    assert_err(x509_verify_chain(leaf, NULL, 0, &root, 1, (struct wall_ms){ now_ms + 1000 }), REEVE_E_V_SIGNATURE);
+    signer_close(&member);
+    snprintf(cmd, sizeof cmd, "rm -rf %s", mdir);
+    assert_int_equal(system(cmd), 0);
+    xkey_free(k);
+    wr_free(&body);
+    wr_free(&request);
+    wr_free(&der);
+    wr_free(&spki);
+}
+
 /* ---- revocation comes last: it ends the certificate ---- */
 
 static void an_older_proof_does_not_bring_a_revoked_generation_back(void **state)
@@ -560,6 +701,7 @@ int main(void)
         cmocka_unit_test(an_update_of_another_region_is_not_signed),
         cmocka_unit_test(no_truncated_request_is_answered),
         cmocka_unit_test(a_delegation_verifies_under_the_region_key),
+        cmocka_unit_test(a_members_signer_issues_under_its_own_intermediate),
         cmocka_unit_test(an_older_proof_does_not_bring_a_revoked_generation_back),
         cmocka_unit_test(the_key_folder_is_closed_to_others_and_holds_no_plain_key),
         cmocka_unit_test(init_refuses_a_folder_that_has_keys),

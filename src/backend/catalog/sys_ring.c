@@ -128,10 +128,19 @@ static const struct vcolumn members_columns[] = {
     { "region", T_TEXT, true }, { "member", T_TEXT, true }, { "role", T_TEXT, true }, { "match_index", T_INT8, true },
     { "lag", T_INT8, true }, { "state", T_TEXT, true }, { "disk", T_TEXT, true }, { "address", T_TEXT, false },
     { "linked", T_BOOL, false }, { "last_contact", T_TIMESTAMPTZ, false }, { "term", T_INT8, false },
+    { "signing_key", T_TEXT, false }, { "intermediates", T_INT4, false },
 };
 
 /* One scan: who is in the ring, and how each is. */
-struct members { struct name region; struct ring_members ring; struct ring_now now; bool slow[RAFT_MEMBERS_MAX]; };
+struct members {
+    struct name region;
+    struct ring_members ring;
+    struct ring_now now;
+    bool slow[RAFT_MEMBERS_MAX];
+    struct region_doc keys;             /* as attested */
+    int inters[RAFT_MEMBERS_MAX];       /* authorities' generations that it can issue leaves under by itself */
+    struct authority_doc authority;     /* decoded one by one */
+};
 
 static const char *role_of(const struct raft_member *m, const struct ring_now *now)
 {
@@ -159,7 +168,14 @@ static const char *disk_of(const struct members *x, unsigned i)
     return x->slow[i] ? "slow" : "ok";
 }
 
-static enum reeve_err member_row(struct vscan *s, const struct members *x, unsigned i)
+/* Who made the ring signs with the region's own key; the others with theirs, once it is attested. */
+static struct datum signing_key(struct vscan *s, struct members *x, uint32_t id)
+{
+    const struct region_member *m = region_member_find(&x->keys, id);
+    return m ? d_hex(s, m->key.b, 32) : id == 1 ? d_hex(s, x->keys.key.b, 32) : d_null();
+}
+
+static enum reeve_err member_row(struct vscan *s, struct members *x, unsigned i)
 {
     struct datum match = d_null(), lag = d_null(), state = d_null(), disk = d_null(), linked = d_null(), heard = d_null();
     const struct raft_member *m = &x->ring.conf.m[i];
@@ -180,7 +196,7 @@ static enum reeve_err member_row(struct vscan *s, const struct members *x, unsig
     }
     struct datum v[] = { d_name(&x->region), d_fmt(s, "%s-%u", x->region.s, m->id), d_str(role_of(m, &x->now)), match, lag, state, disk,
                          d_fmt(s, "%.*s", (int) (end ? end - m->addr : m->addr_len), m->addr), linked, heard,
-                         x->now.answers ? d_int((int64_t) x->now.term) : d_null() };
+                         x->now.answers ? d_int((int64_t) x->now.term) : d_null(), signing_key(s, x, m->id), d_int(x->inters[i]) };
     return vscan_row(s, v);
 }
 
@@ -204,6 +220,22 @@ static enum reeve_err read_slow(struct cat *c, struct members *x)
     return cat_end(err);
 }
 
+static enum reeve_err read_keys(struct cat *c, struct members *x)
+{
+    struct name after = { 0 };
+    enum reeve_err err;
+    if (attest_get(&c->sn.attest, AT_REGION, &x->region, c->o) == REEVE_OK)
+        TRY(region_doc_decode(&x->keys, c->o->update.payload));
+    while ((err = cat_next_object(c, AT_AUTHORITY, &after)) == REEVE_OK) {
+        TRY(authority_doc_decode(&x->authority, c->o->update.payload));
+        for (uint8_t i = 0; i < x->authority.n_inter; i++)
+            for (unsigned m = 0; m < x->ring.conf.n; m++)
+                x->inters[m] += x->ring.conf.m[m].id == x->authority.inter[i].member;
+    }
+out:
+    return cat_end(err);
+}
+
 static enum reeve_err scan_members(struct vscan *s)
 {
     struct cat c;
@@ -220,6 +252,7 @@ static enum reeve_err scan_members(struct vscan *s)
     TRY(region_name(&c.sn.region, &x->region));
     TRY(ring_members_read(&c.sn.kv, &x->ring));
     TRY(read_slow(&c, x));
+    TRY(read_keys(&c, x));
     for (unsigned i = 0; i < x->ring.conf.n && err == REEVE_OK; i++)
         err = member_row(s, x, i);
 out:

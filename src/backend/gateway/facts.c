@@ -65,7 +65,7 @@ static enum reeve_err read_facts(struct gateway *g, struct view *v, struct facts
     if (!f->known || head.height != f->height) {
         TRY(read_documents(g, v));
         err = attest_get(&v->attest, AT_REGION, &f->region, &o);
-        f->region_version = err == REEVE_OK ? o.version : 0;
+        f->region_version = err == REEVE_OK && region_doc_decode(&f->region_doc, o.update.payload) == REEVE_OK ? o.version : 0;
         f->chain_id = head.chain_id;
         f->height = head.height;
         f->log_size = head.log_size;
@@ -135,6 +135,7 @@ static bool moved(struct gateway *g, struct view *v, const struct facts *was)
 {
     bool lacking = !was->known || g->facts.height != was->height;
     if (g->facts.height != was->height) {
+        identity_judge(g);
         cache_drop_all(&g->cache);
         if (objects_refresh(g, v) != REEVE_OK)
             log_limited(LOG_SEV_WARNING, "the attested objects could not be read");

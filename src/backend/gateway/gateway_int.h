@@ -156,6 +156,7 @@ struct facts {
     struct name region;
     struct slice genesis, valset;       /* owned */
     uint64_t set_epoch, region_version;
+    struct region_doc region_doc;       /* as attested; region_version 0: not yet */
     uint64_t height, log_size, revision;
     /* Last revision that changed config, and the one before it: nothing of config lies between. */
     uint64_t config_revision, config_before;
@@ -197,6 +198,7 @@ struct gateway {
     struct sign_key key;
     struct pubkey pub;
     struct slice delegation;            /* owned; empty until the signer gave one */
+    bool speaks;                        /* a key of the attested region made it: agents will believe it */
     struct wall_ms delegation_until;
     struct loop_timer delegate_timer, ticket_timer, store_timer, sweep_timer, flush_timer, stop_timer;
 
@@ -329,6 +331,8 @@ void register_answer(struct conn *c, enum reeve_err err, enum reeve_err word, co
 /* identity.c */
 enum reeve_err identity_init(struct gateway *g, struct report *rep) REEVE_MUST_CHECK;
 void identity_signer_up(void *arg);
+/* After the delegation or the attested region changed. */
+void identity_judge(struct gateway *g);
 
 /* listen.c */
 enum reeve_err listen_open(struct gateway *g, struct report *rep) REEVE_MUST_CHECK;

@@ -34,7 +34,27 @@ static bool take_delegation(struct gateway *g, struct slice bytes)
     free((void *) g->delegation.p);
     g->delegation = slice_of(p, bytes.len);
     g->delegation_until = d.not_after;
+    identity_judge(g);
     return true;
+}
+
+/*
+ * A member that has just joined has a key that nobody knows yet, and one that was dropped has one that counts no more:
+ * agents would refuse its word, so they are not let in.
+ */
+void identity_judge(struct gateway *g)
+{
+    struct wire_delegation d;
+    const struct pubkey *key;
+    bool was = g->speaks;
+    g->speaks = false;
+    if (g->delegation.len == 0 || g->facts.region_version == 0 || wire_delegation_decode(&d, g->delegation) != REEVE_OK)
+        return;
+    for (unsigned i = 0; !g->speaks && (key = region_doc_key(&g->facts.region_doc, i)) != NULL; i++)
+        g->speaks = wire_delegation_verify(&crypto_ops_real, &d, &g->facts.chain_id, &g->facts.region, key, clock_wall(), 0) ==
+                    REEVE_OK;
+    if (was && !g->speaks)
+        log_warning("this member's key does not speak for the region any more; agents are not served");
 }
 
 static void on_delegation(void *arg, struct ipc_answer *a)

@@ -52,7 +52,7 @@ void listen_tell_shed(struct gateway *g)
 
 static bool may_enter(struct gateway *g)
 {
-    return g->facts.known && g->facts.height > 0 && g->delegation.len > 0 &&
+    return g->facts.known && g->facts.height > 0 && g->speaks &&
            g->n_opening < (uint64_t) gw_setting(g, SET_agent_accept_queue) &&
            admission_take(&g->admission, loop_now(g->loop));
 }

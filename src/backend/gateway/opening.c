@@ -109,7 +109,7 @@ enum handled on_hello(struct conn *c, const struct wire_frame *f)
     if (is_ahead(c->g, h))
         facts_refresh(c->g);
     /* Ahead of the store itself: another server may know as much. */
-    if (is_ahead(c->g, h) || c->g->delegation.len == 0 || !send_welcome(c, h)) {
+    if (is_ahead(c->g, h) || !c->g->speaks || !send_welcome(c, h)) {
         conn_retry_after(c, STARTING_RETRY_MS, 5);
         return H_DONE;
     }

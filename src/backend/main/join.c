@@ -2,8 +2,9 @@
  * join.c - `reeved --join`: a data directory for a member that a ring lets in
  *
  * The directory has a key of its own before anybody is asked, and holds what
- * the ring answered before this ends. The state comes when the server starts.
- * No signing key and no validator: those are where the region was made.
+ * the ring answered before this ends. The state comes when the server starts,
+ * and with it the chain that this member's own signing key is to serve. No
+ * validator: that is where the region was made.
  */
 #include <stdio.h>
 #include <sys/stat.h>
@@ -12,6 +13,7 @@
 #include "backend/main/init_int.h"
 #include "backend/main/main_int.h"
 #include "backend/ring/core.h"
+#include "backend/signer/signer.h"
 #include "backend/utils/clock.h"
 #include "backend/utils/datadir.h"
 #include "backend/utils/log.h"
@@ -104,6 +106,7 @@ static enum reeve_err join(struct joining *j, const char *dir, const struct opti
     TRY(init_make_files(dir, o->region, rep));
     TRY(append_conf(dir, host, port, rep));
     TRY(peer_identity_make(dir, rep));
+    TRY(signer_join(dir, rep));
     TRY(peer_identity_load(&id, dir, rep));
     TRY(storage_open(&j->store, dir, STORAGE_WRITE, MAP_BYTES, READERS, rep));
     TRY(loop_new(&j->loop));

@@ -135,3 +135,22 @@ void peer_parcel_free(struct peer_parcel *parcel)
     out_frame_free(parcel->frame);
     free(parcel);
 }
+
+/* What raft has to say comes first: news wait for nothing, and nothing waits for them. */
+#define NEWS_BEHIND_BYTES (256u << 10)
+
+void peers_tell(struct peers *p, uint32_t id, struct slice news)
+{
+    struct peer *peer = peers_find(p, id);
+    struct link *k = peer ? &peer->link[PEER_LOG] : NULL;
+    if (k == NULL || k->state != PEER_L_UP || news.len > PEER_NEWS_MAX || k->conn->q.bytes > NEWS_BEHIND_BYTES ||
+        k->conn->q.frames >= p->c.queue_frames[PEER_LOG])
+        return;
+    struct frame *f = out_frame_new(PEER_FRAME_HEAD + news.len, PEER_FRAME_HEAD + PEER_NEWS_MAX);
+    if (f == NULL)
+        return;
+    wr_u32(&f->w, (uint32_t) news.len + 1);
+    wr_u8(&f->w, PEER_F_NEWS);
+    wr_bytes(&f->w, news.p, news.len);
+    put(k->conn, f, NOT_URGENT);
+}

@@ -32,8 +32,8 @@ static unsigned gateway_count(const struct pm *pm)
 
 /* Every kind that is started always, the signer first: the others ask for it. */
 /*
- * A member that joined a ring has no signing key and no validator of its own yet: it keeps the region's state and serves
- * statements, and what needs those is done where they are.
+ * A member that joined a ring has no validator of its own, and one that joined before members had keys no signer: it keeps
+ * the region's state and serves statements, and what needs those is done where they are.
  */
 static bool has_folder(const struct pm *pm, const char *name)
 {

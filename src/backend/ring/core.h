@@ -64,6 +64,8 @@ struct core_host {
     void (*role)(void *arg, bool leads);
     /* In the loop: may who has this token come in? OK, AUTH, AGAIN (not to be told now). NULL: nobody. */
     enum reeve_err (*admit)(void *arg, const struct peer_join_request *j);
+    /* In the loop: what another member's host told everybody (core_tell). */
+    void (*news)(void *arg, uint32_t from, struct slice bytes);
 };
 
 /* Where others find this member. NULL in core_open(): a ring of one that nobody can reach. */
@@ -113,6 +115,8 @@ uint32_t core_id(const struct core *c);
 uint64_t core_ring(const struct core *c);
 /* Of one member, as the leader sees it; false: not the leader, or nobody of that id. */
 bool core_peer_status(const struct core *c, uint32_t id, struct raft_peer_status *out);
+/* Soft state for the hosts of all other members, at most PEER_NEWS_MAX bytes; may be lost. */
+void core_tell(struct core *c, struct slice news);
 /* NULL: no links. */
 struct peers *core_peers(struct core *c);
 

@@ -63,6 +63,23 @@ static void on_reachable(void *arg, uint32_t id, bool yes)
     (void) core_step(arg, &e);
 }
 
+static void on_news(void *arg, uint32_t from, struct slice bytes)
+{
+    struct core *c = arg;
+    if (c->host.news && !c->quiet)
+        c->host.news(c->host.arg, from, bytes);
+}
+
+void core_tell(struct core *c, struct slice news)
+{
+    const struct raft_conf *conf = raft_conf(member_raft(c->m));
+    for (unsigned i = 0; c->peers && i < conf->n; i++)
+        if (conf->m[i].id != c->me.id)
+            peers_tell(c->peers, conf->m[i].id, news);
+    if (c->peers)
+        peers_flush(c->peers);
+}
+
 /* ---- whom to know ---- */
 
 void core_links_configure(struct core *c)
@@ -123,7 +140,7 @@ static enum reeve_err make_address(struct core *c, const struct core_net *net, u
 
 enum reeve_err core_links_open(struct core *c, const struct core_net *net, struct report *rep)
 {
-    struct peers_ops ops = { on_message, on_reachable, c->host.admit ? core_join_requested : NULL };
+    struct peers_ops ops = { on_message, on_reachable, c->host.admit ? core_join_requested : NULL, on_news };
     struct peers_config k;
     uint16_t port;
     enum reeve_err err;

@@ -46,6 +46,29 @@ void expiry_run(struct ring *r, struct ring_view *v);
 void members_run(struct ring *r, struct ring_view *v);
 void health_run(struct ring *r, struct ring_view *v);
 
+/* kin.c: signing keys of members that joined */
+struct kin *kin_new(void);
+void kin_free(struct kin *k);
+void kin_run(struct ring *r, struct ring_view *v);
+void kin_note_name(struct name *out, uint32_t member);
+/* A note to the other members, of at most REGION_NOTE_MAX bytes; empty: it goes. */
+enum reeve_err note_put(struct ring *r, const struct name *name, struct slice bytes) REEVE_MUST_CHECK;
+
+/* inter.c: intermediates of members under the region's authorities */
+struct inter *inter_new(void);
+void inter_free(struct inter *n);
+void inter_run(struct ring *r, struct ring_view *v);
+
+/* share.c: keys of shared certificates, brought to all members' signers */
+struct share *share_new(void);
+void share_free(struct share *s);
+void share_run(struct ring *r, struct ring_view *v);
+
+/* liveshare.c */
+struct liveshare *liveshare_new(void);
+void liveshare_free(struct liveshare *s);
+void liveshare_run(struct ring *r, struct ring_view *v);
+
 /* livewatch.c: LIVE, LATE, LOST */
 struct livewatch *livewatch_new(void);
 void livewatch_free(struct livewatch *w);

@@ -59,6 +59,10 @@ static void slow(struct ring *r)
         livewatch_run(r, r->livewatch, &v);
         renew_run(r, r->driver->renew, &v);
     }
+    kin_run(r, &v);
+    inter_run(r, &v);
+    share_run(r, &v);
+    liveshare_run(r, &v);
     if (r->prop.leads) {
         expiry_run(r, &v);
         members_run(r, &v);
@@ -103,10 +107,14 @@ enum reeve_err drivers_start(struct ring *r)
     enum reeve_err err;
     r->driver = calloc(1, sizeof *r->driver);
     r->livewatch = livewatch_new();
-    if (r->driver == NULL || r->livewatch == NULL || (r->driver->renew = renew_new()) == NULL)
+    r->kin = kin_new();
+    r->liveshare = liveshare_new();
+    r->inter = inter_new();
+    r->share = share_new();
+    if (r->driver == NULL || r->livewatch == NULL || r->kin == NULL || r->liveshare == NULL || r->inter == NULL || r->share == NULL || (r->driver->renew = renew_new()) == NULL)
         return REEVE_E_NOMEM;
     /* Soft state: without it every node counts as live. */
-    if (liveness_open(&r->liveness, r->child->dir, false) != REEVE_OK)
+    if (liveness_open(&r->liveness, r->child->dir, true) != REEVE_OK)
         log_warning("the liveness array cannot be read; nodes are not watched");
     TRY(loop_timer_in(r->loop, &r->driver_timer, FAST_MS, on_fast, r));
     TRY(loop_timer_in(r->loop, &r->slow_timer, 2 * FAST_MS, on_slow, r));
@@ -126,6 +134,14 @@ void drivers_free(struct ring *r)
         renew_free(r->driver->renew);
     free(r->driver);
     livewatch_free(r->livewatch);
+    kin_free(r->kin);
+    r->kin = NULL;
+    share_free(r->share);
+    r->share = NULL;
+    inter_free(r->inter);
+    r->inter = NULL;
+    liveshare_free(r->liveshare);
+    r->liveshare = NULL;
     if (r->liveness)
         liveness_close(r->liveness);
 }

@@ -211,7 +211,8 @@ int ring_main(struct child *c)
     if (child_start(c, &ops) != REEVE_OK)
         return 1;
     r.loop = c->loop;
-    r.attests = has_folder(&r, "keys") && has_folder(&r, "validator");
+    r.has_keys = has_folder(&r, "keys");
+    r.attests = r.has_keys && has_folder(&r, "validator");
     if (crypto_init() != REEVE_OK || open_store(&r, &rep) != REEVE_OK) {
         log_report(rep.code == REEVE_E_SHUTDOWN ? LOG_SEV_INFO : LOG_SEV_FATAL, &rep);
         return rep.code == REEVE_E_SHUTDOWN ? 0 : 1;

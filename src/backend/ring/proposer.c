@@ -166,6 +166,13 @@ static enum reeve_err on_admit(void *arg, const struct peer_join_request *j)
     return p->host.admit(p->host.arg, j);
 }
 
+static void on_news(void *arg, uint32_t from, struct slice bytes)
+{
+    struct proposer *p = arg;
+    if (p->host.news)
+        p->host.news(p->host.arg, from, bytes);
+}
+
 /* ---- life ---- */
 
 enum reeve_err proposer_init(struct proposer *p, struct loop *loop, struct storage *store, const char *dir,
@@ -173,7 +180,7 @@ enum reeve_err proposer_init(struct proposer *p, struct loop *loop, struct stora
                              const struct core_net *net, struct report *rep)
 {
     struct core_host h = { host->apply_arg, host->apply, host->early, p, on_done, on_applied, on_committed, on_fatal,
-                           host->revision, on_replaced, on_role, host->admit ? on_admit : NULL };
+                           host->revision, on_replaced, on_role, host->admit ? on_admit : NULL, on_news };
     struct core_status st;
     memset(p, 0, sizeof *p);
     p->host = *host;

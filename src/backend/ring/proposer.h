@@ -52,6 +52,7 @@ struct proposer_host {
     void (*replaced)(void *arg, uint64_t revision);
     void (*role)(void *arg, bool leads);
     enum reeve_err (*admit)(void *arg, const struct peer_join_request *j);
+    void (*news)(void *arg, uint32_t from, struct slice bytes);
 };
 
 struct proposal {

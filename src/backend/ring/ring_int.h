@@ -51,7 +51,8 @@ struct ring {
     struct storage *store;
     struct proposer prop;
     struct name region_name;
-    bool attests;                       /* signer and validator are beside this member */
+    bool attests;                       /* the region's own key and a validator are beside this member */
+    bool has_keys;                      /* a signer is */
     struct applier applier;             /* the thread's */
     void *region_scratch, *attest_scratch;  /* the loop's, for reading */
     struct ipc_link *signer, *validator;
@@ -76,6 +77,10 @@ struct ring {
     int64_t disk_slow_ms;               /* when its disk was slow last; 0: never */
     struct liveness *liveness;
     struct livewatch *livewatch;
+    struct kin *kin;
+    struct liveshare *liveshare;
+    struct inter *inter;
+    struct share *share;
 };
 
 /* ---- transactions for reading ---- */
@@ -167,6 +172,9 @@ bool member_linked(struct core *core, uint32_t id);
 void ring_status(struct ring *r, struct wr *out);
 /* Is that member more than 10 s behind? Asked now and then, with the log's last index and what it is known to have. */
 bool watch_behind(struct watch *w, uint32_t id, int64_t now_ms, uint64_t last, uint64_t match);
+
+/* ---- liveshare.c: when the nodes were last heard of, told to the other members ---- */
+void ring_news(void *ring, uint32_t from, struct slice bytes);
 
 /* ---- wake.c: gateways are told that something changed ---- */
 void wake_later(struct ring *r);

@@ -17,9 +17,16 @@ static bool spki_is(struct slice spki, uint8_t key_type)
     return key_type == KEY_ED25519 && spki.len == 44 && memcmp(spki.p, ed25519, sizeof ed25519) == 0;
 }
 
+static void put_chain(const struct template_ref *t, struct wr *out)
+{
+    wr_u32(out, (uint32_t) (t->inter.len + t->chain.len));
+    wr_bytes(out, t->inter.p, t->inter.len);
+    wr_bytes(out, t->chain.p, t->chain.len);
+}
+
 enum reeve_err signer_issue_leaf(struct signer *s, struct rd *in, struct wr *out, struct report *rep)
 {
-    struct template_ref t;
+    struct template_ref t = { .gen = NULL };
     struct node_id node;
     struct wr der = wr_fixed(s->scratch, X509_DER_MAX);
     enum reeve_err err = template_read(s, in, &t, rep);
@@ -36,13 +43,13 @@ enum reeve_err signer_issue_leaf(struct signer *s, struct rd *in, struct wr *out
     err = template_issue(s, &t, spki, &der, rep);
     if (err == REEVE_OK) {
         wr_str32(out, wr_slice(&der));
-        wr_str32(out, t.chain);
+        put_chain(&t, out);
     }
     return err;
 }
 
 /* The shared certificate: issued once, then the same bytes for every node. */
-static enum reeve_err shared_cert(struct signer *s, const struct template_ref *t, const struct xkey *key, struct wr *der,
+static enum reeve_err shared_cert(struct signer *s, struct template_ref *t, const struct xkey *key, struct wr *der,
                                   struct report *rep)
 {
     char file[KEY_FILE_NAME_MAX + 8], base[KEY_FILE_NAME_MAX];
@@ -77,7 +84,7 @@ static bool node_vouches(struct signer *s, const struct reseal_request *r)
     return sign_verify(&r->sig, slice_of(msg, len), &r->node);
 }
 
-static enum reeve_err seal_key_to(const struct xkey *key, const struct pubkey *to, struct wr *out)
+enum reeve_err seal_key_to(const struct xkey *key, const struct pubkey *to, struct wr *out)
 {
     uint8_t plain[512];
     struct wr w = wr_fixed(plain, sizeof plain);
@@ -93,7 +100,7 @@ static enum reeve_err seal_key_to(const struct xkey *key, const struct pubkey *t
 
 enum reeve_err signer_reseal_key(struct signer *s, struct rd *in, struct wr *out, struct report *rep)
 {
-    struct template_ref t;
+    struct template_ref t = { .gen = NULL };
     struct reseal_request r;
     const struct xkey *key;
     struct wr der = wr_fixed(s->scratch, X509_DER_MAX);
@@ -116,7 +123,7 @@ enum reeve_err signer_reseal_key(struct signer *s, struct rd *in, struct wr *out
     TRY(shared_cert(s, &t, key, &der, rep));
     TRY(seal_key_to(key, &r.seal, out));
     wr_str32(out, wr_slice(&der));
-    wr_str32(out, t.chain);
+    put_chain(&t, out);
 out:
     return err;
 }

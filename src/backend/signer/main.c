@@ -34,8 +34,25 @@ static signer_request *handler_of(enum msg_type type)
     case MSG_TICKET_KEYS: return signer_ticket_keys;
     case MSG_ISSUE_LEAF: return signer_issue_leaf;
     case MSG_RESEAL_KEY: return signer_reseal_key;
+    case MSG_MEMBER_KEYS: return signer_member_keys;
+    case MSG_MEMBER_PIN: return signer_member_pin;
+    case MSG_INTERMEDIATE_KEY: return signer_intermediate_key;
+    case MSG_INTERMEDIATE_ISSUE: return signer_intermediate_issue;
+    case MSG_SHARED_EXPORT: return signer_shared_export;
+    case MSG_SHARED_IMPORT: return signer_shared_import;
     default: return NULL;
     }
+}
+
+/* Before it knows its chain a member's signer has nothing to say but who it is; votes it never casts. */
+static enum reeve_err allowed(const struct signer *s, enum msg_type type, struct report *rep)
+{
+    bool always = type == MSG_MEMBER_KEYS || type == MSG_MEMBER_PIN || type == MSG_TICKET_KEYS;
+    if (!s->pinned && !always)
+        return report_set(rep, REEVE_E_UNAVAILABLE, "this signer does not know its chain yet");
+    if (s->member && type == MSG_SIGN_VOTE)
+        return report_set(rep, REEVE_E_DENIED, "this signer has no validator's key");
+    return REEVE_OK;
 }
 
 static void on_message(void *arg, struct ipc_channel *ch, struct ipc_msg *m)
@@ -45,7 +62,9 @@ static void on_message(void *arg, struct ipc_channel *ch, struct ipc_msg *m)
     struct report rep = { .code = REEVE_OK };
     struct rd in = rd_of(m->body);
     struct wr out = wr_fixed(p->reply, sizeof p->reply);
-    enum reeve_err err = handler ? handler(&p->signer, &in, &out, &rep) : REEVE_E_DENIED;
+    enum reeve_err err = handler ? allowed(&p->signer, m->type, &rep) : REEVE_E_DENIED;
+    if (err == REEVE_OK)
+        err = handler(&p->signer, &in, &out, &rep);
     if (err == REEVE_OK && out.bad)
         err = report_set(&rep, REEVE_E_TOO_BIG, "the answer is too long");
     if (err == REEVE_OK)

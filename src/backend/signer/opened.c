@@ -50,7 +50,7 @@ static void id_of(struct hash32 *id, const struct name *name, uint32_t gen, cons
     sha256_parts(id, parts, 4);
 }
 
-enum reeve_err opened_issuer(struct signer *s, const struct template_ref *t, struct x509_issuer **out, struct report *rep)
+static enum reeve_err authority_issuer(struct signer *s, const struct template_ref *t, struct x509_issuer **out, struct report *rep)
 {
     struct hash32 id;
     struct xkey *key;
@@ -69,6 +69,53 @@ enum reeve_err opened_issuer(struct signer *s, const struct template_ref *t, str
     return err;
 }
 
+/* Told apart by its certificate alone: to parse that for every leaf would cost more than the signature. */
+static enum reeve_err inter_issuer(struct signer *s, const struct template_ref *t, struct slice der, struct x509_issuer **out,
+                                   struct report *rep)
+{
+    static const struct hash32 none;
+    struct hash32 id;
+    struct x509_info info;
+    struct xkey *key;
+    id_of(&id, &t->authority_name, t->authority->gen, &none, der);
+    struct opened_entry *e = find(&s->opened, OPENED_ISSUER, &id);
+    if (e != NULL) {
+        *out = e->issuer;
+        return REEVE_OK;
+    }
+    enum reeve_err err = x509_parse(&info, der);
+    if (err == REEVE_OK)
+        err = sealed_load(s, "authority", &t->authority_name, t->authority->gen, &info.spki_hash, &key, rep);
+    if (err == REEVE_OK)
+        err = x509_issuer_new(out, key, der);
+    if (err == REEVE_OK)
+        take(&s->opened, OPENED_ISSUER, &id)->issuer = *out;
+    return err;
+}
+
+enum reeve_err opened_issuer(struct signer *s, const struct template_ref *t, struct x509_issuer **out, struct slice *inter,
+                             struct report *rep)
+{
+    enum reeve_err err = authority_issuer(s, t, out, rep);
+    if (inter == NULL)
+        return err;
+    *inter = slice_of(NULL, 0);
+    for (uint8_t i = 0; err == REEVE_E_NOT_FOUND && i < s->authority.n_inter; i++) {
+        const struct authority_inter *x = &s->authority.inter[i];
+        if (x->gen != t->authority->gen)
+            continue;
+        report_clear(rep);
+        err = inter_issuer(s, t, slice_of(x->der, x->len), out, rep);
+        if (err == REEVE_OK)
+            *inter = slice_of(x->der, x->len);
+    }
+    if (err != REEVE_E_NOT_FOUND || !s->member)
+        return err;
+    report_clear(rep);
+    return report_set(rep, REEVE_E_UNAVAILABLE, "this member has no intermediate under generation %u of authority \"%s\" yet",
+                      t->authority->gen, t->authority_name.s);
+}
+
 enum reeve_err opened_shared(struct signer *s, const struct template_ref *t, const struct xkey **out, struct report *rep)
 {
     struct hash32 id;
@@ -80,6 +127,10 @@ enum reeve_err opened_shared(struct signer *s, const struct template_ref *t, con
         return REEVE_OK;
     }
     enum reeve_err err = sealed_load(s, "shared", &t->cert, t->gen->gen, &t->gen->spki_hash, &key, rep);
+    if (err == REEVE_E_NOT_FOUND && s->member) {
+        report_clear(rep);
+        return report_set(rep, REEVE_E_UNAVAILABLE, "this member does not have the key of certificate \"%s\" yet", t->cert.s);
+    }
     if (err != REEVE_OK)
         return err;
     take(&s->opened, OPENED_SHARED, &id)->key = key;

@@ -30,7 +30,7 @@ static struct slice sealed_ad(struct signer *s, struct wr *w, const char *kind, 
     return wr_slice(w);
 }
 
-static enum reeve_err spki_hash_of(const struct xkey *key, struct hash32 *out)
+enum reeve_err sealed_spki(const struct xkey *key, struct hash32 *out)
 {
     uint8_t mem[256];
     struct wr w = wr_fixed(mem, sizeof mem);
@@ -56,7 +56,7 @@ enum reeve_err sealed_store(struct signer *s, const char *kind, const struct nam
     enum reeve_err err;
     if (too_many(s, kind, name, gen))
         return report_set(rep, REEVE_E_TOO_COMPLEX, "too many unused keys for generation %u of %s \"%s\"", gen, kind, name->s);
-    TRY(spki_hash_of(key, spki_hash));
+    TRY(sealed_spki(key, spki_hash));
     TRY(xkey_to_der(key, &w));
     aead_seal(box, wr_slice(&w), sealed_ad(s, &adw, kind, name, gen, spki_hash), &s->sec->master);
     key_file_name(file, name, gen, spki_hash);
@@ -79,7 +79,7 @@ static enum reeve_err sealed_open(struct signer *s, const char *kind, const stru
         return REEVE_E_CORRUPT;
     TRY(aead_open(plain, box, sealed_ad(s, &adw, kind, name, gen, spki_hash), &s->sec->master));
     TRY(xkey_from_der(out, slice_of(plain, box.len - AEAD_OVERHEAD)));
-    TRY(spki_hash_of(*out, &have));
+    TRY(sealed_spki(*out, &have));
     if (!hash32_eq(&have, spki_hash)) {
         xkey_free(*out);
         *out = NULL;

@@ -40,6 +40,30 @@ static enum reeve_err read_seed(struct signer *s, const char *file, struct sign_
     return err == REEVE_OK ? err : report_set(rep, err, "could not read %s", file);
 }
 
+static enum reeve_err read_first_keys(struct signer *s, struct report *rep)
+{
+    enum reeve_err err;
+    TRY(read_seed(s, "region.key", &s->sec->region, &s->region_pub, rep));
+    TRY(read_seed(s, "validator.key", &s->sec->validator, &s->validator_pub, rep));
+    TRY(read_seed(s, "cosign.key", &s->sec->cosign, &s->cosign_pub, rep));
+out:
+    return err;
+}
+
+static enum reeve_err read_member_keys(struct signer *s, struct report *rep)
+{
+    size_t len = 0;
+    enum reeve_err err;
+    TRY(read_seed(s, "member.key", &s->sec->region, &s->region_pub, rep));
+    err = keydir_read(s->dirfd, "seal.key", s->sec->seal.b, sizeof s->sec->seal.b, &len);
+    if (err == REEVE_OK && len != sizeof s->sec->seal.b)
+        err = REEVE_E_CORRUPT;
+    if (err != REEVE_OK)
+        report_set(rep, err, "could not read seal.key");
+out:
+    return err;
+}
+
 static enum reeve_err read_keys(struct signer *s, struct report *rep)
 {
     size_t len = 0;
@@ -47,9 +71,10 @@ static enum reeve_err read_keys(struct signer *s, struct report *rep)
     s->sec = secret_alloc(sizeof *s->sec);
     if (s->sec == NULL)
         return report_set(rep, REEVE_E_NOMEM, "no memory for keys");
-    TRY(read_seed(s, "region.key", &s->sec->region, &s->region_pub, rep));
-    TRY(read_seed(s, "validator.key", &s->sec->validator, &s->validator_pub, rep));
-    TRY(read_seed(s, "cosign.key", &s->sec->cosign, &s->cosign_pub, rep));
+    s->member = faccessat(s->dirfd, "member.key", F_OK, 0) == 0;
+    err = s->member ? read_member_keys(s, rep) : read_first_keys(s, rep);
+    if (err != REEVE_OK)
+        return err;
     TRY(keydir_read(s->dirfd, "master.key", s->sec->master.b, sizeof s->sec->master.b, &len));
     if (len != sizeof s->sec->master.b)
         err = REEVE_E_CORRUPT;
@@ -71,8 +96,12 @@ enum reeve_err signer_open(struct signer *s, const char *dir, struct report *rep
     TRY(open_folder(s->dirfd, "auth", &s->authfd, rep));
     TRY(open_folder(s->dirfd, "shared", &s->sharedfd, rep));
     TRY(read_keys(s, rep));
+    if (s->member && faccessat(s->dirfd, "trust", F_OK, 0) != 0)
+        return REEVE_OK;                /* its ring tells it */
     TRY(trust_load(s->dirfd, &s->region, &s->trust, rep));
-    TRY(laststate_open(&s->last, s->dirfd, &s->trust.chain_id, rep));
+    s->pinned = true;
+    if (!s->member)
+        TRY(laststate_open(&s->last, s->dirfd, &s->trust.chain_id, rep));
 out:
     if (err != REEVE_OK)
         signer_close(s);
@@ -189,6 +218,41 @@ enum reeve_err signer_init(const char *dir, const struct name *region, struct wa
     TRY(make_trust(&g, wr_slice(genesis), &t));
     TRY(trust_pin(dirfd, region, &t));
     err = laststate_create(dirfd, &t.chain_id);
+out:
+    if (fd >= 0)
+        close(fd);
+    if (dirfd >= 0)
+        close(dirfd);
+    return err == REEVE_OK ? err : report_set(rep, err, "could not make the keys (%s)", reeve_err_name(err));
+}
+
+/* ---- making, for a member that joins ---- */
+
+static enum reeve_err make_seal_key(int dirfd)
+{
+    struct seal_key key;
+    struct pubkey pub;
+    seal_keygen(&key, &pub);
+    enum reeve_err err = keydir_write(dirfd, "seal.key", slice_of(key.b, sizeof key.b), true);
+    secret_wipe(&key, sizeof key);
+    return err;
+}
+
+enum reeve_err signer_join(const char *dir, struct report *rep)
+{
+    char path[PATH_MAX];
+    struct pubkey pub;
+    int dirfd = -1, fd = -1;
+    enum reeve_err err;
+    snprintf(path, sizeof path, "%s/keys", dir);
+    TRY(make_folder(AT_FDCWD, path, &dirfd, rep));
+    TRY(make_folder(dirfd, "auth", &fd, rep));
+    close(fd);
+    fd = -1;
+    TRY(make_folder(dirfd, "shared", &fd, rep));
+    TRY(make_seed(dirfd, "member.key", &pub));
+    TRY(make_seal_key(dirfd));
+    err = make_master(dirfd);
 out:
     if (fd >= 0)
         close(fd);

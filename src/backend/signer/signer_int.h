@@ -3,17 +3,19 @@
  *
  * DIR/keys, all 0600, replaced only by rename:
  *   region.key validator.key cosign.key   32-byte Ed25519 seeds
+ *   member.key seal.key                   instead of those three, at a member that joined a ring: its Ed25519 seed and its
+ *                                         X25519 key
  *   master.key                            32 bytes: seals what is below
  *   auth/NAME.GEN.SPKI                    an authority's private key, sealed
  *   shared/NAME.GEN.SPKI[.crt]            a shared certificate's key, sealed; the certificate once issued
  *   trust                                 what this signer believes, see trust.c
- *   lastsign                              the last-sign state, see laststate.c
+ *   lastsign                              the last-sign state, see laststate.c; not at a member that joined
  * NAME is the object's name with every byte outside [A-Za-z0-9_-] as %XX (a
  * digest when that gets long), SPKI the first 16 hex digits of the SPKI hash:
  * a key is chosen by what was attested, and none is ever overwritten.
  *
  * Invariants
- *  G1 no key leaves this process in the clear; sealed to a node's own key is the only way out.
+ *  G1 no key leaves this process in the clear; sealed to a node's own key, or to an attested member's, is the only way out.
  *  G2 the last-sign state is synced before a vote's signature leaves.
  *  G3 nothing is issued from a template that was not proved under a finalization
  *     at a height not below the highest one ever seen.
@@ -103,7 +105,8 @@ struct opened { struct opened_entry e[OPENED_MAX]; uint64_t clock; };
 
 /* ---- the whole ---- */
 struct signer_secrets {
-    struct sign_key region, validator, cosign;
+    struct sign_key region, validator, cosign;      /* region: the key that this signer speaks for the region with */
+    struct seal_key seal;           /* of a member that joined */
     struct aead_key master;
     uint8_t ticket[80];
 };
@@ -111,6 +114,8 @@ struct signer {
     int dirfd, authfd, sharedfd;
     struct signer_secrets *sec;     /* secret_alloc */
     struct pubkey region_pub, validator_pub, cosign_pub;
+    bool member;                    /* joined a ring: no votes */
+    bool pinned;                    /* knows its chain; region and trust are set */
     struct name region;
     struct trust trust;
     struct laststate last;
@@ -130,8 +135,8 @@ void signer_close(struct signer *s);
 enum reeve_err trust_pin(int dirfd, const struct name *region, const struct trust *t) REEVE_MUST_CHECK;
 enum reeve_err trust_load(int dirfd, struct name *region, struct trust *t, struct report *rep) REEVE_MUST_CHECK;
 /*
- * Opens a bundle against what is believed, remembers its CERT and AUTHORITY
- * objects, and makes the new height durable first. The bundle starts from log
+ * Opens a bundle against what is believed, remembers its CERT, AUTHORITY and
+ * REGION objects, and makes the new height durable first. The bundle starts from log
  * size 0: what counts here is a quorum's word at a height not below ours; that
  * the log only grows is for auditors and agents to check. AGAIN: a height
  * below ours (a gateway that reads an older snapshot).
@@ -141,9 +146,14 @@ enum reeve_err trust_prove(struct signer *s, struct slice bundle, struct report 
 /* sealed.c: private keys at rest. kind is "authority" or "shared". */
 enum reeve_err sealed_store(struct signer *s, const char *kind, const struct name *name, uint32_t gen,
                             const struct xkey *key, struct hash32 *spki_hash, struct report *rep) REEVE_MUST_CHECK;
+/* SHA-256 of the key's SPKI. */
+enum reeve_err sealed_spki(const struct xkey *key, struct hash32 *out) REEVE_MUST_CHECK;
 /* NOT_FOUND when this signer does not have it; the key must match spki_hash. Free with xkey_free. */
 enum reeve_err sealed_load(struct signer *s, const char *kind, const struct name *name, uint32_t gen,
                            const struct hash32 *spki_hash, struct xkey **out, struct report *rep) REEVE_MUST_CHECK;
+
+/* leaf.c: a private key as str16, sealed to an X25519 key: the only form in which one leaves (G1). */
+enum reeve_err seal_key_to(const struct xkey *key, const struct pubkey *to, struct wr *out) REEVE_MUST_CHECK;
 
 /*
  * opened.c: a key file costs 0.7 ms to open, a request for a leaf a quarter of
@@ -152,8 +162,13 @@ enum reeve_err sealed_load(struct signer *s, const char *kind, const struct name
  * so two are good for the length of one request.
  */
 struct template_ref;
-enum reeve_err opened_issuer(struct signer *s, const struct template_ref *t, struct x509_issuer **out, struct report *rep)
-    REEVE_MUST_CHECK;
+/*
+ * The authority's own key, or where this signer does not have it that of an
+ * attested intermediate: *inter is its certificate then, else empty. inter
+ * NULL: the authority's only. UNAVAILABLE: neither is here.
+ */
+enum reeve_err opened_issuer(struct signer *s, const struct template_ref *t, struct x509_issuer **out, struct slice *inter,
+                             struct report *rep) REEVE_MUST_CHECK;
 enum reeve_err opened_shared(struct signer *s, const struct template_ref *t, const struct xkey **out, struct report *rep)
     REEVE_MUST_CHECK;
 void opened_clear(struct opened *o);
@@ -166,11 +181,15 @@ struct template_ref {
     const struct authority_gen *authority;
     struct name authority_name;
     struct slice issuer, chain;     /* DER: the authority's own certificate; all of its chain */
+    struct slice inter;             /* set by template_issue(): what it was issued under, if not the authority itself */
 };
+/* The authority's part of it, from what was proved: AGAIN, or not one to issue under. */
+enum reeve_err template_authority(struct signer *s, const struct name *name, uint32_t gen, struct template_ref *t,
+                                  struct report *rep) REEVE_MUST_CHECK;
 /* Reads "u8 have-proof, [str32 bundle], 32 leaf hash, u32 gen"; fills s->cert, s->authority and t. */
 enum reeve_err template_read(struct signer *s, struct rd *in, struct template_ref *t, struct report *rep) REEVE_MUST_CHECK;
-/* Issues a certificate of the template for spki. */
-enum reeve_err template_issue(struct signer *s, const struct template_ref *t, struct slice spki, struct wr *der,
+/* Issues a certificate of the template for spki; sets t->inter. */
+enum reeve_err template_issue(struct signer *s, struct template_ref *t, struct slice spki, struct wr *der,
                               struct report *rep) REEVE_MUST_CHECK;
 
 /*
@@ -179,6 +198,7 @@ enum reeve_err template_issue(struct signer *s, const struct template_ref *t, st
  */
 typedef enum reeve_err signer_request(struct signer *s, struct rd *in, struct wr *out, struct report *rep);
 signer_request signer_sign_vote, signer_sign_update, signer_authority_key, signer_shared_key,
-    signer_gateway_delegate, signer_ticket_keys, signer_issue_leaf, signer_reseal_key;
+    signer_gateway_delegate, signer_ticket_keys, signer_issue_leaf, signer_reseal_key, signer_member_keys, signer_member_pin,
+    signer_intermediate_key, signer_intermediate_issue, signer_shared_export, signer_shared_import;
 
 #endif

@@ -64,14 +64,14 @@ static size_t der_first_len(struct slice der)
     return n <= der.len ? n : 0;
 }
 
-static enum reeve_err load_authority(struct signer *s, const struct proved_entry *e, struct template_ref *t,
+static enum reeve_err load_authority(struct signer *s, const struct proved_entry *e, uint32_t gen, struct template_ref *t,
                                      struct report *rep)
 {
     struct update u;
     if (doc_of(e, &u) != REEVE_OK || authority_doc_decode(&s->authority, u.payload) != REEVE_OK)
         return report_set(rep, REEVE_E_MALFORMED, "the proved authority does not decode");
     t->authority_name = e->name;
-    t->authority = find_authority_gen(&s->authority, t->gen->authority_gen);
+    t->authority = find_authority_gen(&s->authority, gen);
     enum reeve_err err = check_authority(s, t->authority, rep);
     if (err != REEVE_OK)
         return err;
@@ -89,6 +89,15 @@ static enum reeve_err load_cert(struct signer *s, const struct proved_entry *e, 
     t->cert = e->name;
     t->gen = cert_gen_find(&s->cert, gen);
     return check_gen(s, t->gen, rep);
+}
+
+enum reeve_err template_authority(struct signer *s, const struct name *name, uint32_t gen, struct template_ref *t,
+                                  struct report *rep)
+{
+    const struct proved_entry *authority = proved_by_name(&s->proved, AT_AUTHORITY, name, s->now_ms());
+    if (authority == NULL)
+        return report_set(rep, REEVE_E_AGAIN, "a proof of the authority is needed");
+    return load_authority(s, authority, gen, t, rep);
 }
 
 enum reeve_err template_read(struct signer *s, struct rd *in, struct template_ref *t, struct report *rep)
@@ -111,10 +120,7 @@ enum reeve_err template_read(struct signer *s, struct rd *in, struct template_re
     err = load_cert(s, cert, gen, t, rep);
     if (err != REEVE_OK)
         return err;
-    const struct proved_entry *authority = proved_by_name(&s->proved, AT_AUTHORITY, &s->cert.authority, s->now_ms());
-    if (authority == NULL)
-        return report_set(rep, REEVE_E_AGAIN, "a proof of the authority is needed");
-    return load_authority(s, authority, t, rep);
+    return template_authority(s, &s->cert.authority, t->gen->authority_gen, t, rep);
 }
 
 static void spec_of(struct signer *s, const struct template_ref *t, struct x509_spec *spec, char subject[300])
@@ -132,14 +138,13 @@ static void spec_of(struct signer *s, const struct template_ref *t, struct x509_
     x509_serial_random(spec->serial);
 }
 
-enum reeve_err template_issue(struct signer *s, const struct template_ref *t, struct slice spki, struct wr *der,
-                              struct report *rep)
+enum reeve_err template_issue(struct signer *s, struct template_ref *t, struct slice spki, struct wr *der, struct report *rep)
 {
     struct x509_spec spec;
     char subject[300];
     struct x509_issuer *issuer;
     spec_of(s, t, &spec, subject);
-    enum reeve_err err = opened_issuer(s, t, &issuer, rep);
+    enum reeve_err err = opened_issuer(s, t, &issuer, &t->inter, rep);
     if (err == REEVE_OK)
         err = x509_issuer_issue(issuer, der, &spec, spki);
     return err == REEVE_OK ? err : report_set(rep, err, "could not issue the certificate (%s)", reeve_err_name(err));

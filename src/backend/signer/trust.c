@@ -58,7 +58,7 @@ enum reeve_err trust_load(int dirfd, struct name *region, struct trust *t, struc
 
 static enum reeve_err remember(struct signer *s, const struct bundle_object *o)
 {
-    if (o->type != AT_CERT && o->type != AT_AUTHORITY)
+    if (o->type != AT_CERT && o->type != AT_AUTHORITY && o->type != AT_REGION)
         return REEVE_OK;
     if (!o->present || o->update.op != 1) {
         proved_drop(&s->proved, o->type, &o->name);

@@ -60,7 +60,7 @@ static const struct rule rules[] = {
     { K_BACKEND | K_GATEWAY, "tls", FS_READ },
     { K_BACKEND, "tmp", FS_OWN },
     { K_BACKEND, "run/sessions.shm", FS_WRITE },
-    { K_GATEWAY, "run/liveness.shm", FS_WRITE },
+    { K_GATEWAY | K_RING, "run/liveness.shm", FS_WRITE },
 };
 
 static int ruleset_new(int abi)

@@ -33,7 +33,7 @@ static enum reeve_err genesis_region(struct attest *a, const struct name *region
         return REEVE_E_CORRUPT;
     for (uint16_t i = 0; i < g->n_regions; i++)
         if (name_eq(&g->region[i].name, region)) {
-            *d = (struct region_doc){ g->region[i].key, REGION_OK };
+            *d = (struct region_doc){ .key = g->region[i].key, .state = REGION_OK };
             return REEVE_OK;
         }
     return REEVE_E_UNDEFINED_OBJECT;
@@ -63,12 +63,16 @@ enum reeve_err attest_region(struct attest *a, const struct name *region, struct
 
 /* ---- what every update must satisfy ---- */
 
+/* Who speaks for a region is said by the region's own key alone: a member that was taken over names no accomplices. */
 static enum reeve_err check_signature(struct check *k, const struct region_doc *region)
 {
     struct hash32 digest;
     struct slice leaf = k->leaves[k->at];
+    unsigned n = k->now.type == AT_REGION ? 1 : 1u + region->n_members, i = 0;
     update_sign_digest(k->a->c, &digest, &k->chain_id, slice_of(leaf.p, leaf.len - SIG_LEN));
-    if (!k->a->c->verify(&k->now.region_sig, slice_of(digest.b, 32), &region->key))
+    while (i < n && !k->a->c->verify(&k->now.region_sig, slice_of(digest.b, 32), region_doc_key(region, i)))
+        i++;
+    if (i == n)
         return refuse(k->rep, REEVE_E_V_SIGNATURE, "the update is not signed by region '%s'", k->now.region.s);
     return REEVE_OK;
 }

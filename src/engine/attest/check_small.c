@@ -2,6 +2,11 @@
 #include "check_int.h"
 #include "common/text.h"
 
+static bool same_members(const struct region_doc *a, const struct region_doc *b)
+{
+    return a->n_members == b->n_members && memcmp(a->member, b->member, sizeof a->member[0] * a->n_members) == 0;
+}
+
 /* Genesis lists regions; each speaks for itself and hands over to a new key under the old one. */
 enum reeve_err check_region(struct check *k)
 {
@@ -13,9 +18,9 @@ enum reeve_err check_region(struct check *k)
         return refuse(k->rep, REEVE_E_MALFORMED, "region document");
     TRY(check_region_doc(k, &k->now.region, &was));
     bool same_key = memcmp(now.key.b, was.key.b, 32) == 0;
-    if (!k->had && (!same_key || now.state != REGION_OK))
+    if (!k->had && (!same_key || now.state != REGION_OK || now.n_members > 0))
         return refuse(k->rep, REEVE_E_V_UPDATE, "region '%s' begins as genesis lists it", k->now.object.s);
-    k->brakes = same_key && now.state == REGION_OK;
+    k->brakes = same_key && now.state == REGION_OK && same_members(&now, &was);
 out:
     return err;
 }

@@ -21,11 +21,71 @@ bool authority_edge(enum authority_state from, enum authority_state to)
     }
 }
 
+/* ---- intermediates ---- */
+
+struct authority_inter *authority_inter_find(struct authority_doc *d, uint32_t gen, uint32_t member)
+{
+    for (uint8_t i = 0; i < d->n_inter; i++)
+        if (d->inter[i].gen == gen && d->inter[i].member == member)
+            return &d->inter[i];
+    return NULL;
+}
+
+static void inter_drop(struct authority_doc *d, const struct authority_inter *x)
+{
+    size_t i = (size_t) (x - d->inter);
+    memmove(&d->inter[i], &d->inter[i + 1], (d->n_inter - i - 1) * sizeof *d->inter);
+    memset(&d->inter[--d->n_inter], 0, sizeof *d->inter);
+}
+
+static struct authority_inter *inter_insert(struct authority_doc *d, uint32_t gen, uint32_t member)
+{
+    size_t i = d->n_inter;
+    while (i > 0 && (d->inter[i - 1].gen > gen || (d->inter[i - 1].gen == gen && d->inter[i - 1].member > member)))
+        i--;
+    memmove(&d->inter[i + 1], &d->inter[i], (d->n_inter - i) * sizeof *d->inter);
+    d->n_inter++;
+    memset(&d->inter[i], 0, sizeof *d->inter);
+    d->inter[i].gen = gen;
+    d->inter[i].member = member;
+    return &d->inter[i];
+}
+
+enum reeve_err authority_inter_set(struct authority_doc *d, uint32_t gen, uint32_t member, struct slice der)
+{
+    struct authority_inter *x = authority_inter_find(d, gen, member);
+    if (der.len == 0) {
+        if (x)
+            inter_drop(d, x);
+        return REEVE_OK;
+    }
+    if (der.len > AUTHORITY_INTER_BYTES)
+        return REEVE_E_TOO_BIG;
+    if (member == 0 || authority_gen_find(d, gen) == NULL)
+        return REEVE_E_UNDEFINED_OBJECT;
+    if (x == NULL && d->n_inter == AUTHORITY_INTERS_MAX)
+        return REEVE_E_TOO_MANY;
+    if (x == NULL)
+        x = inter_insert(d, gen, member);
+    x->len = (uint16_t) der.len;
+    memset(x->der, 0, sizeof x->der);
+    memcpy(x->der, der.p, der.len);
+    return REEVE_OK;
+}
+
+static void inters_forget(struct authority_doc *d, uint32_t gen)
+{
+    for (uint8_t i = d->n_inter; i > 0; i--)
+        if (d->inter[i - 1].gen == gen)
+            inter_drop(d, &d->inter[i - 1]);
+}
+
 /* Only what is revoked for good may be forgotten. */
 static bool make_room(struct authority_doc *d)
 {
     for (uint8_t i = 0; i < d->n; i++)
         if (d->g[i].state == AUTH_REVOKED) {
+            inters_forget(d, d->g[i].gen);
             memmove(&d->g[i], &d->g[i + 1], (d->n - i - 1u) * sizeof *d->g);
             memset(&d->g[--d->n], 0, sizeof *d->g);
             return true;

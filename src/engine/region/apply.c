@@ -14,7 +14,7 @@ static const struct { apply_fn *fn; const char *name; } commands[] = {
     [RC_LIVENESS] = { apply_liveness, "liveness" }, [RC_ATTESTED] = { apply_attested, "attested" },
     [RC_RESERVE] = { apply_reserve, "reserve" }, [RC_ISSUE] = { apply_issue, "issue" },
     [RC_NOOP] = { apply_noop, "noop" }, [RC_PRUNE] = { apply_prune, "prune" },
-    [RC_BUILTIN] = { apply_builtin, "builtin" },
+    [RC_BUILTIN] = { apply_builtin, "builtin" }, [RC_NOTE] = { apply_note, "note" },
 };
 #define N_COMMANDS (sizeof commands / sizeof *commands)
 
@@ -109,6 +109,25 @@ enum reeve_err apply_reserve(struct apply *a, struct rd *r)
     TRY(meta_put(a->kv, "last_rollout_id", next + n));
     result_u64(a, next + 1);
 out:
+    return err;
+}
+
+/* The last one wins. Bounded by those who write them: only members of the ring do, a few for each of them. */
+enum reeve_err apply_note(struct apply *a, struct rd *r)
+{
+    struct rkey k;
+    struct name name;
+    enum reeve_err err;
+    rd_name(r, &name);
+    struct slice bytes = rd_str16(r, REGION_NOTE_MAX);
+    if (!rd_done(r))
+        return refuse(a, REEVE_E_MALFORMED, "malformed command");
+    if (a->dry)
+        return REEVE_OK;
+    rkey_name(&k, 'q', &name);
+    err = bytes.len > 0 ? kv_put(a->kv, rkey_slice(&k), bytes) : kv_del(a->kv, rkey_slice(&k));
+    if (err == REEVE_OK)
+        result_item(a, REEVE_OK, "", (struct slice){ NULL, 0 });
     return err;
 }
 

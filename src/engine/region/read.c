@@ -17,6 +17,13 @@ enum reeve_err region_name(struct region *r, struct name *out)
     return name_set(out, v) ? REEVE_OK : REEVE_E_CORRUPT;
 }
 
+enum reeve_err region_note_get(struct region *r, const struct name *name, struct slice *out)
+{
+    struct rkey k;
+    rkey_name(&k, 'q', name);
+    return kv_get(r->kv, rkey_slice(&k), out);
+}
+
 enum reeve_err region_node_count(struct region *r, uint32_t *next_ordinal)
 {
     uint64_t n;

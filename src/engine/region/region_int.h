@@ -178,6 +178,7 @@ enum reeve_err apply_issue(struct apply *a, struct rd *r) REEVE_MUST_CHECK;
 enum reeve_err apply_prune(struct apply *a, struct rd *r) REEVE_MUST_CHECK;
 enum reeve_err apply_builtin(struct apply *a, struct rd *r) REEVE_MUST_CHECK;
 enum reeve_err apply_noop(struct apply *a, struct rd *r) REEVE_MUST_CHECK;
+enum reeve_err apply_note(struct apply *a, struct rd *r) REEVE_MUST_CHECK;
 
 /* operations of RC_TXN; data into *out */
 typedef enum reeve_err op_fn(struct apply *a, struct rd *r, struct wr *out);

@@ -259,6 +259,9 @@ void material_clear(struct material *m);
 enum reeve_err material_check(struct agent *a, const struct slot *s, const struct material *m, struct slice leaf,
                               const struct xkey *key, struct x509_info *info, unsigned *code, struct report *rep) REEVE_MUST_CHECK;
 void authority_chain_of(const struct agent *a, const struct cert_doc *d, uint32_t gen, struct wr *out);
+/* The certificates between the leaf and its root: an intermediate if it is under one, then the authority's chain; else nothing. */
+void authority_path_of(struct agent *a, const struct cert_doc *d, uint32_t gen, struct slice leaf, const struct x509_info *info,
+                       struct wr *out);
 void authority_ca_of(const struct agent *a, const struct name *authority, struct wr *out);
 /* First certificate of concatenated DER; len 0 when malformed. */
 struct slice der_first(struct slice ders);

@@ -234,11 +234,12 @@ static void install(struct agent *a, struct slot *s, struct material *m)
     struct agent_install_result res = { 0 };
     struct cert_doc d;
     struct slice payload;
-    uint8_t chain_mem[AUTHORITY_CHAIN_MAX];
+    uint8_t chain_mem[AUTHORITY_INTER_BYTES + AUTHORITY_CHAIN_MAX];
     struct wr chain = wr_fixed(chain_mem, sizeof chain_mem), ca = wr_heap(AGENT_CA_MAX);
     if (!held_payload(a, AT_CERT, &s->object, &payload) || cert_doc_decode(&d, payload) != REEVE_OK)
         return;
-    authority_chain_of(a, &d, m->gen, &chain);
+    if (m->info)
+        authority_path_of(a, &d, m->gen, m->leaf, m->info, &chain);
     authority_ca_of(a, &d.authority, &ca);
     struct agent_cert c = {
         .object = s->object, .gen = m->gen, .key = m->key, .leaf = m->leaf, .chain = wr_slice(&chain), .ca = wr_slice(&ca),

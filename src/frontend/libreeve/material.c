@@ -134,17 +134,39 @@ static enum reeve_err root_open(struct agent *a, struct slice der)
     return x509_open(&a->root, der);
 }
 
+/* Under the authority itself, or under one of its attested intermediates; inter (may be NULL) receives that one's DER. */
 static enum reeve_err check_chain(struct agent *a, const struct cert_doc *d, uint32_t gen,
-                                  const struct x509_cert *leaf, const struct x509_info *info)
+                                  const struct x509_cert *leaf, const struct x509_info *info, struct wr *inter)
 {
-    uint8_t mem[AUTHORITY_CHAIN_MAX];
-    struct wr chain = wr_fixed(mem, sizeof mem);
-    authority_chain_of(a, d, gen, &chain);
-    struct slice root = der_first(wr_slice(&chain));
+    struct authority_doc auth;
+    const struct cert_gen *g = cert_gen_find((struct cert_doc *) d, gen);
+    if (g == NULL || !authority_get(a, &d->authority, &auth))
+        return REEVE_E_V_SIGNATURE;
+    const struct authority_gen *ag = authority_gen_find(&auth, g->authority_gen);
+    struct slice root = ag && trusted(ag, a->now.wall) ? der_first(slice_of(ag->chain, ag->chain_len)) : slice_of(NULL, 0);
     if (root.len == 0)
         return REEVE_E_V_SIGNATURE;
     enum reeve_err err = root_open(a, root);
-    return err == REEVE_OK ? x509_cert_verify_by(leaf, a->root, check_time(a, info)) : err;
+    if (err == REEVE_OK)
+        err = x509_cert_verify_by(leaf, a->root, check_time(a, info));
+    for (uint8_t i = 0; err == REEVE_E_V_SIGNATURE && i < auth.n_inter; i++) {
+        struct slice der = slice_of(auth.inter[i].der, auth.inter[i].len);
+        if (auth.inter[i].gen != ag->gen)
+            continue;
+        err = x509_cert_verify(leaf, &der, 1, &root, 1, check_time(a, info));
+        if (err == REEVE_OK && inter)
+            wr_bytes(inter, der.p, der.len);
+    }
+    return err;
+}
+
+void authority_path_of(struct agent *a, const struct cert_doc *d, uint32_t gen, struct slice leaf, const struct x509_info *info,
+                       struct wr *out)
+{
+    struct x509_cert *c = NULL;
+    if (x509_open(&c, leaf) == REEVE_OK && check_chain(a, d, gen, c, info, out) == REEVE_OK)
+        authority_chain_of(a, d, gen, out);
+    x509_close(c);
 }
 
 static bool key_is_attested(const struct cert_doc *d, const struct cert_gen *g, const struct x509_info *info)
@@ -181,7 +203,7 @@ enum reeve_err material_check(struct agent *a, const struct slot *s, const struc
     spec_of(s, &d, g, &spec, subject);
     TRY(x509_cert_matches(c, &spec, rep));
     *code = WE_CHAIN;
-    TRY(check_chain(a, &d, m->gen, c, info));
+    TRY(check_chain(a, &d, m->gen, c, info, NULL));
     *code = WE_NONE;
 out:
     x509_close(c);

@@ -64,28 +64,28 @@ static enum reeve_err pin(struct agent *a, const struct wire_welcome *w)
     return REEVE_OK;
 }
 
-/* The attested key of the region, or V_REGION. */
-static enum reeve_err region_key(const struct agent *a, struct pubkey *key)
+/* By one of the keys that the attested region lists, or V_REGION. */
+static enum reeve_err delegation_check(const struct agent *a, const struct wire_delegation *d)
 {
-    struct region_doc d;
+    struct region_doc region;
     struct slice payload;
-    if (!held_payload(a, AT_REGION, &a->region, &payload))
-        return REEVE_E_V_REGION;
-    enum reeve_err err = region_doc_decode(&d, payload);
-    *key = d.key;
+    const struct pubkey *key;
+    enum reeve_err err = REEVE_E_V_REGION;
+    if (!held_payload(a, AT_REGION, &a->region, &payload) || region_doc_decode(&region, payload) != REEVE_OK)
+        return err;
+    for (unsigned i = 0; err == REEVE_E_V_REGION && (key = region_doc_key(&region, i)) != NULL; i++)
+        err = wire_delegation_verify(&crypto_ops_real, d, &a->trust->chain_id, &a->region, key, a->now.wall, SKEW_MS);
     return err;
 }
 
 static enum reeve_err gateway_check(struct agent *a, const struct wire_welcome *w)
 {
     struct wire_delegation d;
-    struct pubkey key;
     uint8_t msg[WIRE_MESSAGE_MAX];
     enum reeve_err err;
-    TRY(region_key(a, &key));
     if (wire_delegation_decode(&d, w->delegation) != REEVE_OK)
         return REEVE_E_V_REGION;
-    TRY(wire_delegation_verify(&crypto_ops_real, &d, &a->trust->chain_id, &a->region, &key, a->now.wall, SKEW_MS));
+    TRY(delegation_check(a, &d));
     size_t len = wire_gateway_message(msg, a->exporter, &w->challenge);
     if (!sign_verify(&w->signature, slice_of(msg, len), &d.gateway_key))
         err = REEVE_E_V_REGION;

@@ -38,6 +38,12 @@ MSG(SIGN_VOTE,       K_VALIDATOR, K_SIGNER, 0)                  /* u8 type, u64 
 MSG(SIGN_UPDATE,     K_RING, K_SIGNER, 0)                       /* str32 unsigned update -> 64 region signature; the signer decodes it and signs only for its own region */
 MSG(AUTHORITY_KEY,   K_RING, K_SIGNER, 0)                       /* as CREATE_AUTHORITY_KEY */
 MSG(SHARED_KEY,      K_RING, K_SIGNER, 0)                       /* as CREATE_SHARED_KEY */
+MSG(MEMBER_KEYS,     K_RING, K_SIGNER, 0)                       /* empty -> u8 knows its chain, 32 key that speaks for the region, 32 X25519 key (zero where the region was made) */
+MSG(MEMBER_PIN,      K_RING, K_SIGNER, 0)                       /* name region, str32 genesis document -> empty: the chain that a joined member's signer believes in, once */
+MSG(INTERMEDIATE_KEY, K_RING, K_SIGNER, 0)                      /* name authority, u32 gen, u8 key type -> str16 SPKI, 64 signature: a joined member's new key, and its request for an intermediate */
+MSG(INTERMEDIATE_ISSUE, K_RING, K_SIGNER, 0)                    /* str32 bundle with the authority and the region, name authority, u32 gen, u32 member, str16 SPKI, 64 signature -> str16 DER under the authority's certificate, for that attested member's key */
+MSG(SHARED_EXPORT,   K_RING, K_SIGNER, 0)                       /* str32 bundle with the cert and the region, name cert, u32 gen, u32 member -> str16 key sealed to that attested member */
+MSG(SHARED_IMPORT,   K_RING, K_SIGNER, 0)                       /* str32 bundle with the cert, name cert, u32 gen, str16 sealed key -> empty */
 MSG(GATEWAY_DELEGATE, K_GATEWAY, K_SIGNER, 0)                   /* 32 gateway Ed25519 key -> delegation (engine/wire.h) signed by the region key */
 MSG(TICKET_KEYS,     K_GATEWAY, K_SIGNER, 0)                    /* empty -> 80 bytes: TLS ticket keys shared by the gateways */
 MSG(ISSUE_LEAF,      K_GATEWAY, K_SIGNER, 0)                    /* u8 have-proof, [str32 bundle with the cert and authority objects], 32 cert leaf hash, u32 gen, 16 node id, str16 SPKI -> str32 leaf DER, str32 chain DER. Without proof: AGAIN unless that leaf hash was proved before */

@@ -43,9 +43,14 @@
  *
  * Payloads (text = u8 length + UTF-8 without control characters, may be empty;
  * pred = u16 length + predicate code; times u64 ms; flags 0 or 1):
- *   region     u8 1 | 32 key | u8 state
+ *   region     u8 1 | 32 key | u8 state, or with keys of the ring's other members
+ *              u8 2 | 32 key | u8 state | u8 n (1..REGION_MEMBERS_MAX) { u32 member | 32 signing key | 32 sealing key },
+ *              ascending members: each may sign what the region signs, but for changes of this object
  *   authority  u8 1 | name region | text subject | u32 ttl_s | u8 external | u8 n { u32 gen | u8 state |
  *              u8 key_type | 32 spki_hash | not_before | not_after | created | str16 chain }
+ *              with intermediates: u8 2 instead of 1, and behind it u8 n (1..AUTHORITY_INTERS_MAX) { u32 gen | u32 member |
+ *              str16 DER }, ascending gen and member, gen one of those above: certificates under the authority's own, for
+ *              keys in the signers of members of the ring. A leaf may be by the authority or by one of them.
  *   cert       u8 1 | u8 mode | name authority | text subject | u8 n { name san } | u8 key_type | u32 validity_s |
  *              u32 renew_before_s | u32 overlap_s | text strategy | pred where | u32 active_gen | u64 rollout_id |
  *              rules | u8 n { u32 gen | u8 state | u32 authority_gen | not_before | not_after | created | 32 spki_hash }
@@ -139,7 +144,13 @@ void update_sign_digest(const struct crypto_ops *c, struct hash32 *out, const st
 
 /* ---- payloads ---- */
 enum region_state { REGION_OK = 1, REGION_FROZEN = 2 };
-struct region_doc { struct pubkey key; uint8_t state; };
+/* A member of the region's ring: its signer's Ed25519 key, and an X25519 key to seal secrets to. */
+#define REGION_MEMBERS_MAX 8
+struct region_member { uint32_t id; struct pubkey key, seal_key; };
+struct region_doc { struct pubkey key; uint8_t state; uint8_t n_members; struct region_member member[REGION_MEMBERS_MAX]; };
+/* The keys that speak for the region, one by one: its own first, then its members'. NULL: no more. */
+const struct pubkey *region_doc_key(const struct region_doc *d, unsigned i);
+struct region_member *region_member_find(struct region_doc *d, uint32_t id);
 
 enum authority_state { AUTH_PENDING = 1 /* request out, no chain yet */, AUTH_PREPARED, AUTH_ACTIVE, AUTH_TAINTED, AUTH_REVOKED };
 #define AUTHORITY_GENS_MAX 8
@@ -152,6 +163,9 @@ struct authority_gen {
     uint16_t chain_len;                /* DER certificates one after another, this authority's own first */
     uint8_t chain[AUTHORITY_CHAIN_MAX];     /* the request while not_after is 0 */
 };
+#define AUTHORITY_INTERS_MAX 8
+#define AUTHORITY_INTER_BYTES 1024
+struct authority_inter { uint32_t gen, member; uint16_t len; uint8_t der[AUTHORITY_INTER_BYTES]; };
 struct authority_doc {
     struct name region;                /* whose signer holds the key */
     char subject[256];
@@ -159,7 +173,12 @@ struct authority_doc {
     uint8_t external;                  /* 1: signed by somebody outside (CSR out, chain in) */
     uint8_t n;
     struct authority_gen g[AUTHORITY_GENS_MAX];
+    uint8_t n_inter;
+    struct authority_inter inter[AUTHORITY_INTERS_MAX];
 };
+struct authority_inter *authority_inter_find(struct authority_doc *d, uint32_t gen, uint32_t member);
+/* Puts one in its place, or in another's place; der empty: takes it out. TOO_MANY, TOO_BIG, UNDEFINED_OBJECT (the generation). */
+enum reeve_err authority_inter_set(struct authority_doc *d, uint32_t gen, uint32_t member, struct slice der) REEVE_MUST_CHECK;
 
 enum cert_mode { CERT_PER_NODE = 1, CERT_SHARED_REGION = 2, CERT_SHARED_GLOBAL = 3 };
 enum gen_state { GEN_PREPARED = 1, GEN_ACTIVE, GEN_RETIRED, GEN_WITHDRAWN /* rolled back */, GEN_REVOKED };

@@ -29,6 +29,7 @@
  *   'p' rollout u64, u32 ordinal       -> u64 told: counted nodes that were told and have not answered
  *   'h' revision u64, u16 n            -> history row       'e' rollout u64, u32 seq -> rollout event
  *   'f' revision u64, u16 n            -> feed row          'u' issue id u64    -> issue row
+ *   'q' name                           -> bytes: notes that the members of the ring leave for each other
  *   'z' session 16                     -> last seq, result
  */
 #ifndef REEVE_ENGINE_REGION_H
@@ -43,6 +44,7 @@
 #define REGION_COMMAND_MAX (1u << 20)
 #define REGION_VALUE_MAX   65536        /* a config value */
 #define REGION_BATCH_MAX   1000         /* items in one registration or report batch */
+#define REGION_NOTE_MAX    4096
 #define REGION_OPS_MAX     256          /* operations in one transaction */
 
 /* ---- rows (encode/decode: canonical, as in attest.h) ---- */
@@ -176,7 +178,8 @@ enum region_cmd {
     RC_ISSUE = 8,       /* u8 op 1 raise 2 clear, issue row (identity: kind + object) */
     RC_NOOP = 9,        /* a barrier */
     RC_PRUNE = 10,      /* u64 revision: forget feed and session rows below */
-    RC_BUILTIN = 11     /* u64 now, name region, name superuser, str16 verifier: initial rows (roles, strategies) */
+    RC_BUILTIN = 11,    /* u64 now, name region, name superuser, str16 verifier: initial rows (roles, strategies) */
+    RC_NOTE = 12        /* name, str16 bytes (empty: the note goes): between members of the ring, see backend/ring */
 };
 /*
  * Rows inside commands stand as their encoders write them, without a length.
@@ -258,6 +261,8 @@ enum reeve_err region_window_get(struct region *r, const struct name *window, st
 bool window_cron_ok(const char *cron);
 bool window_is_open(const struct window_row *w, struct wall_ms now);
 struct wall_ms window_next_open(const struct window_row *w, struct wall_ms now);
+/* A note of the ring's members; borrowed per K2. */
+enum reeve_err region_note_get(struct region *r, const struct name *name, struct slice *out) REEVE_MUST_CHECK;
 /* Generic iteration: table byte + sub-prefix; key_out is what follows the table byte. */
 void region_iter_init(struct region *r, struct kv_iter *it, uint8_t table, struct slice sub_prefix);
 enum reeve_err region_iter_next(struct kv_iter *it, struct slice *key, struct slice *val) REEVE_MUST_CHECK;

@@ -171,7 +171,7 @@ bool wire_list_next(struct wire_list *l, enum wire_group g, void *item);
 /* ---- delegation: the region lends its name to a gateway's key for a while ---- */
 /*
  * u8 1 | 32 chain id | name region | 32 gateway Ed25519 key | u64 not_before_ms | u64 not_after_ms |
- * 64 signature by the region key over "reeve-delegation-v1" 00 | all bytes before the signature.
+ * 64 signature by a key that the REGION object lists over "reeve-delegation-v1" 00 | all bytes before the signature.
  * (big endian, name = u8 length + bytes)
  */
 #define WIRE_DELEGATION_MAX 401

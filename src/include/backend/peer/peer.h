@@ -85,6 +85,8 @@ struct peers_ops {
      * uses) and answers, now or later, with one of peers_join_*(). NULL: nobody joins through this member.
      */
     void (*join_requested)(void *arg, uint64_t ticket, const struct peer_join_request *j);
+    /* What that member's host said with peers_tell(); borrowed. NULL: passed over. */
+    void (*news)(void *arg, uint32_t from, struct slice bytes);
 };
 
 enum reeve_err peers_new(struct peers **out, struct loop *l, const struct peers_config *c, const struct peers_ops *ops,
@@ -112,6 +114,8 @@ size_t peer_parcel_size(const struct peer_parcel *parcel);
 void peers_post(struct peers *p, struct peer_parcel *parcel);  /* takes it over; NULL is fine */
 void peer_parcel_free(struct peer_parcel *parcel);
 void peers_flush(struct peers *p);
+/* Soft state for that member's host, at most PEER_NEWS_MAX bytes: lost where the link is down or anything much waits. */
+void peers_tell(struct peers *p, uint32_t id, struct slice news);
 
 /* Answers to join_requested(); a ticket whose asker is gone is passed over. ELSEWHERE: the leader's address. */
 void peers_join_accept(struct peers *p, uint64_t ticket, const struct peer_joined *j);

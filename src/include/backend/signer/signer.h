@@ -27,6 +27,13 @@ enum reeve_err signer_init(const char *dir, const struct name *region, struct wa
                            struct wr *genesis, struct report *rep) REEVE_MUST_CHECK;
 
 /*
+ * The same for a member that joins a ring: DIR/keys with a signing key and a
+ * sealing key of its own. What chain they serve the signer hears once, from the
+ * state that the ring gives this member.
+ */
+enum reeve_err signer_join(const char *dir, struct report *rep) REEVE_MUST_CHECK;
+
+/*
  * A vote as SIGN_VOTE carries it: u8 type, u64 epoch, 32 set hash, u64 view,
  * u64 height, 32 block, u64 parent view, 32 parent. The chain is the signer's own.
  */

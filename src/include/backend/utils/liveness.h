@@ -3,8 +3,8 @@
  *
  * u32 wall-clock seconds by node ordinal, little endian as the machine has
  * it, 0: never; a sparse file, so that only pages in use cost anything.
- * Gateways write, the ring and backends read; no lock, each entry stands
- * alone. Soft state: readers bear any value.
+ * Gateways write, and the ring what other members' gateways heard; backends
+ * read; no lock, each entry stands alone. Soft state: readers bear any value.
  */
 #ifndef REEVE_BACKEND_UTILS_LIVENESS_H
 #define REEVE_BACKEND_UTILS_LIVENESS_H
