@@ -171,6 +171,12 @@ static void step(struct fleet *f, struct member *m, struct agent_now now)
     }
 }
 
+void fleet_step_all(struct fleet *f)
+{
+    for (unsigned i = 0; i < f->o.count; i++)
+        step(f, &f->m[i], fleet_now());
+}
+
 /* A member whose deadline has come; returns the nearest deadline of the others. */
 static int64_t scan(struct fleet *f, struct agent_now now)
 {

@@ -67,6 +67,8 @@ struct fleet {
 enum reeve_err fleet_start(struct fleet *f, struct report *rep) REEVE_MUST_CHECK;
 /* Until the condition, the time, or *stop. True when the condition was met (or none was given). */
 bool fleet_run(struct fleet *f);
+/* One step of every member, whether or not it has something to do. */
+void fleet_step_all(struct fleet *f);
 void fleet_end(struct fleet *f);
 struct agent_now fleet_now(void);
 

@@ -1,6 +1,8 @@
 /* hist.c - see the header */
 #include "hist.h"
 
+#include <time.h>
+
 #include "common/text.h"
 
 static unsigned bucket_of(uint64_t ns)
@@ -43,4 +45,11 @@ void hist_json(const struct hist *h, double seconds, struct wr *w)
     wr_printf(w, "{\"n\": %llu, \"per_second\": %.1f, \"p50_us\": %.1f, \"p99_us\": %.1f, \"p999_us\": %.1f, \"max_us\": %.1f}",
               (unsigned long long) h->n, seconds > 0 ? (double) h->n / seconds : 0.0, (double) hist_at_ns(h, 0.5) / 1000,
               (double) hist_at_ns(h, 0.99) / 1000, (double) hist_at_ns(h, 0.999) / 1000, (double) h->max_ns / 1000);
+}
+
+int64_t bench_cpu_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (int64_t) t.tv_sec * 1000000000 + t.tv_nsec;
 }

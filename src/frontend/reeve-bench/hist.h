@@ -20,4 +20,7 @@ int64_t hist_at_ns(const struct hist *h, double share);
 /* {"n": ..., "per_second": ..., "p50_us": ..., "p99_us": ..., "p999_us": ..., "max_us": ...} */
 void hist_json(const struct hist *h, double seconds, struct wr *w);
 
+/* CPU time of this process in nanoseconds: how much of the machine a load generator took from what it measures. */
+int64_t bench_cpu_ns(void);
+
 #endif

@@ -61,7 +61,7 @@ static bool stepped(void *arg, struct member *m)
     int64_t now = sql_now_ns();
     if (!g->on || agent_phase(m->agent) != AP_READY || st->workloads_acked + st->workloads_refused < r->next)
         return false;
-    if (r->since_ns > 0 && st->workloads_acked > r->acked && r->since_ns >= g->t->begin_ns) {
+    if (r->since_ns > 0 && st->workloads_acked > r->acked && now >= g->t->begin_ns) {
         hist_add(&g->t->row, now - r->since_ns);
         g->t->rows += st->workloads_acked - r->acked;
     }
@@ -89,9 +89,12 @@ static bool measure(struct registering *g)
     f->started = fleet_now();
     g->on = true;
     int64_t start = sql_now_ns();
+    t->begin_cpu_ns = bench_cpu_ns();
     t->begin_ns = start + (int64_t) (g->o->warmup_s * 1e9);
+    fleet_step_all(f);
     bool ran = fleet_run(f);
     t->end_ns = sql_now_ns();
+    t->end_cpu_ns = bench_cpu_ns();
     for (unsigned i = 0; i < f->o.count; i++)
         t->refused += agent_stats(f->m[i].agent)->workloads_refused;
     return ran;

@@ -38,6 +38,7 @@ struct ring_totals {
     struct hist write, read, row;       /* row: of registrations, a sample is a batch, rows counts its rows */
     uint64_t rows, refused, conflicts, unknown;
     int64_t begin_ns, end_ns;           /* what was measured: after the warm-up */
+    int64_t begin_cpu_ns, end_cpu_ns;   /* this process's own, from the start of the load to its end */
     int64_t last_ack_ns;
     struct ring_gap gap[RING_GAPS_MAX];
     unsigned n_gaps;

@@ -36,7 +36,7 @@ void ring_note_write(struct ring_totals *t, int64_t since_ns, int64_t now_ns)
     if (t->last_ack_ns > 0 && now_ns - t->last_ack_ns >= RING_GAP_MIN_NS && t->n_gaps < RING_GAPS_MAX)
         t->gap[t->n_gaps++] = (struct ring_gap){ t->last_ack_ns, now_ns };
     t->last_ack_ns = now_ns;
-    if (since_ns >= t->begin_ns)
+    if (now_ns >= t->begin_ns)
         hist_add(&t->write, now_ns - since_ns);
 }
 
@@ -92,7 +92,7 @@ static void on_done(void *arg, struct sql_conn *c, enum sql_outcome outcome, con
         l->t->conflicts += outcome == SQL_CONFLICT;
     } else if (!lc->reads) {
         ring_note_write(l->t, lc->due_ns, now_ns);
-    } else if (lc->due_ns >= l->t->begin_ns) {
+    } else if (now_ns >= l->t->begin_ns) {
         hist_add(&l->t->read, now_ns - lc->due_ns);
     }
 }
@@ -164,12 +164,14 @@ int ring_load(const struct ring_options *o, struct ring_totals *t, struct sql_po
     bool there = connect_all(&l);
     if (there) {
         l.start_ns = sql_now_ns();
+        t->begin_cpu_ns = bench_cpu_ns();
         t->begin_ns = l.start_ns + (int64_t) (o->warmup_s * 1e9);
         for (unsigned i = 0; i < o->clients; i++)
             if (l.client[i].c.phase == SQL_IDLE)
                 on_idle(&l, &l.client[i].c, l.start_ns);
         drive(&l, t->begin_ns + (int64_t) (o->duration_s * 1e9));
         t->end_ns = sql_now_ns();
+        t->end_cpu_ns = bench_cpu_ns();
     } else {
         fprintf(stderr, "reeve-bench: not all clients could connect: %s\n", pool->last_error);
     }

@@ -115,6 +115,7 @@ static void print_json(const struct ring_options *o, const struct ring_totals *t
     struct wr w = wr_heap(1u << 20);
     wr_printf(&w, "{\"subcommand\": \"ring\", \"clients\": %u, \"loop\": \"%s\", \"seconds\": %.3f", o->clients,
               o->rate > 0 ? "open" : "closed", ring_seconds(t));
+    wr_printf(&w, ", \"load_cores\": %.2f", (double) (t->end_cpu_ns - t->begin_cpu_ns) / 1e9 / (ring_seconds(t) + o->warmup_s));
     one_kind(t, &w, "writes", &t->write);
     one_kind(t, &w, "reads", &t->read);
     one_kind(t, &w, "batches", &t->row);

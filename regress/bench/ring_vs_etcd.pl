@@ -1,0 +1,231 @@
+#!/usr/bin/perl
+# ring_vs_etcd.pl - a ring of three and etcd 3.4 of three, on the same machine in the same run, taking turns
+#
+# Environment: BENCH_SECONDS (each measurement; 6), BENCH_ROUNDS (2), BENCH_KILLS (of each leader; 5), BENCH_CLIENTS
+# (unbatched; 1000), BENCH_READERS (100), BENCH_AGENTS (1000), BENCH_VALUE (bytes of padding; 64), BENCH_PARTS (of single,
+# unbatched, reads, batched, failover; all). The full one: BENCH_SECONDS=60 BENCH_ROUNDS=5 BENCH_KILLS=50.
+#
+# Single, unbatched and batched are registrations by agents over TLS (one row, one row, 100 rows at a time, each agent one
+# request under way) against puts and transactions of 100 puts; ..._sql are changes of configuration through the SQL port.
+# etcd's figures are its better ones of two: clients at all members, and clients at the leader only. Its client
+# (etcd_load.c) is gRPC written by hand over nghttp2; ours is reeve-bench ring, libpq. Both share the machine with the
+# servers; what CPU they took is said.
+use strict;
+use warnings;
+use Bench;
+use File::Temp qw(tempdir);
+use JSON::PP;
+use Ports;
+use RingThree;
+use Time::HiRes qw(sleep time clock_gettime CLOCK_MONOTONIC);
+
+my $seconds = env_int('BENCH_SECONDS', 6);
+my $rounds = env_int('BENCH_ROUNDS', 2);
+my $kills = env_int('BENCH_KILLS', 5);
+my $clients = env_int('BENCH_CLIENTS', 1000);
+my $readers = env_int('BENCH_READERS', 100);
+my $agents = env_int('BENCH_AGENTS', 1000);
+my $padding = env_int('BENCH_VALUE', 64);
+my %part = map { $_ => 1 } split /[ ,]+/, $ENV{BENCH_PARTS} // 'single unbatched reads batched failover';
+my $where = machine();
+my $base = tempdir('reeve-bench-XXXXXX', TMPDIR => 1, CLEANUP => 1);
+
+# ---- etcd: three members on loopback, Debian's, with its default times ----
+
+my @etcd = map { { name => "e$_", port => Ports::take(), peer => Ports::take(), dir => "$base/e$_" } } 1 .. 3;
+sub etcd_start {
+    my ($e) = @_;
+    my $cluster = join ',', map { "$_->{name}=http://127.0.0.1:$_->{peer}" } @etcd;
+    $e->{pid} = spawn("$base/$e->{name}.log", 'etcd', '--name', $e->{name}, '--data-dir', $e->{dir},
+        '--listen-client-urls', "http://127.0.0.1:$e->{port}", '--advertise-client-urls', "http://127.0.0.1:$e->{port}",
+        '--listen-peer-urls', "http://127.0.0.1:$e->{peer}", '--initial-advertise-peer-urls', "http://127.0.0.1:$e->{peer}",
+        '--initial-cluster', $cluster, '--initial-cluster-state', 'new', '--quota-backend-bytes', 8 << 30, '--log-level', 'error');
+}
+sub etcd_status {
+    my $endpoints = join ',', map { "127.0.0.1:$_->{port}" } @_;
+    my $list = eval { decode_json(`ETCDCTL_API=3 etcdctl --command-timeout=2s --endpoints=$endpoints endpoint status -w json 2>/dev/null`) } // [];
+    return map { ($_->{Endpoint} => $_->{Status}) } @$list;
+}
+sub etcd_leader {
+    my $leader;
+    until_true(60, 'an etcd that leads', sub {
+        my %s = etcd_status(@etcd);
+        ($leader) = grep { my $s = $s{"127.0.0.1:$_->{port}"}; $s && $s->{leader} && $s->{leader} == $s->{header}{member_id} } @etcd;
+        return $leader && 3 == keys %s;
+    });
+    return $leader;
+}
+sub etcd_kill {
+    my ($e) = @_;
+    kill 'KILL', $e->{pid};
+    waitpid $e->{pid}, 0;
+}
+END { local $?; kill 'KILL', grep { $_ } map { $_->{pid} } @etcd }
+
+# ---- what is measured, of each ----
+
+my ($ring, $token);
+my %got;        # {what}{figure} = [ one a round ]
+
+# CPU of all servers by kind of process, in seconds; backends that have ended are not in it.
+sub servers_cpu {
+    my %sum = (etcd => 0);
+    $sum{etcd} += Bench::cpu_of($_->{pid}) for @etcd;
+    for my $s ($ring->members) {
+        my $one = kinds_cpu($s);
+        $sum{$_} += $one->{$_} for keys %$one;
+    }
+    return \%sum;
+}
+
+# A load to its end; its object, with the cores that each kind of process took while it was measured and prepared.
+sub load {
+    my ($what, @cmd) = @_;
+    my ($begin, $before) = (time, servers_cpu());
+    my $pid = spawn("$base/load", @cmd);
+    my $last = $before;
+    until (ended($pid)) {
+        $last = servers_cpu();          # backends end with their clients
+        sleep 0.25;
+    }
+    my $d = kinds_diff($before, $last);
+    my ($line) = reverse split /\n/, ReeveServer::slurp("$base/load.out");
+    my $o = eval { decode_json($line // '') } or die "$what: " . ReeveServer::slurp("$base/load.err");
+    $o->{cores} = { map { $_ => rounded($d->{$_} / (time - $begin), 2) } grep { $d->{$_} > 0.05 } keys %$d };
+    return $o;
+}
+
+sub note_figures {
+    my ($name, $o, $kind) = @_;
+    my $h = $o->{$kind} // {};
+    my %f = (per_second => $o->{rows_per_second} && $kind ne 'reads' ? $o->{rows_per_second} : $h->{per_second},
+        map { $_ => $h->{$_} } qw(p50_us p99_us p999_us));
+    $f{load_cores} = $o->{load_cores};
+    $f{"cores_$_"} = $o->{cores}{$_} for keys %{$o->{cores}};
+    push @{$got{$name}{$_}}, $f{$_} // 0 for keys %f;
+    say_err(sprintf '%-26s %9.0f/s  p50 %8.2f ms  p99 %8.2f ms  load %.2f cores; %s', $name, $f{per_second} // 0,
+        ($f{p50_us} // 0) / 1000, ($f{p99_us} // 0) / 1000, $f{load_cores},
+        join ', ', map { "$_ $o->{cores}{$_}" } sort keys %{$o->{cores}});
+}
+
+# Few keys: agents get all of them, and a thousand agents that first take ten thousand values each are another benchmark.
+sub reeve_load {
+    my ($name, $kind, @more) = @_;
+    note_figures("reeve $name", load("reeve $name", 'reeve-bench', 'ring', '--json', '--duration', $seconds, '--keys', 100,
+        '--value-size', $padding, @more), $kind);
+}
+sub connects { return map { ('--connect', $ring->conninfo($_)) } $ring->members }
+
+sub etcd_load {
+    my ($name, $kind, @more) = @_;
+    my %at = (all => [ @etcd ], leader => [ etcd_leader() ]);
+    for my $which (sort keys %at) {
+        note_figures("etcd $name $which", load("etcd $name", "$ENV{REEVE_BUILD}/regress/bench/etcd_load", '--duration', $seconds,
+            '--keys', 10000, '--value-size', $padding, (map { ('--target', "127.0.0.1:$_->{port}") } @{$at{$which}}), @more), $kind);
+    }
+}
+
+# Rows that hosts register through gateways, against transactions of as many puts.
+sub reeve_agents {
+    my ($name, $clients, $batch) = @_;
+    my $o = load('registrations', 'reeve-bench', 'ring', '--json', '--agents', '127.0.0.1:' . ($ring->members)[0]->agent_port,
+        '--token-file', "$base/token", '--clients', $clients, '--batch', $batch, '--duration', $seconds, '--warmup', 2,
+        '--seed', 1 + int rand 2000);
+    note_figures("reeve $name", $o, 'batches');
+}
+
+my @parts = (
+    [ single => sub { reeve_load('single_sql', 'writes', connects(), '--clients', 1); reeve_agents('single', 1, 1) },
+        sub { etcd_load('single', 'writes', '--clients', 1) } ],
+    [ unbatched => sub { reeve_load('unbatched_sql', 'writes', connects(), '--clients', $clients); reeve_agents('unbatched', $agents, 1) },
+        sub { etcd_load('unbatched', 'writes', '--clients', $clients) } ],
+    [ reads => sub { reeve_load('reads', 'reads', connects(), '--clients', $readers, '--reads', 100) },
+        sub { etcd_load('reads', 'reads', '--clients', $readers, '--reads') } ],
+    [ batched => sub { reeve_agents('batched', $agents, 100) },
+        sub { etcd_load('batched', 'writes', '--clients', 100, '--batch', 100) } ],
+);
+
+# ---- kill -9 of the leader under load: from the kill to the next acknowledged write ----
+
+sub after_kill {
+    my ($t_ns, $gaps) = @_;
+    my @ms = map { ($_->[1] - $t_ns) / 1e6 } grep { $_->[1] > $t_ns && $_->[0] < $t_ns + 200e6 } @$gaps;
+    @ms = sort { $b <=> $a } @ms;
+    return $ms[0] // 20;        # no pause of 20 ms or more
+}
+
+sub failovers {
+    my ($name, $cmd, $kill, $mend) = @_;
+    my $pid = spawn("$base/failover", @$cmd);
+    my @t;
+    sleep 4;
+    for (1 .. $kills) {
+        push @t, $kill->();
+        sleep 3;
+        $mend->();
+        sleep 2;
+    }
+    kill 'TERM', $pid;
+    sleep 0.05 until ended($pid);
+    my ($line) = reverse split /\n/, ReeveServer::slurp("$base/failover.out");
+    my $o = eval { decode_json($line // '') } or die "$name: " . ReeveServer::slurp("$base/failover.err");
+    my @ms = map { after_kill($_, $o->{gaps}) } @t;
+    say_err("$name failover, ms: " . join ' ', map { int } @ms);
+    $got{"$name failover"} = { ms => [ map { rounded($_, 1) } @ms ], p50_ms => rounded(percentile(50, @ms), 1),
+        p99_ms => rounded(percentile(99, @ms), 1) };
+}
+
+sub now_ns { return clock_gettime(CLOCK_MONOTONIC) * 1e9 }
+
+sub reeve_failovers {
+    my $dead;
+    failovers('reeve', [ 'reeve-bench', 'ring', '--json', connects(), '--clients', 32, '--keys', 100, '--duration', 100000, '--warmup', 0 ],
+        sub { ($dead) = $ring->by_role; my $t = now_ns(); $ring->kill_9($dead); return $t },
+        sub { $dead->start; $ring->by_role });
+}
+sub etcd_failovers {
+    my $dead;
+    failovers('etcd', [ "$ENV{REEVE_BUILD}/regress/bench/etcd_load", (map { ('--target', "127.0.0.1:$_->{port}") } @etcd),
+        '--clients', 32, '--connections', 32, '--duration', 100000, '--warmup', 0 ],
+        sub { $dead = etcd_leader(); my $t = now_ns(); etcd_kill($dead); return $t },
+        sub { etcd_start($dead); etcd_leader() });
+}
+
+# ---- the run ----
+
+etcd_start($_) for @etcd;
+my $per_member = int(($clients + $readers) / 3) + 50;
+$ring = RingThree->new(conf => "max_connections = $per_member\n");
+etcd_leader();
+open my $f, '>', "$base/token" or die $!;
+print $f (($ring->members)[0]->psql('CREATE JOIN_TOKEN WITH (uses = 1000000)') =~ s/\|.*//sr), "\n";
+close $f;
+for my $round (1 .. $rounds) {
+    for my $p (grep { $part{$_->[0]} } @parts) {
+        my @turns = $round % 2 ? ($p->[1], $p->[2]) : ($p->[2], $p->[1]);
+        $_->() for @turns;
+    }
+}
+if ($part{failover} && $kills > 0) {
+    reeve_failovers();
+    etcd_failovers();
+}
+
+# ---- medians and ratios ----
+
+my %o = (bench => 'ring-vs-etcd', machine => $where, seconds => $seconds, rounds => $rounds);
+for my $name (sort keys %got) {
+    my ($who, @what) = split ' ', $name;
+    my $g = $got{$name};
+    $o{$who}{join '_', @what} = $what[0] eq 'failover' ? $g : { map { $_ => rounded(median(@{$g->{$_}}), 2) } keys %$g };
+}
+sub etcd_best { my ($what) = @_; my ($best) = sort { $b <=> $a } map { $o{etcd}{"${what}_$_"}{per_second} // 0 } 'all', 'leader'; return $best }
+for my $what (qw(batched unbatched reads)) {
+    my $theirs = etcd_best($what);
+    $o{"ratio_$what"} = rounded($o{reeve}{$what}{per_second} / $theirs, 2) if $theirs;
+}
+$o{ratio_unbatched_sql} = rounded($o{reeve}{unbatched_sql}{per_second} / etcd_best('unbatched'), 2) if $part{unbatched};
+$o{ratio_failover_p99} = rounded($o{etcd}{failover}{p99_ms} / $o{reeve}{failover}{p99_ms}, 2) if $o{reeve}{failover};
+$o{machine}{load_after} = 0 + (split ' ', ReeveServer::slurp('/proc/loadavg'))[0];
+$ring->stop;
+finish(\%o);
