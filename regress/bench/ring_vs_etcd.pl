@@ -15,6 +15,7 @@ use warnings;
 use Bench;
 use File::Temp qw(tempdir);
 use JSON::PP;
+use POSIX ();
 use Ports;
 use RingThree;
 use Time::HiRes qw(sleep time clock_gettime CLOCK_MONOTONIC);
@@ -171,8 +172,10 @@ sub failovers {
     my $o = eval { decode_json($line // '') } or die "$name: " . ReeveServer::slurp("$base/failover.err");
     my @ms = map { after_kill($_, $o->{gaps}) } @t;
     say_err("$name failover, ms: " . join ' ', map { int } @ms);
-    $got{"$name failover"} = { ms => [ map { rounded($_, 1) } @ms ], p50_ms => rounded(percentile(50, @ms), 1),
-        p99_ms => rounded(percentile(99, @ms), 1) };
+    my @sorted = sort { $a <=> $b } @ms;
+    # The nearest rank: of fewer than a hundred kills the 99th percentile is the worst one.
+    my $rank = sub { rounded($sorted[POSIX::ceil($_[0] * @sorted) - 1], 1) };
+    $got{"$name failover"} = { ms => [ map { rounded($_, 1) } @ms ], p50_ms => $rank->(0.5), p99_ms => $rank->(0.99) };
 }
 
 sub now_ns { return clock_gettime(CLOCK_MONOTONIC) * 1e9 }
