@@ -89,6 +89,8 @@ static int help(void)
            "  reeved -D DIR                   run the server in the foreground\n"
            "  reeved --init -D DIR [--region NAME] [--superuser NAME] [--password-file FILE]\n"
            "  reeved --join -D DIR --ring HOST:PORT --token TOKEN [--address HOST:PORT]\n"
+           "  reeved --backup -D DIR --to FILE\n"
+           "  reeved --restore -D DIR --from FILE\n"
            "  reeved --check-config -D DIR    read the configuration, say what is wrong with it\n"
            "  reeved --waldump DIR            print the log of a data directory\n"
            "  reeved --version\n");
@@ -109,6 +111,8 @@ int main(int argc, char **argv)
     case RUN_CHILD:        return run_child(&o);
     case RUN_INIT:         return init_main(&o);
     case RUN_JOIN:         return join_main(&o);
+    case RUN_BACKUP:       return backup_main(&o);
+    case RUN_RESTORE:      return restore_main(&o);
     case RUN_CHECK_CONFIG: return check_config(&o);
     case RUN_WALDUMP:      return waldump(o.dir, stdout);
     case RUN_VERSION:      printf("%s\n", reeve_version); return 0;

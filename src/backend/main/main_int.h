@@ -5,12 +5,13 @@
 #include "backend/ipc/child.h"
 
 struct options {
-    enum { RUN_SERVER, RUN_CHILD, RUN_INIT, RUN_JOIN, RUN_CHECK_CONFIG, RUN_WALDUMP, RUN_VERSION, RUN_HELP } what;
+    enum { RUN_SERVER, RUN_CHILD, RUN_INIT, RUN_JOIN, RUN_BACKUP, RUN_RESTORE, RUN_CHECK_CONFIG, RUN_WALDUMP, RUN_VERSION, RUN_HELP } what;
     const char *dir;                    /* -D, --waldump= */
     const char *child;                  /* --child= */
     unsigned index;                     /* --index= */
     const char *region, *superuser, *password_file;     /* --init */
     const char *ring, *token, *address;                 /* --join */
+    const char *to, *from;              /* --backup, --restore: a file */
     const char *walltest;               /* --child=walltest KIND */
 };
 /* False after having said on stderr what is wrong. */
@@ -18,6 +19,8 @@ bool options_parse(struct options *o, int argc, char **argv);
 
 int init_main(const struct options *o);
 int join_main(const struct options *o);
+int backup_main(const struct options *o);
+int restore_main(const struct options *o);
 /* A hidden kind: enters the sandbox of the kind named and tries what it must not be able to do. */
 int walltest_main(const struct options *o);
 

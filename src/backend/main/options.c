@@ -5,13 +5,17 @@
 
 #include "backend/main/main_int.h"
 
-enum { OPT_CHILD = 256, OPT_INDEX, OPT_INIT, OPT_JOIN, OPT_RING, OPT_TOKEN, OPT_ADDRESS, OPT_REGION, OPT_SUPERUSER, OPT_PASSWORD_FILE, OPT_CHECK, OPT_WALDUMP, OPT_VERSION, OPT_HELP };
+enum { OPT_CHILD = 256, OPT_INDEX, OPT_INIT, OPT_JOIN, OPT_BACKUP, OPT_RESTORE, OPT_TO, OPT_FROM, OPT_RING, OPT_TOKEN, OPT_ADDRESS, OPT_REGION, OPT_SUPERUSER, OPT_PASSWORD_FILE, OPT_CHECK, OPT_WALDUMP, OPT_VERSION, OPT_HELP };
 
 static const struct option longs[] = {
     { "child", required_argument, NULL, OPT_CHILD },
     { "index", required_argument, NULL, OPT_INDEX },
     { "init", no_argument, NULL, OPT_INIT },
     { "join", no_argument, NULL, OPT_JOIN },
+    { "backup", no_argument, NULL, OPT_BACKUP },
+    { "restore", no_argument, NULL, OPT_RESTORE },
+    { "to", required_argument, NULL, OPT_TO },
+    { "from", required_argument, NULL, OPT_FROM },
     { "ring", required_argument, NULL, OPT_RING },
     { "token", required_argument, NULL, OPT_TOKEN },
     { "address", required_argument, NULL, OPT_ADDRESS },
@@ -33,6 +37,10 @@ static bool take(struct options *o, int opt)
     case OPT_INDEX:         o->index = (unsigned) strtoul(optarg, NULL, 10); return true;
     case OPT_INIT:          o->what = RUN_INIT; return true;
     case OPT_JOIN:          o->what = RUN_JOIN; return true;
+    case OPT_BACKUP:        o->what = RUN_BACKUP; return true;
+    case OPT_RESTORE:       o->what = RUN_RESTORE; return true;
+    case OPT_TO:            o->to = optarg; return true;
+    case OPT_FROM:          o->from = optarg; return true;
     case OPT_RING:          o->ring = optarg; return true;
     case OPT_TOKEN:         o->token = optarg; return true;
     case OPT_ADDRESS:       o->address = optarg; return true;

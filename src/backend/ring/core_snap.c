@@ -8,11 +8,8 @@
  * that state in one transaction of the state writer (C6): running readers move
  * over by beginning their next snapshot, and there is nothing to switch.
  *
- * The file: 16 bytes magic, then blocks
- *   u32 length | u32 CRC-32C | length bytes: n x (u16 length of key | u32 length of value | key | value), in key order
- * the last one of length 0xffffffff, with u64: the number of rows. Rows of this member alone ('L' 'i', 'L' 'j') are left out.
+ * The file: statefile.h. Rows of this member alone ('L' 'i', 'L' 'j') are left out.
  */
-#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
@@ -21,19 +18,11 @@
 #include <unistd.h>
 
 #include "backend/ring/core_int.h"
+#include "backend/ring/statefile.h"
 #include "backend/utils/datadir.h"
 #include "backend/utils/log.h"
-#include "common/crc32c.h"
 #include "crypto/hash.h"
 
-#define MAGIC "reeve-state-1\n\0"       /* 16 bytes with the terminator */
-#define MAGIC_LEN 16u
-#define BLOCK_BYTES (256u << 10)        /* about; a row is in one piece */
-#define BLOCK_MAX (32u << 20)
-#define BLOCK_HEAD 8u
-#define END_MARK 0xffffffffu
-
-static const uint8_t first_key[] = { 0 };
 static const uint8_t identity_key[] = { LOG_KV_PREFIX, 'i' };
 static const uint8_t joined_key[] = { LOG_KV_PREFIX, 'j' };
 static const uint8_t row0_key[] = { LOG_KV_PREFIX, 'r', 0, 0, 0, 0 };
@@ -54,33 +43,6 @@ static int nameless_file(const struct core *c, const char *name)
     if (fd >= 0)
         unlink(path);
     return fd;
-}
-
-static bool write_all(int fd, struct slice s)
-{
-    while (s.len > 0) {
-        ssize_t n = write(fd, s.p, s.len);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return false;
-        s = slice_of(s.p + n, s.len - (size_t) n);
-    }
-    return true;
-}
-
-static size_t read_at(int fd, void *to, size_t len, uint64_t at)
-{
-    size_t got = 0;
-    while (got < len) {
-        ssize_t n = pread(fd, (uint8_t *) to + got, len - got, (off_t) (at + got));
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            break;
-        got += (size_t) n;
-    }
-    return got;
 }
 
 /* ---- events that wait for the end of a step (D1) ---- */
@@ -128,59 +90,10 @@ struct snap_out {
     struct loop_task task;
 };
 
-static bool put_block(struct snap_out *s, struct wr *block, uint32_t mark)
-{
-    uint8_t head[BLOCK_HEAD];
-    struct wr h = wr_fixed(head, sizeof head);
-    wr_u32(&h, mark ? mark : (uint32_t) block->len);
-    wr_u32(&h, crc32c(0, block->p, block->len));
-    bool ok = !block->bad && write_all(s->fd, wr_slice(&h)) && write_all(s->fd, wr_slice(block));
-    s->size += BLOCK_HEAD + block->len;
-    wr_reset(block);
-    return ok;
-}
-
-static bool put_row(struct snap_out *s, struct wr *block, struct slice key, struct slice val)
-{
-    wr_u16(block, (uint16_t) key.len);
-    wr_u32(block, (uint32_t) val.len);
-    wr_bytes(block, key.p, key.len);
-    wr_bytes(block, val.p, val.len);
-    return block->len < BLOCK_BYTES || put_block(s, block, 0);
-}
-
-static bool put_rows(struct snap_out *s, struct wr *block)
-{
-    uint8_t mem[KV_KEY_MAX];
-    struct slice key = slice_of(first_key, sizeof first_key), val;
-    bool inclusive = true;
-    uint64_t rows = 0;
-    enum reeve_err err;
-    while ((err = kv_seek(storage_kv(s->txn), key, 1, inclusive, &key, &val)) == REEVE_OK) {
-        if (__atomic_load_n(&s->abandon, __ATOMIC_RELAXED))
-            return false;
-        if (!is_own(key)) {
-            rows++;
-            if (!put_row(s, block, key, val))
-                return false;
-        }
-        memcpy(mem, key.p, key.len);
-        key.p = mem;
-        inclusive = false;
-    }
-    if (err != REEVE_E_NOT_FOUND || (block->len > 0 && !put_block(s, block, 0)))
-        return false;
-    wr_u64(block, rows);
-    return put_block(s, block, END_MARK);
-}
-
 static void *make_thread(void *arg)
 {
     struct snap_out *s = arg;
-    struct wr block = wr_heap(BLOCK_MAX);
-    s->size = MAGIC_LEN;
-    s->ok = write_all(s->fd, slice_of(MAGIC, MAGIC_LEN)) && put_rows(s, &block);
-    wr_free(&block);
+    s->ok = statefile_write(s->fd, storage_kv(s->txn), is_own, &s->abandon, &s->size) == REEVE_OK;
     loop_post(s->core->loop, &s->task);
     return NULL;
 }
@@ -317,7 +230,7 @@ static void snap_read(struct core *c, const struct raft_msg *asked)
         return;
     }
     size_t len = s->size - m.offset < sizeof chunk ? (size_t) (s->size - m.offset) : sizeof chunk;
-    m.data = slice_of(chunk, read_at(s->fd, chunk, len, m.offset));
+    m.data = slice_of(chunk, file_read_at(s->fd, chunk, len, m.offset));
     peers_send(c->peers, &m, NULL);
 }
 
@@ -362,7 +275,7 @@ static void snap_chunk(struct core *c, const struct raft_msg *m)
     if (m->snap == 0 || (other && !in_begin(c, m)))
         return;
     if (m->offset == in->len && m->data.len > 0) {
-        if (lseek(in->fd, (off_t) in->len, SEEK_SET) >= 0 && write_all(in->fd, m->data))
+        if (lseek(in->fd, (off_t) in->len, SEEK_SET) >= 0 && file_write_all(in->fd, m->data))
             in->len += m->data.len;
         else
             log_limited(LOG_SEV_ERROR, "no room for the state that member %u sends", m->from);
@@ -372,60 +285,6 @@ static void snap_chunk(struct core *c, const struct raft_msg *m)
 }
 
 /* ---- in: the store becomes that state (in the state writer's thread) ---- */
-
-struct block_reader { int fd; uint64_t at, size, rows; uint8_t *mem; };
-
-static enum reeve_err read_block(struct block_reader *b, struct slice *out, bool *end)
-{
-    uint8_t head[BLOCK_HEAD];
-    if (read_at(b->fd, head, sizeof head, b->at) != sizeof head)
-        return REEVE_E_MALFORMED;
-    struct rd r = rd_of(slice_of(head, sizeof head));
-    uint32_t len = rd_u32(&r), sum = rd_u32(&r);
-    *end = len == END_MARK;
-    len = *end ? 8 : len;
-    if (len == 0 || len > BLOCK_MAX || read_at(b->fd, b->mem, len, b->at + BLOCK_HEAD) != len || crc32c(0, b->mem, len) != sum)
-        return REEVE_E_MALFORMED;
-    b->at += BLOCK_HEAD + len;
-    *out = slice_of(b->mem, len);
-    return REEVE_OK;
-}
-
-static enum reeve_err take_rows(struct block_reader *b, struct kv *kv, struct slice block)
-{
-    struct rd r = rd_of(block);
-    while (r.p < r.end) {
-        size_t klen = rd_u16(&r), vlen = rd_u32(&r);
-        struct slice key = rd_bytes(&r, klen), val = rd_bytes(&r, vlen);
-        if (r.bad || klen == 0 || klen > KV_KEY_MAX || is_own(key))
-            return REEVE_E_MALFORMED;
-        b->rows++;
-        enum reeve_err err = kv_put(kv, key, val);
-        if (err != REEVE_OK)
-            return err;
-    }
-    return REEVE_OK;
-}
-
-static enum reeve_err take_file(struct block_reader *b, struct kv *kv)
-{
-    uint8_t magic[MAGIC_LEN];
-    struct slice block;
-    bool end = false;
-    enum reeve_err err;
-    if (read_at(b->fd, magic, sizeof magic, 0) != sizeof magic || memcmp(magic, MAGIC, sizeof magic) != 0)
-        return REEVE_E_MALFORMED;
-    for (b->at = MAGIC_LEN;;) {
-        TRY(read_block(b, &block, &end));
-        if (end)
-            break;
-        TRY(take_rows(b, kv, block));
-    }
-    struct rd r = rd_of(block);
-    err = rd_u64(&r) == b->rows && b->at == b->size ? REEVE_OK : REEVE_E_MALFORMED;
-out:
-    return err;
-}
 
 static enum reeve_err check_position(struct kv *kv, const struct core_install *in)
 {
@@ -444,25 +303,20 @@ static enum reeve_err replace(struct state_run *run, void *apply_arg, struct sto
 {
     struct core_run *r = (struct core_run *) run;
     struct core_install *in = r->install;
-    struct block_reader b = { .fd = in->fd, .size = in->size, .mem = malloc(BLOCK_MAX) };
     uint8_t mem[64];
+    uint64_t at;
     struct slice own, key = slice_of(identity_key, sizeof identity_key);
-    enum reeve_err err = b.mem ? REEVE_OK : REEVE_E_NOMEM;
-    if (err == REEVE_OK)
-        err = kv_get(kv, key, &own);
-    if (err != REEVE_OK || own.len > sizeof mem) {
-        free(b.mem);
+    enum reeve_err err = kv_get(kv, key, &own);
+    if (err != REEVE_OK || own.len > sizeof mem)
         return err != REEVE_OK ? err : REEVE_E_BUG;
-    }
     memcpy(mem, own.p, own.len);
     own.p = mem;
     TRY(storage_clear(txn));
     TRY(kv_put(kv, key, own));
-    TRY(take_file(&b, kv));
+    TRY(statefile_read(in->fd, 0, in->size, kv, is_own, &at));
     TRY(check_position(kv, in));
     TRY(r->core->host.revision(apply_arg, kv, revision));
 out:
-    free(b.mem);
     return err;
 }
 

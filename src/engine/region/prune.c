@@ -49,3 +49,16 @@ enum reeve_err apply_prune(struct apply *a, struct rd *r)
 out:
     return err;
 }
+
+enum reeve_err region_revision_skip(struct region *r, uint64_t n)
+{
+    uint64_t applied;
+    enum reeve_err err;
+    TRY(meta_get(r->kv, "applied", &applied));
+    if (n > UINT64_MAX - applied)
+        return REEVE_E_OUT_OF_RANGE;
+    TRY(meta_put(r->kv, "applied", applied + n));
+    TRY(meta_put(r->kv, "retained", applied + n));
+out:
+    return err;
+}

@@ -16,6 +16,7 @@ struct ctl {
     int timeout_s;                      /* -t */
     const char *region, *superuser, *password_file;
     const char *ring, *token, *address; /* join */
+    const char *to, *from;              /* backup, restore */
 };
 
 /* What DIR/reeve.pid and the lock say. */

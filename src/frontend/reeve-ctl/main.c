@@ -1,4 +1,4 @@
-/* main.c - reeve-ctl init|join|start|stop|restart|reload|status|waldump */
+/* main.c - reeve-ctl init|join|start|stop|restart|reload|status|backup|restore|waldump */
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -77,6 +77,30 @@ static int do_join(const struct ctl *c)
         return EXIT_FAILED;
     printf("data directory \"%s\" made; the ring sends its state when the server starts:\n"
            "reeve-ctl start -D %s\n", c->dir, c->dir);
+    return EXIT_OK;
+}
+
+/* The program may be another user's than the one who asks: the file is made with the rights of whoever runs this. */
+static int do_backup(const struct ctl *c)
+{
+    const char *argv[] = { "reeved", "--backup", "-D", c->dir, "--to", c->to, NULL };
+    if (c->to == NULL) {
+        fprintf(stderr, "reeve-ctl: backup takes --to FILE\n");
+        return EXIT_USAGE;
+    }
+    return run_program((char *const *) argv);
+}
+
+static int do_restore(const struct ctl *c)
+{
+    const char *argv[] = { "reeved", "--restore", "-D", c->dir, "--from", c->from, NULL };
+    if (c->from == NULL) {
+        fprintf(stderr, "reeve-ctl: restore takes --from FILE\n");
+        return EXIT_USAGE;
+    }
+    if (run_program((char *const *) argv) != 0)
+        return EXIT_FAILED;
+    printf("restored into \"%s\", as a ring of its own; start the server with: reeve-ctl start -D %s\n", c->dir, c->dir);
     return EXIT_OK;
 }
 
@@ -187,6 +211,8 @@ static void help(void)
            "  reeve-ctl restart -D DIR [-m smart|fast|immediate] [-t SECONDS]\n"
            "  reeve-ctl reload  -D DIR\n"
            "  reeve-ctl status  -D DIR          exit code 0 running, 3 not running, 4 no such directory\n"
+           "  reeve-ctl backup  -D DIR --to FILE    the region's state as this server has it; it may be running\n"
+           "  reeve-ctl restore -D DIR --from FILE  into a new directory, or beside keys and validator of the old one\n"
            "  reeve-ctl waldump DIR             print the ring's log; exit code 1 where it is damaged, 2 where there is none\n\n"
            "Without -D the environment variable REEVE_DATA is taken. Start waits until the server answers,\n"
            "stop until it is gone, at most 60 s unless -t says otherwise.\n");
@@ -238,6 +264,8 @@ static bool take(struct ctl *c, int opt)
     case 'R': c->ring = optarg; return true;
     case 'T': c->token = optarg; return true;
     case 'A': c->address = optarg; return true;
+    case 'O': c->to = optarg; return true;
+    case 'F': c->from = optarg; return true;
     case 'h': help(); exit(EXIT_OK);
     case 'V': printf("reeve-ctl (reeve) %s\n", PACKAGE_VERSION); exit(EXIT_OK);
     default:  fprintf(stderr, "Try \"reeve-ctl --help\".\n"); return false;
@@ -251,7 +279,8 @@ static bool parse(struct ctl *c, int argc, char **argv)
         { "password-file", required_argument, NULL, 'p' }, { "help", no_argument, NULL, 'h' },
         { "version", no_argument, NULL, 'V' }, { "mode", required_argument, NULL, 'm' },
         { "timeout", required_argument, NULL, 't' }, { "ring", required_argument, NULL, 'R' },
-        { "token", required_argument, NULL, 'T' }, { "address", required_argument, NULL, 'A' }, { NULL, 0, NULL, 0 },
+        { "token", required_argument, NULL, 'T' }, { "address", required_argument, NULL, 'A' },
+        { "to", required_argument, NULL, 'O' }, { "from", required_argument, NULL, 'F' }, { NULL, 0, NULL, 0 },
     };
     int opt;
     while ((opt = getopt_long(argc, argv, "D:m:t:", longs, NULL)) != -1)
@@ -277,7 +306,8 @@ int main(int argc, char **argv)
 {
     static const struct { const char *name; int (*fn)(const struct ctl *c); } commands[] = {
         { "init", do_init }, { "join", do_join }, { "start", ctl_start }, { "stop", do_stop }, { "restart", do_restart },
-        { "reload", do_reload }, { "status", do_status }, { "waldump", do_waldump },
+        { "reload", do_reload }, { "status", do_status }, { "backup", do_backup },
+        { "restore", do_restore }, { "waldump", do_waldump },
     };
     static struct ctl c = { .stop_signal = SIGINT, .timeout_s = 60 };
     if (!parse(&c, argc, argv))

@@ -225,6 +225,11 @@ size_t region_scratch_size(void);
  */
 enum reeve_err region_apply(struct region *r, uint64_t index, struct slice command, struct wr *out) REEVE_MUST_CHECK;
 enum reeve_err region_applied_index(struct region *r, uint64_t *out) REEVE_MUST_CHECK;
+/*
+ * Of a state that was brought back: its revisions go on n higher, above all that were ever given out after it was copied, and
+ * the feed begins anew, so that whoever knows a later state than this is sent all of it. OUT_OF_RANGE.
+ */
+enum reeve_err region_revision_skip(struct region *r, uint64_t n) REEVE_MUST_CHECK;
 /* A courtesy check of syntax and bounds before proposing. */
 enum reeve_err region_command_check(struct slice command, struct report *rep) REEVE_MUST_CHECK;
 /* One line of text for logs and dumps. */
