@@ -30,6 +30,7 @@ struct life {
     uint64_t applied;
     unsigned replaced;
     bool leads, admits;
+    bool differs;                       /* read by the state writer: this member writes something else */
 };
 static struct life node[MEMBERS];
 static struct loop *loop;
@@ -52,7 +53,10 @@ static enum reeve_err toy_apply(void *arg, struct kv *kv, uint64_t index, struct
     memcpy(key + 1, command.p, 4);
     if (kv_get(kv, slice_of(key, 5), &have) == REEVE_OK)
         return report_set(rep, REEVE_E_DUPLICATE_OBJECT, "twice");
+    struct life *n = arg;
     enum reeve_err err = kv_put(kv, slice_of(key, 5), command);
+    if (err == REEVE_OK && __atomic_load_n(&n->differs, __ATOMIC_RELAXED))
+        err = put_u64(kv, slice_str("another"), index);
     return err == REEVE_OK ? put_u64(kv, slice_str("rev"), index) : err;
 }
 
@@ -129,8 +133,8 @@ static void life_store(struct life *n)
 static void life_begin(struct life *n)
 {
     static const char *const hosts[] = { "127.0.0.1" };
-    struct core_host h = { .apply = toy_apply, .early = toy_early, .arg = n, .done = on_done, .applied = on_applied,
-                           .committed = on_committed, .fatal = on_fatal, .revision = toy_revision, .replaced = on_replaced,
+    struct core_host h = { .apply_arg = n, .apply = toy_apply, .early = toy_early, .arg = n, .done = on_done, .applied = on_applied,
+                           .committed = on_committed, .fatal = on_fatal, .hash_every = 32, .revision = toy_revision, .replaced = on_replaced,
                            .role = on_role, .admit = on_admit };
     struct core_net net = { .identity = &n->identity, .listen = hosts, .n_listen = 1, .port = n->port, .host = "127.0.0.1" };
     struct report rep = { 0 };
@@ -401,6 +405,96 @@ static void any_member_takes_commands_and_serves_what_was_acknowledged(void **st
     }
 }
 
+static bool quarantined(const struct life *n)
+{
+    struct core_status st;
+    core_status(n->core, &st);
+    return st.member.quarantined;
+}
+
+static bool somebody_else_leads(void)
+{
+    for (unsigned i = 0; i + 1 < MEMBERS; i++)
+        if (node[i].leads)
+            return true;
+    return false;
+}
+
+/* While leadership changes hands a command may find nobody; trying again is the proposer's (proposer.h). */
+static void write_or_not(struct life *n)
+{
+    if (propose(n, next_id++) == REEVE_OK)
+        rounds_until(nothing_open, "an answer");
+}
+
+static void diverged(struct life *odd)
+{
+    static const char *const hosts[] = { "127.0.0.1" };
+    struct report rep = { 0 };
+    struct core_host h = { .apply_arg = odd, .apply = toy_apply, .early = toy_early, .arg = odd, .done = on_done, .applied = on_applied,
+                           .committed = on_committed, .fatal = on_fatal, .hash_every = 32, .revision = toy_revision, .replaced = on_replaced };
+    struct core_net net = { .identity = &odd->identity, .listen = hosts, .n_listen = 1, .port = odd->port, .host = "127.0.0.1" };
+    write_some(&node[0], 1);
+    __atomic_store_n(&odd->differs, true, __ATOMIC_RELAXED);
+    write_some(&node[0], 1);
+    rounds_until(all_equal, "the same log everywhere");
+    __atomic_store_n(&odd->differs, false, __ATOMIC_RELAXED);
+    for (unsigned i = 0; i < 100 && !quarantined(odd); i++)
+        write_or_not(&node[0]);
+    assert_true(quarantined(odd));
+    rounds_until(somebody_else_leads, "a leader of the same state as most");
+    write_some(&node[0], 20);
+    for (unsigned i = 0; i + 1 < MEMBERS; i++) {
+        assert_reads_newest(&node[i]);
+        assert_false(quarantined(&node[i]));
+    }
+    assert_err(core_read(odd->core, on_read, NULL), REEVE_E_UNAVAILABLE);
+    assert_err(propose(odd, next_id), REEVE_E_UNAVAILABLE);
+    life_end(odd);
+    odd->leads = false;
+    life_store(odd);
+    assert_err(core_open(&odd->core, loop, odd->st, odd->dir, SEGMENT, stored_revision(odd), &h, &net, &rep), REEVE_E_CORRUPT);
+    assert_non_null(strstr(rep.message, "not the ring's"));
+    write_some(&node[0], 20);
+}
+
+static void a_member_whose_state_differs_serves_nothing_and_never_starts_again(void **state)
+{
+    make_ring();
+    diverged(&node[MEMBERS - 1]);
+}
+
+static bool last_leads(void) { return node[MEMBERS - 1].leads; }
+
+static void also_a_leader_whose_state_differs(void **state)
+{
+    make_ring();
+    assert_ok(core_transfer(leader()->core, core_id(node[MEMBERS - 1].core)));
+    rounds_until(last_leads, "the last one leads");
+    diverged(&node[MEMBERS - 1]);
+}
+
+/* A restart and a state from another member keep the sum: nobody is suspected without a reason. */
+static void whose_state_came_in_pieces_agrees_with_the_others(void **state)
+{
+    make_ring();
+    for (unsigned i = 0; i < 3; i++) {
+        for (unsigned k = 0; k < 40; k++)
+            write_some(leader(), 1);
+        struct life *n = &node[i];
+        life_end(n);
+        n->leads = false;
+        rounds_until(somebody_leads, "a leader");
+        write_some(leader(), 10);
+        life_store(n);
+        life_begin(n);
+        rounds_until(somebody_leads, "a leader");
+    }
+    rounds_until(all_equal, "the same everywhere");
+    for (unsigned i = 0; i < MEMBERS; i++)
+        assert_false(quarantined(&node[i]));
+}
+
 static void a_lost_leader_is_replaced_and_comes_back_with_all(void **state)
 {
     make_ring();
@@ -506,6 +600,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(any_member_takes_commands_and_serves_what_was_acknowledged, world_begin, world_end),
         cmocka_unit_test_setup_teardown(leadership_is_handed_over_on_request, world_begin, world_end),
         cmocka_unit_test_setup_teardown(a_lost_leader_is_replaced_and_comes_back_with_all, world_begin, world_end),
+        cmocka_unit_test_setup_teardown(a_member_whose_state_differs_serves_nothing_and_never_starts_again, world_begin, world_end),
+        cmocka_unit_test_setup_teardown(also_a_leader_whose_state_differs, world_begin, world_end),
+        cmocka_unit_test_setup_teardown(whose_state_came_in_pieces_agrees_with_the_others, world_begin, world_end),
         cmocka_unit_test_setup_teardown(a_log_that_ends_before_the_state_goes_on_behind_it, world_begin, world_end),
         cmocka_unit_test_setup_teardown(who_was_away_too_long_gets_another_state_in_its_store, world_begin, world_end),
     };

@@ -312,10 +312,13 @@ static void accepted_closed(struct conn *c, const char *why)
         p->joining--;
     else if (c->state < CONN_JOINING)
         p->opening--;
-    if (c->peer != NULL && c->peer->in[c->purpose] == c)
+    bool last = c->peer != NULL && c->peer->in[c->purpose] == c;
+    if (last)
         c->peer->in[c->purpose] = NULL;
     if (c->quiet)
         return;
+    if (last)                           /* all that it had sent is read, so this is the later and surer sign of its end */
+        peers_dropped(c->peer, c->purpose);
     if (c->peer != NULL)
         log_limited(LOG_SEV_INFO, "connection of member %u from %s ended: %s", c->peer->id, c->from, why);
     else

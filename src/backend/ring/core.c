@@ -107,9 +107,8 @@ static size_t obey(struct core *c, struct ended *x)
         case MEMBER_F_READ_DONE: x[n++] = (struct ended){ f->ticket, f->index, error_of(f) }; break;
         case MEMBER_F_STOPPED: c->stopped = true; break;
         case MEMBER_F_FLUSH: state_flush(c->state); break;
-        case MEMBER_F_QUARANTINE:
-            log_fatal("the log's entry %llu cannot be applied by this program", (unsigned long long) f->index);
-            core_die(c, REEVE_E_UNSUPPORTED, "apply the log");
+        case MEMBER_F_HASH: c->hash_index = f->index; break;
+        case MEMBER_F_QUARANTINE: core_quarantine(c, f); break;
         default: break;
         }
     }
@@ -166,6 +165,21 @@ static void yield_if_stalled(struct core *c)
         log_debug("nobody to offer leadership to: %s", reeve_err_text(err));
 }
 
+/* The run that ended there is the newest that was applied: the next one waits for this. */
+static void tell_hash(struct core *c)
+{
+    struct member_event e = { .type = MEMBER_E_HASHED, .index = c->hash_index };
+    struct wr w = wr_fixed(e.hash.b, sizeof e.hash.b);
+    if (c->hash_index == 0)
+        return;
+    reeve_assert(c->hash_index == c->sum_index);
+    wr_u32(&w, c->sum.crc);
+    wr_u64(&w, c->sum.writes);
+    wr_u64(&w, c->sum.bytes);
+    c->hash_index = 0;
+    (void) core_step(c, &e);
+}
+
 static void tell_stopped(struct core *c)
 {
     void (*fn)(void *arg) = c->stop_fn;
@@ -187,6 +201,7 @@ enum reeve_err core_step(struct core *c, struct member_event *e)
     tell_ended(c, x, n);
     tell_role(c);
     yield_if_stalled(c);
+    tell_hash(c);
     tell_stopped(c);
     return verdict;
 }

@@ -11,6 +11,8 @@
  * the transaction of what they describe:
  *   'L' 'i'       -> u8 1 | u32 id | u64 incarnation | u64 ring: who this is. With it there must be a log.
  *   'L' 'r' u32   -> row of engine/member (0: position, term and configuration; others: sessions)
+ *   'L' 'h'       -> the sum of what commands wrote (state.h)
+ *   'L' 'q'       -> u8 1 | u64 index: a member that found its state to be another than the ring's; it never starts again
  *   'L' 'j'       -> u8 1 | u64 index | configuration: a ring let this member in, and it has no state yet. Whom to expect
  *                    the state from; it goes when the state has come.
  * The position counts entries of the log; the region's revision counts commands that were applied.
@@ -54,6 +56,7 @@ struct core_host {
     /* After the last of those that were synced together. */
     void (*committed)(void *arg, uint64_t revision);
     void (*fatal)(void *arg, enum reeve_err err);
+    uint32_t hash_every;                /* for tests: entries between two comparisons of states; 0: as usual */
 
     /* ---- of a ring of several; NULL where there is none ---- */
     /* As apply, in the same thread: the region's revision in a state that came from another member. MALFORMED: it is none. */

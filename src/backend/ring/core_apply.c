@@ -3,6 +3,7 @@
 
 #include "backend/ring/core_int.h"
 #include "backend/utils/clock.h"
+#include "backend/utils/log.h"
 
 #define RUN_BYTES_MAX (1u << 30)
 
@@ -106,6 +107,40 @@ void core_apply(struct core *c, uint64_t index)
     state_put(c->state, &r->run);
 }
 
+/* ---- a state that is not the ring's ---- */
+
+/* A run without commands that says so in the store: 'L' 'q' -> u8 1 | u64 index */
+static void mark_diverged(struct core *c, uint64_t index)
+{
+    struct member_status st;
+    struct core_run *r = calloc(1, sizeof *r);
+    if (r == NULL || (r->row = malloc(sizeof *r->row)) == NULL)
+        core_die(c, REEVE_E_NOMEM, "note that the state is not the ring's");
+    member_status(c->m, &st);
+    r->bytes = wr_heap(64);
+    wr_u8(&r->bytes, LOG_KV_PREFIX);
+    wr_u8(&r->bytes, 'q');
+    wr_u8(&r->bytes, 1);
+    wr_u64(&r->bytes, index);
+    r->index = st.applied;
+    r->term = member_log(c->m)->ops->term(member_log(c->m)->arg, st.applied);
+    r->row[0] = (struct state_row){ slice_of(r->bytes.p, 2), slice_of(r->bytes.p + 2, 9) };
+    r->run.row = r->row;
+    r->run.n_rows = 1;
+    state_put(c->state, &r->run);
+}
+
+void core_quarantine(struct core *c, const struct member_effect *f)
+{
+    if (f->err != REEVE_E_CORRUPT) {
+        log_fatal("the log's entry %llu cannot be applied by this program", (unsigned long long) f->index);
+        core_die(c, REEVE_E_UNSUPPORTED, "apply the log");
+    }
+    log_error("the state of this member is not the ring's (found at entry %llu): it serves nothing that must be right any more; "
+              "drop it from the ring and join anew with an empty directory", (unsigned long long) f->index);
+    mark_diverged(c, f->index);
+}
+
 void core_run_free(struct core_run *r)
 {
     for (size_t i = 0; i < r->run.n; i++)
@@ -135,6 +170,8 @@ void core_run_applied(void *arg, struct state_run *run)
     struct member_event e = { .type = MEMBER_E_APPLIED, .index = r->index };
     if (r->install)
         return;                         /* told when it is synced */
+    c->sum = run->sum;
+    c->sum_index = r->index;
     (void) core_step(c, &e);
     for (size_t i = 0; i < r->run.n; i++) {
         if (!r->cmd[i].early || r->cmd[i].ticket == 0)

@@ -9,6 +9,7 @@
 #define CORE_LOG_RETRY_MS 100
 #define CORE_CUT_MS      1000           /* the log is cut at most that often: each cut writes its metadata */
 #define CORE_YIELD_MS    5000
+#define CORE_HASH_EVERY  512            /* entries between two comparisons of the members' states; the same everywhere */
 #define CORE_READ_TICKET (1ULL << 63)   /* tickets of reads, apart from the host's */
 #define CORE_CHANGE_TICKET (1ULL << 62) /* and of a change of members */
 #define CORE_HELD_BYTES  (64u << 20)    /* messages that wait for the log's disk */
@@ -100,6 +101,9 @@ struct core {
     struct state *state;
     uint64_t revision, synced_index, synced_term, early_index, start_index;
     uint64_t bytes;                     /* of commands that are not synced yet */
+    struct state_sum sum;               /* of the newest run that was applied, */
+    uint64_t sum_index;                 /* which ended there */
+    uint64_t hash_index;                /* the member wants to know it there; 0: no */
     int64_t cut_ms;
     int64_t yield_ms;                   /* leadership is not offered before */
     struct core_read *reads;
@@ -182,6 +186,8 @@ void core_apply(struct core *c, uint64_t index);
 void core_run_applied(void *core, struct state_run *run);
 void core_runs_synced(void *core, struct state_run *runs);
 void core_run_free(struct core_run *r);
+/* Nothing is applied any more: the ring's state is another one, or an entry is a newer program's (which ends the process). */
+void core_quarantine(struct core *c, const struct member_effect *f);
 void core_reads_check(struct core *c);
 
 #endif

@@ -17,6 +17,7 @@
 
 static const uint8_t identity_key[] = { LOG_KV_PREFIX, 'i' };
 static const uint8_t joined_key[] = { LOG_KV_PREFIX, 'j' };
+static const uint8_t diverged_key[] = { LOG_KV_PREFIX, 'q' };
 static const uint8_t rows_prefix[] = { LOG_KV_PREFIX, 'r' };
 
 static enum reeve_err identity_read(struct kv *kv, struct core_identity *id)
@@ -229,6 +230,7 @@ static enum reeve_err make_member(struct core *c)
     random_bytes(&k.raft.seed, sizeof k.raft.seed);
     random_bytes(&k.origin, sizeof k.origin);
     k.origin |= 1;
+    k.hash_every = c->host.hash_every ? c->host.hash_every : CORE_HASH_EVERY;
     k.window_bytes = 48u << 20;         /* a command may have an eighth of it: an attested block fits */
     k.queue_bytes = 32u << 20;          /* half of it */
     size_t len = member_size(&k);
@@ -441,6 +443,27 @@ out:
     return err;
 }
 
+/* It put itself into quarantine, and a restart changes nothing about that. */
+static enum reeve_err refuse_diverged(struct core *c, struct report *rep)
+{
+    struct storage_txn *t;
+    struct slice v;
+    enum reeve_err err = storage_begin(c->store, STORAGE_READ, &t);
+    if (err != REEVE_OK)
+        return err;
+    err = kv_get(storage_kv(t), slice_of(diverged_key, sizeof diverged_key), &v);
+    if (err == REEVE_OK) {
+        struct rd r = rd_of(v);
+        rd_u8(&r);
+        report_set(rep, REEVE_E_CORRUPT, "the state of this member is not the ring's, which was found at entry %llu of the log",
+                   (unsigned long long) rd_u64(&r));
+        report_hint(rep, "Keep a copy of the data directory for those who look for the cause. Drop this member from the ring "
+                    "(ALTER RING ... DROP MEMBER), and join anew with an empty directory.");
+    }
+    storage_abort(t);
+    return err == REEVE_E_NOT_FOUND ? REEVE_OK : err == REEVE_OK ? REEVE_E_CORRUPT : err;
+}
+
 static void collected_free(struct collected *k)
 {
     wr_free(&k->bytes);
@@ -586,6 +609,7 @@ static enum reeve_err open_all(struct core *c, const char *dir, uint32_t segment
     if (err != REEVE_OK && !fresh)
         return report_set(rep, err, "the store does not say whose log it goes with (%s)", reeve_err_text(err));
     c->alone |= fresh;
+    TRY(refuse_diverged(c, rep));
     TRY(open_log(c, dir, segment_bytes, k, found, rep));
     if (found->verdict != WAL_MISSING)
         log_notes(k);

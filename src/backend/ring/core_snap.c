@@ -25,11 +25,13 @@
 
 static const uint8_t identity_key[] = { LOG_KV_PREFIX, 'i' };
 static const uint8_t joined_key[] = { LOG_KV_PREFIX, 'j' };
+static const uint8_t diverged_key[] = { LOG_KV_PREFIX, 'q' };
 static const uint8_t row0_key[] = { LOG_KV_PREFIX, 'r', 0, 0, 0, 0 };
 
 static bool is_own(struct slice key)
 {
-    return slice_eq(key, slice_of(identity_key, sizeof identity_key)) || slice_eq(key, slice_of(joined_key, sizeof joined_key));
+    return slice_eq(key, slice_of(identity_key, sizeof identity_key)) || slice_eq(key, slice_of(joined_key, sizeof joined_key)) ||
+           slice_eq(key, slice_of(diverged_key, sizeof diverged_key));
 }
 
 /* A file that goes with its descriptor: a dead process leaves nothing. */

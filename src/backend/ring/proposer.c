@@ -179,8 +179,9 @@ enum reeve_err proposer_init(struct proposer *p, struct loop *loop, struct stora
                              uint32_t segment_bytes, uint64_t revision, const struct proposer_host *host,
                              const struct core_net *net, struct report *rep)
 {
-    struct core_host h = { host->apply_arg, host->apply, host->early, p, on_done, on_applied, on_committed, on_fatal,
-                           host->revision, on_replaced, on_role, host->admit ? on_admit : NULL, on_news };
+    struct core_host h = { .apply_arg = host->apply_arg, .apply = host->apply, .early = host->early, .arg = p, .done = on_done,
+                           .applied = on_applied, .committed = on_committed, .fatal = on_fatal, .revision = host->revision,
+                           .replaced = on_replaced, .role = on_role, .admit = host->admit ? on_admit : NULL, .news = on_news };
     struct core_status st;
     memset(p, 0, sizeof *p);
     p->host = *host;

@@ -22,6 +22,8 @@
  *     before this) the thread waits and tries the same runs again, for as long
  *     as it takes, and says so (state_stalled). Without, it answers the commands
  *     with the error, each tried by itself first. A failed sync is fatal.
+ *  S6 In the same transaction stands the sum of all that commands wrote, in their order: two states of one log with
+ *     different sums have met different states on their way.
  *  S5 Until it is given back a run belongs to this module; of what the thread
  *     uses the loop touches nothing.
  */
@@ -52,6 +54,13 @@ struct state_command {
 };
 
 struct state_row { struct slice key, value; };
+/*
+ * What commands wrote since the state was nothing: CRC-32C over each (u8 1 put, 0 deleted | u32 length | key | u32 length | value),
+ * how many, and their bytes. Rows are no part of it: they say where runs end, which differs between members. Against accidents
+ * and mistakes, not against anybody. Kept under STATE_SUM_KEY: u8 1 | u32 crc | u64 writes | u64 bytes.
+ */
+struct state_sum { uint32_t crc; uint64_t writes, bytes; };
+#define STATE_SUM_KEY ((const uint8_t[]){ 'L', 'h' })
 struct state_run {
     struct state_run *next, *later;     /* the thread's list, the loop's list */
     struct state_command *first;
@@ -67,6 +76,7 @@ struct state_run {
     enum reeve_err (*replace)(struct state_run *run, void *apply_arg, struct storage_txn *txn, struct kv *kv, uint64_t *index);
     enum reeve_err replace_err;
     uint64_t index;
+    struct state_sum sum;               /* right after this run */
 };
 
 struct state_host {

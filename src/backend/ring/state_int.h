@@ -16,6 +16,8 @@ struct state_txn {
     struct kv kv, *inner;
     enum reeve_err bad;                 /* the store's first error */
     bool wrote;
+    bool summing;                       /* a command is being applied */
+    struct state_sum sum, sum_before;   /* in the transaction; as it is stored */
     uint64_t index, synced_index;       /* in the transaction; at its beginning */
     struct state_run *first, **tail;    /* the runs in it */
     unsigned n;

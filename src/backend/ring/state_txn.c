@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "common/crc32c.h"
+
 /* ---- a kv that takes notes ---- */
 
 static enum reeve_err noted(struct state_txn *t, enum reeve_err err)
@@ -18,10 +20,27 @@ static enum reeve_err op_get(void *h, struct slice key, struct slice *val)
     return noted(t, kv_get(t->inner, key, val));
 }
 
+static void sum_add(struct state_txn *t, uint8_t op, struct slice key, struct slice val)
+{
+    uint8_t head[9];
+    struct wr w = wr_fixed(head, sizeof head);
+    if (!t->summing)
+        return;
+    wr_u8(&w, op);
+    wr_u32(&w, (uint32_t) key.len);
+    wr_u32(&w, (uint32_t) val.len);
+    t->sum.crc = crc32c(t->sum.crc, head, w.len);
+    t->sum.crc = crc32c(t->sum.crc, key.p, key.len);
+    t->sum.crc = crc32c(t->sum.crc, val.p, val.len);
+    t->sum.writes++;
+    t->sum.bytes += key.len + val.len;
+}
+
 static enum reeve_err op_put(void *h, struct slice key, struct slice val)
 {
     struct state_txn *t = h;
     t->wrote = true;
+    sum_add(t, 1, key, val);
     return noted(t, kv_put(t->inner, key, val));
 }
 
@@ -29,6 +48,7 @@ static enum reeve_err op_del(void *h, struct slice key)
 {
     struct state_txn *t = h;
     t->wrote = true;
+    sum_add(t, 0, key, slice_of(NULL, 0));
     return noted(t, kv_del(t->inner, key));
 }
 
@@ -60,6 +80,38 @@ void state_txn_init(struct state_txn *t, struct storage *store, uint64_t index, 
     t->tail = &t->first;
 }
 
+static struct slice sum_key(void) { return slice_of(STATE_SUM_KEY, sizeof STATE_SUM_KEY); }
+
+static enum reeve_err sum_load(struct state_txn *t)
+{
+    struct slice v;
+    t->sum = (struct state_sum){ 0 };
+    enum reeve_err err = kv_get(t->inner, sum_key(), &v);
+    if (err == REEVE_OK) {
+        struct rd r = rd_of(v);
+        uint8_t version = rd_u8(&r);
+        t->sum.crc = rd_u32(&r);
+        t->sum.writes = rd_u64(&r);
+        t->sum.bytes = rd_u64(&r);
+        err = rd_done(&r) && version == 1 ? REEVE_OK : REEVE_E_CORRUPT;
+    }
+    t->sum_before = t->sum;
+    return err == REEVE_E_NOT_FOUND ? REEVE_OK : err;
+}
+
+static enum reeve_err sum_store(struct state_txn *t)
+{
+    uint8_t mem[21];
+    struct wr w = wr_fixed(mem, sizeof mem);
+    if (t->sum.writes == t->sum_before.writes)
+        return REEVE_OK;
+    wr_u8(&w, 1);
+    wr_u32(&w, t->sum.crc);
+    wr_u64(&w, t->sum.writes);
+    wr_u64(&w, t->sum.bytes);
+    return kv_put(t->inner, sum_key(), wr_slice(&w));
+}
+
 static enum reeve_err begin(struct state_txn *t)
 {
     enum reeve_err err = storage_begin(t->store, STORAGE_WRITE, &t->txn);
@@ -71,7 +123,10 @@ static enum reeve_err begin(struct state_txn *t)
     t->bad = REEVE_OK;
     t->wrote = false;
     t->index = t->synced_index;
-    return REEVE_OK;
+    err = sum_load(t);
+    if (err != REEVE_OK)
+        state_txn_abort(t);
+    return err;
 }
 
 void state_txn_abort(struct state_txn *t)
@@ -85,7 +140,11 @@ enum reeve_err state_txn_commit(struct state_txn *t)
 {
     if (t->txn == NULL)
         return REEVE_OK;
-    enum reeve_err err = storage_commit(t->txn);
+    enum reeve_err err = sum_store(t);
+    if (err == REEVE_OK)
+        err = storage_commit(t->txn);
+    else
+        storage_abort(t->txn);
     t->txn = NULL;
     if (err == REEVE_OK)
         t->synced_index = t->index;
@@ -124,7 +183,9 @@ static enum reeve_err call(struct state_txn *t, struct state_command *c, struct 
         c->result = wr_heap(STATE_RESULT_MAX);
     }
     t->wrote = false;
+    t->summing = true;
     enum reeve_err err = t->host->apply(t->host->apply_arg, &t->kv, t->index + 1, c->command, out, rep);
+    t->summing = false;
     if (out->bad && t->bad == REEVE_OK)
         t->bad = REEVE_E_NOMEM;
     wr_free(&again);
@@ -174,22 +235,28 @@ static enum outcome apply_replace(struct state_txn *t, struct state_run *run)
         err = t->bad;
     if (err == REEVE_OK) {
         t->index = run->index;
-        return APPLIED;
+        return sum_load(t) == REEVE_OK ? APPLIED : BROKEN;
     }
     run->replace_err = err;
     return SPOILT;
 }
 
-static enum outcome apply_run(struct state_txn *t, struct state_run *run)
+static enum outcome apply_commands(struct state_txn *t, const struct state_run *run)
 {
-    if (run->replace)
-        return apply_replace(t, run);
     for (struct state_command *c = run->first; c; c = c->next) {
         enum outcome o = apply_one(t, c);
         if (o == SPOILT || o == BROKEN)
             return o;
     }
     return apply_rows(t, run);
+}
+
+static enum outcome apply_run(struct state_txn *t, struct state_run *run)
+{
+    enum outcome o = run->replace ? apply_replace(t, run) : apply_commands(t, run);
+    if (o == APPLIED && (run->sum.crc != t->sum.crc || run->sum.writes != t->sum.writes))
+        run->sum = t->sum;              /* a second time it is the same, and the loop may be reading it */
+    return o;
 }
 
 static enum outcome apply_all(struct state_txn *t)

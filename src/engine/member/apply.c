@@ -124,7 +124,8 @@ static bool open_entry(struct member *m)
         m->quarantine_due |= raft_conf_decode(&m->applied_conf, e.data) != REEVE_OK;
         break;
     case MEMBER_K_CHECK:
-        m->quarantine_due |= !check_holds(m, e.data);
+        m->diverged = !check_holds(m, e.data);
+        m->quarantine_due |= m->diverged;
         break;
     case RAFT_EMPTY:
         break;
@@ -251,7 +252,7 @@ void member_on_applied(struct member *m, uint64_t index, struct member_effects *
     reeve_assert(m->handed == m->target || m->quarantine_due);      /* E1: all was taken */
     applied_to(m, out);
     if (m->quarantine_due)
-        member_quarantine(m, m->applied + 1, out);
+        member_quarantine(m, m->applied + 1, m->diverged ? REEVE_E_CORRUPT : REEVE_E_UNSUPPORTED, out);
     if (m->install_held && !m->quarantined) {
         m->install_held = false;
         member_pass(m, &m->install, out);

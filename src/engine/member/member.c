@@ -197,12 +197,14 @@ static void bench(struct member *m, struct member_effects *out)
     (void) member_raft_step(m, &e, out);
 }
 
-void member_quarantine(struct member *m, uint64_t index, struct member_effects *out)
+void member_quarantine(struct member *m, uint64_t index, enum reeve_err why, struct member_effects *out)
 {
     if (m->quarantined)
         return;
     m->quarantined = true;
-    member_emit(out, MEMBER_F_QUARANTINE)->index = index;
+    struct member_effect *f = member_emit(out, MEMBER_F_QUARANTINE);
+    f->index = index;
+    f->err = why;
     bench(m, out);
 }
 
@@ -312,7 +314,7 @@ static void on_installed(struct member *m, const struct member_event *e, struct 
         return;
     m->installing = m->hash_wanted = false;
     if (m->handed != e->snap.index || m->applied_conf.n == 0) {
-        member_quarantine(m, e->snap.index, out);
+        member_quarantine(m, e->snap.index, REEVE_E_CORRUPT, out);
         return;
     }
     m->applied = m->state_durable = m->handed;

@@ -80,7 +80,7 @@ struct member {
     /* applying */
     uint64_t commit, handed, applied, handed_term, state_durable, target;
     uint64_t resolved_term;             /* tickets sent in terms before it have an end */
-    bool applying, installing, hash_wanted, restored, flush_asked, quarantine_due;
+    bool applying, installing, hash_wanted, restored, flush_asked, quarantine_due, diverged;
     struct raft_conf applied_conf;
     uint64_t applied_conf_index;
     struct { bool open; struct rd in; uint32_t n, nth; } cur;
@@ -115,7 +115,7 @@ enum reeve_err member_raft_step(struct member *m, struct raft_event *e, struct m
 /* An effect of raft that the driver obeys. */
 void member_pass(struct member *m, const struct raft_effect *f, struct member_effects *out);
 bool member_leads(const struct member *m);
-void member_quarantine(struct member *m, uint64_t index, struct member_effects *out);
+void member_quarantine(struct member *m, uint64_t index, enum reeve_err why, struct member_effects *out);
 
 /* ---- batch.c ---- */
 /* Takes one item off; false at the end or when malformed (in->bad). */

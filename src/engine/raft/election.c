@@ -35,17 +35,25 @@ static uint32_t rank(const struct raft *r)
  * The kernel says at once when the leader's process has died; a timeout says it later. No lease is owed to one who is not
  * heard over a broken connection, and a pre-vote is due: soon, since a false alarm costs nothing (the others
  * hear the leader, and so does this one when the connection is back), after a moment in which the others notice as well,
- * and one after the other, because candidates of one moment split the votes. Not again within an election timeout: who
- * hears a leader that it cannot reach would stand and fall with every heartbeat.
+ * and one after the other, because candidates of one moment split the votes. A few times only within an election
+ * timeout (a message of the dead one may still be read after a write to it failed): who hears a leader that it cannot reach
+ * would stand and fall with every heartbeat.
  */
+#define LOST_MAX 3
 void raft_election_leader_lost(struct raft *r)
 {
     struct mono_ms at = later(r->now, r->c.heartbeat_ms / 4 + rank(r) * (r->c.heartbeat_ms + r->c.heartbeat_ms / 2));
-    bool again = r->lost_at.ms != 0 && r->now.ms - r->lost_at.ms < (int64_t) r->c.election_ms;
-    if (r->role != RAFT_FOLLOWER || r->leader == 0 || r->leader_lost || again)
+    if (r->role != RAFT_FOLLOWER || r->leader == 0 || r->leader_lost)
         return;
+    if (r->now.ms - r->lost_at.ms >= (int64_t) r->c.election_ms) {
+        r->lost_at = r->now;
+        r->lost_n = 0;
+    }
+    if (++r->lost_n > LOST_MAX) {
+        r->lost_n = LOST_MAX;
+        return;
+    }
     r->leader_lost = true;
-    r->lost_at = r->now;
     if (at.ms < r->election_at.ms)
         r->election_at = at;
 }
@@ -109,7 +117,8 @@ void raft_campaign_prevote(struct raft *r, struct raft_effects *out)
 {
     r->role = RAFT_PRECANDIDATE;
     r->leader = 0;
-    raft_election_rearm(r);
+    /* Asking disturbs nobody, and who still protected the leader a moment ago does not answer: again sooner than a candidate. */
+    r->election_at = later(r->now, 2 * r->c.heartbeat_ms + (uint32_t) (random_next(r) >> 33) % r->c.heartbeat_ms);
     ask_all(r, RAFT_M_PREVOTE, r->term + 1, 0, out);
     set_vote(r, r->c.id, 1);
     tally(r, out);

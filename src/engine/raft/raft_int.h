@@ -59,7 +59,8 @@ struct raft {
     struct mono_ms election_at;         /* campaign then */
     struct mono_ms leader_heard;
     bool leader_lost;                   /* the connection to it broke, and it was not heard since */
-    struct mono_ms lost_at;
+    struct mono_ms lost_at;             /* the first such news of this while, and how many */
+    uint8_t lost_n;
     struct { uint32_t id; uint64_t incarnation; } caller, lord;    /* who sent this message; the leader */
     uint8_t votes[RAFT_MEMBERS_MAX];    /* by place in conf: 0 nothing, 1 granted, 2 refused */
 

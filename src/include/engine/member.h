@@ -132,7 +132,7 @@ enum member_effect_type {
     MEMBER_F_DONE,          /* ticket, outcome, err, index, nth; id: the session opened */
     MEMBER_F_READ_DONE,     /* ticket, err: OK: serve it from what is visible now; AGAIN otherwise; index */
     MEMBER_F_HASH,          /* index; E3 */
-    MEMBER_F_QUARANTINE,    /* index: this member's state is not the ring's (or an entry is of an unknown kind) */
+    MEMBER_F_QUARANTINE,    /* index, err: CORRUPT: this member's state is not the ring's; UNSUPPORTED: an entry that this program cannot apply */
     MEMBER_F_FLUSH,         /* make the state durable soon (STATE_DURABLE): the window fills with what a restart needs */
     MEMBER_F_STOPPED
 };
