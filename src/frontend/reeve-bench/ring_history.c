@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 #define TICK_NS    2000000ll
-#define BURST_KEYS 3u
+#define BURST_KEYS 6u
 
 enum op { OP_READ, OP_WRITE, OP_CAS };
 static const char *const op_name[] = { "read", "write", "cas" };
@@ -197,8 +197,8 @@ static void serve(struct history *h, int64_t *next_tick)
 /* Bursts spread the operations of all keys over the time; then what is under way comes to its end. */
 static void record(struct history *h)
 {
-    double total = (double) h->o->keys * h->o->history_ops;
-    double between_ns = h->o->duration_s * 1e9 / (total / h->o->clients + 1);
+    double total = (double) h->o->keys * h->o->history_ops, a_burst = 1.2 * h->o->clients;      /* some read, then change */
+    double between_ns = h->o->duration_s * 1e9 / (total / a_burst + 1);
     int64_t start = sql_now_ns(), end = start + (int64_t) (h->o->duration_s * 1e9), next_tick = 0;
     uint64_t bursts = 0;
     bool left = true;
