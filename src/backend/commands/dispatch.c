@@ -107,9 +107,15 @@ static enum reeve_err run_once(struct session *s, const struct command *c, struc
 /*
  * A statement that stands alone may lose a race against the rollout engine
  * over an object's version; nothing of it happened, so it is tried again on
- * the new state before anybody is bothered.
+ * the new state before anybody is bothered. Who named the version (SET CONFIG
+ * ... WITH) asked to be told: that version does not come back.
  */
 #define CONFLICT_TRIES 8
+
+static bool names_version(const struct ast_stmt *stmt)
+{
+    return stmt->kind == AST_SET_CONFIG && roll_has(&stmt->fleet.rollout, ROLL_WITH);
+}
 
 enum reeve_err command_execute(struct session *s, const struct command *c, struct dest *dest, struct report *rep)
 {
@@ -117,7 +123,7 @@ enum reeve_err command_execute(struct session *s, const struct command *c, struc
         return report_set(rep, REEVE_E_ACTIVE_TXN, "cannot execute %s in a read-only transaction", ast_tag(c->stmt->kind));
     for (int i = 0;; i++) {
         enum reeve_err err = run_once(s, c, dest, rep);
-        if (err != REEVE_E_CONFLICT || !c->alone || dest->rows > 0 || i + 1 >= CONFLICT_TRIES)
+        if (err != REEVE_E_CONFLICT || !c->alone || names_version(c->stmt) || dest->rows > 0 || i + 1 >= CONFLICT_TRIES)
             return err;
         report_clear(rep);
     }
