@@ -6,7 +6,6 @@
  */
 #include "backend/ring/ring_int.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "backend/utils/log.h"
@@ -60,6 +59,26 @@ static void refuse(struct ipc_channel *ch, uint64_t id, enum reeve_err err, cons
     ipc_reply_err(ch, id, err, &rep);
 }
 
+/* ---- without a leader ---- */
+
+/* Said at once when it is known: whoever waits out an election every time cannot work. */
+#define LEADERLESS_MS 2000
+
+static bool leaderless(struct client *c, struct ipc_channel *ch, struct ipc_msg *m, const char *what)
+{
+    struct report rep = { .code = REEVE_OK };
+    struct core_status st;
+    if (c->ring->prop.core == NULL)
+        return false;
+    core_status(c->ring->prop.core, &st);
+    if (st.leaderless_ms < LEADERLESS_MS)
+        return false;
+    report_set(&rep, REEVE_E_QUORUM_LOST, "the ring has had no leader for %lld s; %s", (long long) (st.leaderless_ms / 1000), what);
+    report_hint(&rep, "SHOW MEMBERS tells who is there: most of the voters must be.");
+    ipc_reply_err(ch, m->id, REEVE_E_QUORUM_LOST, &rep);
+    return true;
+}
+
 /* ---- PROPOSE ---- */
 
 /* Which commands come from outside, and from whom; the rest only this process makes. */
@@ -110,6 +129,9 @@ static void on_propose(struct client *c, struct ipc_channel *ch, struct ipc_msg 
         ipc_reply_err(ch, m->id, err, &rep);
         return;
     }
+    /* Gateways have rules of their own for a ring that does not answer. */
+    if (ipc_peer(ch) == PROC_BACKEND && leaderless(c, ch, m, "nothing was changed"))
+        return;
     struct pending_reply *p = reply_later(c, ch, m->id);
     err = p ? ring_propose(&c->ring->prop, m->body, proposed, p) : REEVE_E_BUSY;
     if (err != REEVE_OK) {
@@ -155,6 +177,8 @@ static void on_submit(struct client *c, struct ipc_channel *ch, struct ipc_msg *
         refuse(ch, m->id, REEVE_E_MALFORMED, "malformed submission");
         return;
     }
+    if (leaderless(c, ch, m, "nothing was changed"))
+        return;
     struct pending_reply *p = reply_later(c, ch, m->id);
     enum reeve_err err = p ? ring_submit(c->ring, updates, n, submitted, p, &rep) : REEVE_E_BUSY;
     if (err != REEVE_OK) {
@@ -180,27 +204,9 @@ static void barrier_done(void *arg, enum reeve_err err)
     reply_done(p);
 }
 
-/* Said at once when it is known: whoever waits out an election every time cannot work. */
-#define LEADERLESS_MS 2000
-
-static bool leaderless(struct client *c, struct ipc_channel *ch, struct ipc_msg *m)
-{
-    struct core_status st;
-    char why[96];
-    if (c->ring->prop.core == NULL)
-        return false;
-    core_status(c->ring->prop.core, &st);
-    if (st.leaderless_ms < LEADERLESS_MS)
-        return false;
-    snprintf(why, sizeof why, "the ring has had no leader for %lld s: most of its members do not answer here",
-             (long long) (st.leaderless_ms / 1000));
-    refuse(ch, m->id, REEVE_E_QUORUM_LOST, why);
-    return true;
-}
-
 static void on_barrier(struct client *c, struct ipc_channel *ch, struct ipc_msg *m)
 {
-    if (leaderless(c, ch, m))
+    if (leaderless(c, ch, m, "most members do not answer"))
         return;
     struct pending_reply *p = reply_later(c, ch, m->id);
     enum reeve_err err = p ? proposer_read(&c->ring->prop, barrier_done, p) : REEVE_E_BUSY;
