@@ -178,8 +178,21 @@ static enum reeve_err put_file(const char *file, struct kv *kv, const struct bac
     return err;
 }
 
+/* Whose state was found to be another than the ring's is nobody's source. */
+static bool has_diverged(struct kv *kv)
+{
+    static const uint8_t diverged_key[] = { LOG_KV_PREFIX, 'q' };
+    struct slice v;
+    return kv_get(kv, slice_of(diverged_key, sizeof diverged_key), &v) == REEVE_OK;
+}
+
 static enum reeve_err fill_head(struct kv *kv, struct backup_head *h, struct report *rep)
 {
+    if (has_diverged(kv)) {
+        report_set(rep, REEVE_E_WRONG_STATE, "the state of this member is not the ring's");
+        report_hint(rep, "Back up another member; drop this one, and join it anew.");
+        return REEVE_E_WRONG_STATE;
+    }
     struct ring_members *m = malloc(sizeof *m);
     *h = (struct backup_head){ .taken = clock_wall() };
     snprintf(h->version, sizeof h->version, "%s", reeve_version);
