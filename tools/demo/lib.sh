@@ -101,13 +101,15 @@ stop_everything()
     for p in "${pids[@]:-}"; do [ -n "$p" ] && kill -CONT "$p" 2>/dev/null; done
     for p in "${pids[@]:-}"; do [ -n "$p" ] && stop_pid "$p"; done
     for i in 1 2 3; do [ -f "$out/nginx$i/nginx.pid" ] && stop_pid "$(cat "$out/nginx$i/nginx.pid")"; done
-    [ -f "$data/reeve.pid" ] && reeve-ctl stop -D "$data" -m fast >>"$out/ctl.log" 2>&1
+    local d
+    for d in "$data" "$out"/server[23]; do [ -f "$d/reeve.pid" ] && reeve-ctl stop -D "$d" -m fast >>"$out/ctl.log" 2>&1; done
+    return 0
 }
 
 # A demo that was left running makes room for this one.
 stop_former()
 {
-    [ -f "$data/reeve.pid" ] || [ -s "$out/pids" ] || return 0
+    [ -f "$data/reeve.pid" ] || [ -f "$out/server2/reeve.pid" ] || [ -f "$out/server3/reeve.pid" ] || [ -s "$out/pids" ] || return 0
     note "stopping the demo that was left running"
     [ ! -s "$out/pids" ] || mapfile -t pids <"$out/pids"
     stop_everything
@@ -120,6 +122,7 @@ pick_ports()
 {
     local p
     for p in "$base_port" 17432 27432 37432 47432; do
+        [ "$members" = 1 ] || { port_is_free $((p + 20)) && port_is_free $((p + 21)) && port_is_free $((p + 40)) && port_is_free $((p + 41)); } || continue
         port_is_free "$p" && port_is_free $((p + 1)) && port_is_free $((p + 10)) && port_is_free $((p + 11)) && port_is_free $((p + 12)) && { sql_port=$p; break; }
     done
     [ -n "${sql_port:-}" ] || die "no free ports near $base_port"

@@ -333,7 +333,7 @@ finish()
         say "    psql \"host=127.0.0.1 port=$sql_port user=auditor dbname=reeve\""
         say "    openssl s_client -connect 127.0.0.1:$((sql_port + 10))"
         say "Stop it:"
-        say "    kill $(living); reeve-ctl stop -D $data; for i in 1 2 3; do kill \$(cat $out/nginx\$i/nginx.pid); done"
+        say "    kill $(living); for d in $(echo "$out"/server*); do reeve-ctl stop -D \$d; done; for i in 1 2 3; do kill \$(cat $out/nginx\$i/nginx.pid); done"
     fi
     say
     say "$((checks - failures)) of $checks checks held, in $seconds s."
