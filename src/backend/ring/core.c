@@ -42,6 +42,9 @@ static void obey_raft(struct core *c, const struct raft_effect *f)
     case RAFT_F_ROLE:
         note_role(c, f);
         break;
+    case RAFT_F_REPAIRED:
+        core_repaired(c);
+        break;
     default:
         core_snap_effect(c, f);
         break;
@@ -201,6 +204,7 @@ enum reeve_err core_step(struct core *c, struct member_event *e)
     tell_ended(c, x, n);
     tell_role(c);
     yield_if_stalled(c);
+    core_repaired_check(c);
     tell_hash(c);
     tell_stopped(c);
     return verdict;

@@ -12,6 +12,7 @@
  *   'L' 'i'       -> u8 1 | u32 id | u64 incarnation | u64 ring: who this is. With it there must be a log.
  *   'L' 'r' u32   -> row of engine/member (0: position, term and configuration; others: sessions)
  *   'L' 'h'       -> the sum of what commands wrote (state.h)
+ *   'L' 'd'       -> u8 1 | u64 index | u64 term: what the log held before it was damaged; goes when it holds as much again
  *   'L' 'q'       -> u8 1 | u64 index: a member that found its state to be another than the ring's; it never starts again
  *   'L' 'j'       -> u8 1 | u64 index | configuration: a ring let this member in, and it has no state yet. Whom to expect
  *                    the state from; it goes when the state has come.

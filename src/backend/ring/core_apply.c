@@ -109,25 +109,54 @@ void core_apply(struct core *c, uint64_t index)
 
 /* ---- a state that is not the ring's ---- */
 
-/* A run without commands that says so in the store: 'L' 'q' -> u8 1 | u64 index */
-static void mark_diverged(struct core *c, uint64_t index)
+/* A run without commands that writes a row of this member's own; an empty value: that deletes it. */
+static void note_own(struct core *c, uint8_t key, struct slice value)
 {
-    struct member_status st;
     struct core_run *r = calloc(1, sizeof *r);
     if (r == NULL || (r->row = malloc(sizeof *r->row)) == NULL)
-        core_die(c, REEVE_E_NOMEM, "note that the state is not the ring's");
-    member_status(c->m, &st);
+        core_die(c, REEVE_E_NOMEM, "note something in the store");
     r->bytes = wr_heap(64);
     wr_u8(&r->bytes, LOG_KV_PREFIX);
-    wr_u8(&r->bytes, 'q');
-    wr_u8(&r->bytes, 1);
-    wr_u64(&r->bytes, index);
-    r->index = st.applied;
-    r->term = member_log(c->m)->ops->term(member_log(c->m)->arg, st.applied);
-    r->row[0] = (struct state_row){ slice_of(r->bytes.p, 2), slice_of(r->bytes.p + 2, 9) };
+    wr_u8(&r->bytes, key);
+    wr_bytes(&r->bytes, value.p, value.len);
+    if (r->bytes.bad)
+        core_die(c, REEVE_E_NOMEM, "note something in the store");
+    r->own = true;
+    r->row[0] = (struct state_row){ slice_of(r->bytes.p, 2), slice_of(r->bytes.p + 2, value.len) };
     r->run.row = r->row;
     r->run.n_rows = 1;
     state_put(c->state, &r->run);
+}
+
+static void mark_diverged(struct core *c, uint64_t index)
+{
+    uint8_t mem[9];
+    struct wr w = wr_fixed(mem, sizeof mem);
+    wr_u8(&w, 1);
+    wr_u64(&w, index);
+    note_own(c, 'q', wr_slice(&w));
+}
+
+/* ---- a log that holds again what it had lost ---- */
+
+void core_repaired(struct core *c)
+{
+    struct raft_status st;
+    raft_status(member_raft(c->m), &st);
+    c->repaired_last = c->lost_index != 0 ? st.last : 0;
+}
+
+void core_repaired_check(struct core *c)
+{
+    struct raft_status st;
+    if (c->repaired_last == 0)
+        return;
+    raft_status(member_raft(c->m), &st);
+    if (st.durable < c->repaired_last)
+        return;
+    log_info("the log holds again what it had lost");
+    c->repaired_last = c->lost_index = 0;
+    note_own(c, 'd', slice_of(NULL, 0));
 }
 
 void core_quarantine(struct core *c, const struct member_effect *f)
@@ -168,8 +197,8 @@ void core_run_applied(void *arg, struct state_run *run)
     struct core *c = arg;
     struct core_run *r = (struct core_run *) run;
     struct member_event e = { .type = MEMBER_E_APPLIED, .index = r->index };
-    if (r->install)
-        return;                         /* told when it is synced */
+    if (r->install || r->own)
+        return;                         /* told when it is synced; nothing of the log's */
     c->sum = run->sum;
     c->sum_index = r->index;
     (void) core_step(c, &e);
@@ -204,16 +233,22 @@ static void tell_applied(struct core *c, struct state_run *runs)
         c->host.committed(c->host.arg, c->revision);
 }
 
-static void commands_synced(struct core *c, struct state_run *runs)
+static void log_synced(struct core *c, const struct core_run *last)
 {
-    struct core_run *last = NULL;
-    for (struct state_run *run = runs; run; run = run->later)
-        last = (struct core_run *) run;
     struct member_event e = { .type = MEMBER_E_STATE_DURABLE, .index = last->index };
     c->synced_index = last->index;
     c->synced_term = last->term;
     (void) core_step(c, &e);
     cut_log(c, last);
+}
+
+static void commands_synced(struct core *c, struct state_run *runs)
+{
+    const struct core_run *last = NULL;
+    for (struct state_run *run = runs; run; run = run->later)
+        last = ((struct core_run *) run)->own ? last : (struct core_run *) run;
+    if (last)
+        log_synced(c, last);
     tell_applied(c, runs);
     for (struct state_run *run = runs, *next; run; run = next) {
         struct core_run *r = (struct core_run *) run;

@@ -42,6 +42,7 @@ struct core_run {
     struct wr bytes;                    /* commands and rows */
     struct state_row *row;
     size_t n_rows, rows_cap;
+    bool own;                           /* a row of this member alone, nothing of the log */
     struct core_install *install;       /* instead of commands: the whole state (core_snap.c) */
     struct core *core;
 };
@@ -117,6 +118,8 @@ struct core {
     uint64_t conf_index;
     bool alone;                         /* at the start: the state's configuration names nobody else */
     bool follows;                       /* at the start: the log goes on where the state ends */
+    uint64_t lost_index, lost_term;     /* the log held as much, and lost some of it; 0: it has not */
+    uint64_t repaired_last;             /* it does again, when that is durable */
     bool joining;                       /* let in, and without a state yet: */
     uint64_t joined_index;
     struct raft_conf joined_conf;
@@ -186,6 +189,9 @@ void core_apply(struct core *c, uint64_t index);
 void core_run_applied(void *core, struct state_run *run);
 void core_runs_synced(void *core, struct state_run *runs);
 void core_run_free(struct core_run *r);
+/* The log holds as much as it did once: when that is durable the note of it goes. */
+void core_repaired(struct core *c);
+void core_repaired_check(struct core *c);
 /* Nothing is applied any more: the ring's state is another one, or an entry is a newer program's (which ends the process). */
 void core_quarantine(struct core *c, const struct member_effect *f);
 void core_reads_check(struct core *c);

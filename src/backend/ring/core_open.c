@@ -18,6 +18,7 @@
 static const uint8_t identity_key[] = { LOG_KV_PREFIX, 'i' };
 static const uint8_t joined_key[] = { LOG_KV_PREFIX, 'j' };
 static const uint8_t diverged_key[] = { LOG_KV_PREFIX, 'q' };
+static const uint8_t damaged_key[] = { LOG_KV_PREFIX, 'd' };
 static const uint8_t rows_prefix[] = { LOG_KV_PREFIX, 'r' };
 
 static enum reeve_err identity_read(struct kv *kv, struct core_identity *id)
@@ -128,6 +129,7 @@ struct collected {
     struct { uint64_t term; uint8_t kind; size_t at, len; } *entry;
     struct wr bytes, notes;
     unsigned notes_lost;
+    bool gap;                           /* something is missing behind these; what supersedes it may come yet */
     bool bad;
 };
 
@@ -150,7 +152,11 @@ static void collect_entry(struct collected *k, uint64_t index, const struct wal_
         return;
     if (k->n == 0)
         k->first = index;
-    if (!collect_room(k) || index != k->first + k->n) {
+    if (index != k->first + k->n) {
+        k->gap = true;
+        return;
+    }
+    if (!collect_room(k)) {
         k->bad = true;
         return;
     }
@@ -175,6 +181,8 @@ static void on_batch(void *arg, const struct wal_frame *f, struct slice payload)
     /* A lower first supersedes what stood there. */
     if (k->n > 0 && index < k->first + k->n)
         k->n = index > k->first ? (size_t) (index - k->first) : 0;
+    if (k->n == 0 || index <= k->first + k->n)
+        k->gap = false;
     while (wal_entry_next(&r, &e)) {
         k->bad |= !core_terms_put(k->terms, index, e.term);
         collect_entry(k, index++, &e);
@@ -325,6 +333,81 @@ static enum reeve_err refuse_found(const struct wal_found *f, struct report *rep
     return REEVE_E_CORRUPT;
 }
 
+/* ---- a log that has lost something, in a ring that has it (raft.h RAFT_START_REPAIR) ---- */
+
+/* 'L' 'd' -> u8 1 | u64 index | u64 term: the log held as much, and does not again yet. Votes are judged by it. */
+static enum reeve_err damaged_read(struct core *c)
+{
+    struct storage_txn *t;
+    struct slice v;
+    enum reeve_err err = storage_begin(c->store, STORAGE_READ, &t);
+    if (err != REEVE_OK)
+        return err;
+    err = kv_get(storage_kv(t), slice_of(damaged_key, sizeof damaged_key), &v);
+    if (err == REEVE_OK) {
+        struct rd r = rd_of(v);
+        uint8_t version = rd_u8(&r);
+        c->lost_index = rd_u64(&r);
+        c->lost_term = rd_u64(&r);
+        err = version == 1 && rd_done(&r) ? REEVE_OK : REEVE_E_CORRUPT;
+    }
+    storage_abort(t);
+    return err == REEVE_E_NOT_FOUND ? REEVE_OK : err;
+}
+
+static enum reeve_err damaged_write(struct core *c)
+{
+    uint8_t mem[17];
+    struct wr w = wr_fixed(mem, sizeof mem);
+    struct storage_txn *t;
+    enum reeve_err err = storage_begin(c->store, STORAGE_WRITE, &t);
+    if (err != REEVE_OK)
+        return err;
+    wr_u8(&w, 1);
+    wr_u64(&w, c->lost_index);
+    wr_u64(&w, c->lost_term);
+    err = kv_put(storage_kv(t), slice_of(damaged_key, sizeof damaged_key), wr_slice(&w));
+    if (err == REEVE_OK)
+        return storage_commit(t);
+    storage_abort(t);
+    return err;
+}
+
+static bool repairable(const struct core *c, const struct wal_found *f)
+{
+    return f->verdict == WAL_CORRUPT && f->may_vote && !c->alone && !c->joining && f->last > c->synced_index;
+}
+
+/*
+ * What the log held is noted in the store, durably; then all of it that the state does not have is given up, and comes from
+ * the leader again. Until it has, this member votes by what it held and does not stand, however often it is started.
+ */
+static enum reeve_err give_up_tail(struct core *c, struct wal_found *f, struct collected *k, struct report *rep)
+{
+    uint64_t base = c->synced_index, ticket;
+    struct wal_append a = { .first = base + 1, .prev_term = c->synced_term };
+    enum reeve_err err;
+    if (f->last_term > c->lost_term || (f->last_term == c->lost_term && f->last > c->lost_index)) {
+        c->lost_index = f->last;
+        c->lost_term = f->last_term;
+    }
+    log_warning("the log is damaged between %llu, which the state has, and %llu: the rest comes from the other members",
+                (unsigned long long) base, (unsigned long long) f->last);
+    TRY(damaged_write(c));
+    if (f->hard.commit > base)
+        f->hard.commit = base;          /* known again as soon as there is a leader */
+    a.hard = f->hard;
+    TRY(walfile_resume(c->wal, f, rep));
+    TRY(walfile_append(c->wal, &a, &ticket));
+    k->n = 0;
+    k->bad = k->gap = false;
+    c->terms.n = 0;
+    if (!core_terms_put(&c->terms, base, c->synced_term))
+        err = REEVE_E_NOMEM;
+out:
+    return err;
+}
+
 /* Damage at or below what the store has synced has lost nothing. */
 static bool harmless(const struct core *c, const struct wal_found *f)
 {
@@ -339,7 +422,7 @@ static enum reeve_err judge(struct core *c, const struct wal_found *f, const str
     bool good = f->verdict == WAL_CLEAN || f->verdict == WAL_TORN || (f->verdict == WAL_CORRUPT && harmless(c, f));
     if (!good)
         return refuse_found(f, rep);
-    if (k->bad)
+    if (k->bad || k->gap)
         return report_set(rep, REEVE_E_NOMEM, "the log's entries could not be read into memory");
     if (f->last < c->synced_index && !is_empty(f) && c->alone) {
         report_set(rep, REEVE_E_CORRUPT, "the write-ahead log ends at %llu, before the state, which is at %llu",
@@ -360,6 +443,11 @@ static enum reeve_err begin(struct core *c, const struct wal_found *f, const str
     struct storage_txn *t;
     enum reeve_err err;
     s.conf = &nobody;                   /* where there are no rows yet */
+    if (c->lost_index != 0) {
+        s.mode = RAFT_START_REPAIR;
+        s.last_index = c->lost_index;
+        s.last_term = c->lost_term;
+    }
     TRY(make_member(c));
     TRY(storage_begin(c->store, STORAGE_READ, &t));
     err = core_rows_restore(c, storage_kv(t));
@@ -556,9 +644,11 @@ out:
     return err;
 }
 
-static enum reeve_err go_on(struct core *c, const struct wal_found *f, const struct collected *k, struct report *rep)
+static enum reeve_err go_on(struct core *c, struct wal_found *f, struct collected *k, struct report *rep)
 {
     enum reeve_err err;
+    if (repairable(c, f) && !harmless(c, f))
+        return give_up_tail(c, f, k, rep);
     TRY(judge(c, f, k, rep));
     c->follows = follows(c, f);
     TRY(walfile_resume(c->wal, f, rep));
@@ -568,7 +658,7 @@ out:
 }
 
 /* Let in and never started: the log of its own begins with nothing. */
-static enum reeve_err begin_joined(struct core *c, const struct wal_found *f, const struct collected *k, struct report *rep)
+static enum reeve_err begin_joined(struct core *c, struct wal_found *f, struct collected *k, struct report *rep)
 {
     struct wal_owner owner = { c->me.ring, c->me.id, c->me.incarnation };
     uint64_t salt;
@@ -610,6 +700,7 @@ static enum reeve_err open_all(struct core *c, const char *dir, uint32_t segment
         return report_set(rep, err, "the store does not say whose log it goes with (%s)", reeve_err_text(err));
     c->alone |= fresh;
     TRY(refuse_diverged(c, rep));
+    TRY(damaged_read(c));
     TRY(open_log(c, dir, segment_bytes, k, found, rep));
     if (found->verdict != WAL_MISSING)
         log_notes(k);

@@ -25,13 +25,14 @@
 
 static const uint8_t identity_key[] = { LOG_KV_PREFIX, 'i' };
 static const uint8_t joined_key[] = { LOG_KV_PREFIX, 'j' };
+static const uint8_t damaged_key[] = { LOG_KV_PREFIX, 'd' };
 static const uint8_t diverged_key[] = { LOG_KV_PREFIX, 'q' };
 static const uint8_t row0_key[] = { LOG_KV_PREFIX, 'r', 0, 0, 0, 0 };
 
 static bool is_own(struct slice key)
 {
     return slice_eq(key, slice_of(identity_key, sizeof identity_key)) || slice_eq(key, slice_of(joined_key, sizeof joined_key)) ||
-           slice_eq(key, slice_of(diverged_key, sizeof diverged_key));
+           slice_eq(key, slice_of(damaged_key, sizeof damaged_key)) || slice_eq(key, slice_of(diverged_key, sizeof diverged_key));
 }
 
 /* A file that goes with its descriptor: a dead process leaves nothing. */
@@ -313,8 +314,15 @@ static enum reeve_err replace(struct state_run *run, void *apply_arg, struct sto
         return err != REEVE_OK ? err : REEVE_E_BUG;
     memcpy(mem, own.p, own.len);
     own.p = mem;
+    struct slice lost, lost_key = slice_of(damaged_key, sizeof damaged_key);
+    uint8_t lost_mem[32];
+    bool keep = kv_get(kv, lost_key, &lost) == REEVE_OK && lost.len <= sizeof lost_mem;
+    if (keep)                           /* what the log once held is not answered by a state that ends before it */
+        memcpy(lost_mem, lost.p, lost.len);
     TRY(storage_clear(txn));
     TRY(kv_put(kv, key, own));
+    if (keep)
+        TRY(kv_put(kv, lost_key, slice_of(lost_mem, lost.len)));
     TRY(statefile_read(in->fd, 0, in->size, kv, is_own, &at));
     TRY(check_position(kv, in));
     TRY(r->core->host.revision(apply_arg, kv, revision));
