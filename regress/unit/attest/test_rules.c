@@ -217,6 +217,8 @@ static void a_members_key_signs_for_its_region_but_not_who_else_does(void **stat
     u.region = name_of("home"), u.actor = name_of("anna");
     struct slice leaf = leaf_signed(&w, &u, 1, &m);
     assert_ok(check(&w, &leaf, 1));
+    d.member[0].seal_key.b[0]++;
+    assert_err(check_of(AT_REGION, "home", PAYLOAD(&w, region, &d)), REEVE_E_V_UPDATE);     /* its keys are for its life */
     d.member[0].id = 3;
     u = prepared(AT_REGION, "home", PAYLOAD(&w, region, &d));
     u.region = name_of("home"), u.actor = name_of("anna");

@@ -80,6 +80,32 @@ static void three_members_hear_each_other_in_order(void **state)
     world_free(w);
 }
 
+static void news_reach_whoever_is_linked_and_are_lost_without_harm(void **state)
+{
+    static const uint8_t bytes[PEER_NEWS_MAX + 1];
+    struct world *w = world_new(3);
+    struct node *a = &w->node[1], *b = &w->node[2];
+    peers_tell(a->p, 2, slice_of(bytes, 10));           /* nobody is known yet */
+    world_join_all(w);
+    peers_tell(a->p, 2, slice_of(bytes, 10));
+    peers_tell(a->p, 2, slice_of(bytes, PEER_NEWS_MAX));
+    peers_tell(a->p, 2, slice_of(bytes, PEER_NEWS_MAX + 1));
+    peers_tell(a->p, 77, slice_of(bytes, 10));
+    peers_flush(a->p);
+    world_until(w, b->news >= PEER_NEWS_MAX + 10);
+    uint64_t lost = a->lost[2];
+    for (int i = 0; i < 10000; i++)                     /* more than may wait: dropped, and no reason to call it lost */
+        peers_tell(a->p, 2, slice_of(bytes, PEER_NEWS_MAX));
+    assert_true(node_status(a, 2, PEER_LOG).queued_bytes < (1u << 20));
+    struct raft_msg m = node_msg(a, b, RAFT_M_APPEND_REPLY);
+    peers_send(a->p, &m, NULL);
+    peers_flush(a->p);
+    world_until(w, b->n == 1);
+    assert_int_equal(a->lost[2], lost);
+    assert_int_equal(w->node[3].news, 0);
+    world_free(w);
+}
+
 static void a_name_is_looked_up_without_stopping_the_loop(void **state)
 {
     struct world *w = world_new(2);
@@ -624,6 +650,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_message_arrives_as_it_was_sent),
         cmocka_unit_test(three_members_hear_each_other_in_order),
+        cmocka_unit_test(news_reach_whoever_is_linked_and_are_lost_without_harm),
         cmocka_unit_test(a_name_is_looked_up_without_stopping_the_loop),
         cmocka_unit_test(a_question_for_a_name_may_be_left_unanswered),
         cmocka_unit_test(a_member_that_comes_back_is_found_again_at_once),

@@ -40,6 +40,13 @@ static void on_reachable(void *arg, uint32_t id, bool yes)
         n->lost[id]++;
 }
 
+static void on_news(void *arg, uint32_t from, struct slice bytes)
+{
+    struct node *n = arg;
+    assert_true(from != n->id);
+    n->news += bytes.len;
+}
+
 static void on_join(void *arg, uint64_t ticket, const struct peer_join_request *j)
 {
     struct node *n = arg;
@@ -49,7 +56,7 @@ static void on_join(void *arg, uint64_t ticket, const struct peer_join_request *
 void node_start(struct node *n)
 {
     struct peers_ops ops = { n->message ? n->message : on_message, n->reachable ? n->reachable : on_reachable,
-                             n->on_join ? on_join : NULL, NULL };
+                             n->on_join ? on_join : NULL, on_news };
     struct report rep = { 0 };
     n->config.identity = &n->identity;
     n->config.incarnation = n->incarnation;

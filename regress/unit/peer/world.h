@@ -34,6 +34,7 @@ struct node {
     bool reach[WORLD_NODES + 1];
     struct heard last[HEARD_MAX];       /* last[n % HEARD_MAX] */
     uint64_t n;
+    uint64_t news;                      /* bytes told to it */
     void *user;                         /* with message, reachable: instead of counting */
     void (*message)(void *node, const struct raft_msg *m);
     void (*reachable)(void *node, uint32_t id, bool yes);

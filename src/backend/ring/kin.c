@@ -132,27 +132,33 @@ static void submitted(void *arg, enum reeve_err err, const struct report *rep, u
         log_limited(LOG_SEV_WARNING, "the keys of the ring's members are not attested yet: %s", rep->message);
 }
 
-/* What is to stand in the region's object: who is a member now, with the note's key, or the one that stands there. */
-static void wanted(struct ring *r, struct ring_view *v, const struct region_doc *now, struct region_doc *want)
+/* An attested key is for the member's life: another one in its note changes nothing, whoever wrote it. */
+static bool key_of(struct ring_view *v, struct region_doc *now, uint32_t id, struct region_member *out)
+{
+    const struct region_member *old = region_member_find(now, id);
+    struct name name;
+    struct slice note;
+    *out = (struct region_member){ .id = id };
+    if (old) {
+        *out = *old;
+        return true;
+    }
+    kin_note_name(&name, id);
+    if (region_note_get(&v->region, &name, &note) != REEVE_OK || note.len != NOTE_LEN)
+        return false;
+    memcpy(out->key.b, note.p, 32);
+    memcpy(out->seal_key.b, note.p + 32, 32);
+    return true;
+}
+
+/* What is to stand in the region's object: who is a member now, but this one, which has the region's own key. */
+static void wanted(struct ring *r, struct ring_view *v, struct region_doc *now, struct region_doc *want)
 {
     const struct raft_conf *conf = core_conf(r->prop.core);
     *want = (struct region_doc){ .key = now->key, .state = now->state };
-    for (unsigned i = 0; i < conf->n && want->n_members < REGION_MEMBERS_MAX; i++) {
-        struct region_member *m = &want->member[want->n_members];
-        const struct region_member *old = region_member_find((struct region_doc *) now, conf->m[i].id);
-        struct name name;
-        struct slice note;
-        kin_note_name(&name, conf->m[i].id);
-        if (region_note_get(&v->region, &name, &note) == REEVE_OK && note.len == NOTE_LEN) {
-            m->id = conf->m[i].id;
-            memcpy(m->key.b, note.p, 32);
-            memcpy(m->seal_key.b, note.p + 32, 32);
+    for (unsigned i = 0; i < conf->n && want->n_members < REGION_MEMBERS_MAX; i++)
+        if (conf->m[i].id != core_id(r->prop.core) && key_of(v, now, conf->m[i].id, &want->member[want->n_members]))
             want->n_members++;
-        } else if (old) {
-            *m = *old;
-            want->n_members++;
-        }
-    }
 }
 
 static void submit(struct ring *r, struct kin *k, struct ring_view *v, const struct region_doc *want)

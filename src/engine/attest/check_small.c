@@ -7,6 +7,17 @@ static bool same_members(const struct region_doc *a, const struct region_doc *b)
     return a->n_members == b->n_members && memcmp(a->member, b->member, sizeof a->member[0] * a->n_members) == 0;
 }
 
+/* A member's keys are for its life; a new member has a new id. */
+static bool members_keep_keys(struct region_doc *now, const struct region_doc *was)
+{
+    for (unsigned i = 0; i < was->n_members; i++) {
+        const struct region_member *m = region_member_find(now, was->member[i].id);
+        if (m != NULL && memcmp(m, &was->member[i], sizeof *m) != 0)
+            return false;
+    }
+    return true;
+}
+
 /* Genesis lists regions; each speaks for itself and hands over to a new key under the old one. */
 enum reeve_err check_region(struct check *k)
 {
@@ -20,6 +31,8 @@ enum reeve_err check_region(struct check *k)
     bool same_key = memcmp(now.key.b, was.key.b, 32) == 0;
     if (!k->had && (!same_key || now.state != REGION_OK || now.n_members > 0))
         return refuse(k->rep, REEVE_E_V_UPDATE, "region '%s' begins as genesis lists it", k->now.object.s);
+    if (!members_keep_keys(&now, &was))
+        return refuse(k->rep, REEVE_E_V_UPDATE, "the keys of a member of region '%s' were changed", k->now.object.s);
     k->brakes = same_key && now.state == REGION_OK && same_members(&now, &was);
 out:
     return err;
