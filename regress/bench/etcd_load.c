@@ -30,7 +30,7 @@
 
 #define TARGETS_MAX  16
 #define GAPS_MAX     4096
-#define GAP_MIN_NS   20000000ll
+#define GAP_MIN_NS   50000000ll
 #define TIMEOUT_NS   10000000000ll
 #define RETRY_NS     50000000ll
 #define VALUE_MAX    4096

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "common/text.h"
+#include "fleet_int.h"
 
 static volatile int stop;
 static void on_stop(int sig) { (void) sig; stop = 1; }
@@ -89,6 +90,8 @@ static bool sound(struct ring_options *o, const struct given *g)
     o->clients = (unsigned) (g->clients > 0 ? g->clients : agents ? 1000 : history ? 24 : 10);
     o->keys = (unsigned) (agents ? g->rows : g->keys > 0 ? g->keys : history ? 100 : 1000);
     o->timeout_s = g->timeout_s > 0 ? g->timeout_s : history ? 5 : 10;
+    if (agents && o->clients > FLEET_MAX)
+        return false;
     return agents ? o->token_file != NULL && !history && o->n_targets == 0 : o->n_targets > 0;
 }
 
