@@ -3,7 +3,8 @@
 #
 # Environment: BENCH_SECONDS (each measurement; 6), BENCH_ROUNDS (2), BENCH_KILLS (of each leader; 5), BENCH_CLIENTS
 # (unbatched; 1000), BENCH_READERS (100), BENCH_AGENTS (1000), BENCH_VALUE (bytes of padding; 64), BENCH_PARTS (of single,
-# unbatched, reads, batched, failover; all). The full one: BENCH_SECONDS=60 BENCH_ROUNDS=5 BENCH_KILLS=50.
+# unbatched, reads, batched, failover; all), BENCH_WEIGHT (as root, on a machine that does something else too: nice of
+# every session of servers and loads, theirs and ours alike; 0). The full one: BENCH_SECONDS=60 BENCH_ROUNDS=5 BENCH_KILLS=50.
 #
 # Single, unbatched and batched are registrations by agents over TLS (one row, one row, 100 rows at a time, each agent one
 # request under way) against puts and transactions of 100 puts; ..._sql are changes of configuration through the SQL port.
@@ -20,6 +21,7 @@ use Ports;
 use RingThree;
 use Time::HiRes qw(sleep time clock_gettime CLOCK_MONOTONIC);
 
+$SIG{$_} = sub { exit 1 } for qw(INT TERM);         # what was started is stopped
 my $seconds = env_int('BENCH_SECONDS', 6);
 my $rounds = env_int('BENCH_ROUNDS', 2);
 my $kills = env_int('BENCH_KILLS', 5);
@@ -27,9 +29,22 @@ my $clients = env_int('BENCH_CLIENTS', 1000);
 my $readers = env_int('BENCH_READERS', 100);
 my $agents = env_int('BENCH_AGENTS', 1000);
 my $padding = env_int('BENCH_VALUE', 64);
+my $weight = ($ENV{BENCH_WEIGHT} // 0) =~ /^(-?\d+)$/ ? $1 : 0;
 my %part = map { $_ => 1 } split /[ ,]+/, $ENV{BENCH_PARTS} // 'single unbatched reads batched failover';
 my $where = machine();
 my $base = tempdir('reeve-bench-XXXXXX', TMPDIR => 1, CLEANUP => 1);
+
+# Each server is a session of its own, etcd's too, as daemons are; the kernel shares CPU between sessions first.
+sub weigh {
+    my (@pids) = @_;
+    return if !$weight;
+    for my $pid (@pids) {
+        open my $f, '>', "/proc/$pid/autogroup" or die "autogroup: $!";
+        print $f $weight;
+        close $f or die "autogroup: $!";
+    }
+}
+sub reeve_start { my ($s) = @_; $s->start; weigh($s->pid) }
 
 # ---- etcd: three members on loopback, Debian's, with its default times ----
 
@@ -37,10 +52,12 @@ my @etcd = map { { name => "e$_", port => Ports::take(), peer => Ports::take(), 
 sub etcd_start {
     my ($e) = @_;
     my $cluster = join ',', map { "$_->{name}=http://127.0.0.1:$_->{peer}" } @etcd;
-    $e->{pid} = spawn("$base/$e->{name}.log", 'etcd', '--name', $e->{name}, '--data-dir', $e->{dir},
+    $e->{pid} = spawn("$base/$e->{name}.log", 'setsid', 'etcd', '--name', $e->{name}, '--data-dir', $e->{dir},
         '--listen-client-urls', "http://127.0.0.1:$e->{port}", '--advertise-client-urls', "http://127.0.0.1:$e->{port}",
         '--listen-peer-urls', "http://127.0.0.1:$e->{peer}", '--initial-advertise-peer-urls', "http://127.0.0.1:$e->{peer}",
         '--initial-cluster', $cluster, '--initial-cluster-state', 'new', '--quota-backend-bytes', 8 << 30, '--log-level', 'error');
+    until_true(10, 'a session of its own', sub { (ReeveServer::slurp("/proc/$e->{pid}/stat") =~ /\) \w \d+ \d+ (\d+)/)[0] == $e->{pid} });
+    weigh($e->{pid});
 }
 sub etcd_status {
     my $endpoints = join ',', map { "127.0.0.1:$_->{port}" } @_;
@@ -184,7 +201,7 @@ sub reeve_failovers {
     my $dead;
     failovers('reeve', [ 'reeve-bench', 'ring', '--json', connects(), '--clients', 32, '--keys', 100, '--duration', 100000, '--warmup', 0 ],
         sub { ($dead) = $ring->by_role; my $t = now_ns(); $ring->kill_9($dead); return $t },
-        sub { $dead->start; $ring->by_role });
+        sub { reeve_start($dead); $ring->by_role });
 }
 sub etcd_failovers {
     my $dead;
@@ -197,8 +214,10 @@ sub etcd_failovers {
 # ---- the run ----
 
 etcd_start($_) for @etcd;
+weigh($$);
 my $per_member = int(($clients + $readers) / 3) + 50;
 $ring = RingThree->new(conf => "max_connections = $per_member\n");
+weigh($_->pid) for $ring->members;
 etcd_leader();
 open my $f, '>', "$base/token" or die $!;
 print $f (($ring->members)[0]->psql('CREATE JOIN_TOKEN WITH (uses = 1000000)') =~ s/\|.*//sr), "\n";
