@@ -29,8 +29,8 @@
 #include "frontend/reeve-bench/hist.h"
 
 #define TARGETS_MAX  16
-#define GAPS_MAX     4096
-#define GAP_MIN_NS   50000000ll
+#define GAPS_MAX     16384
+#define GAP_MIN_NS   10000000ll
 #define TIMEOUT_NS   10000000000ll
 #define RETRY_NS     50000000ll
 #define VALUE_MAX    4096
@@ -372,7 +372,7 @@ static void drive(struct connection *c, unsigned n, int64_t until)
 
 static void report(void)
 {
-    struct wr w = wr_heap(1u << 20);
+    struct wr w = wr_heap(2u << 20);
     double seconds = (double) (end_ns - begin_ns) / 1e9;
     wr_printf(&w, "{\"subcommand\": \"etcd_load\", \"clients\": %u, \"connections\": %u, \"batch\": %u, \"seconds\": %.3f, \"load_cores\": %.2f, \"%s\": ",
               o.clients, o.connections, o.batch, seconds, (double) cpu_ns / 1e9 / seconds, o.reads ? "reads" : "writes");

@@ -169,7 +169,7 @@ sub after_kill {
     my ($t_ns, $gaps) = @_;
     my @ms = map { ($_->[1] - $t_ns) / 1e6 } grep { $_->[1] > $t_ns && $_->[0] < $t_ns + 200e6 } @$gaps;
     @ms = sort { $b <=> $a } @ms;
-    return $ms[0] // 50;        # no pause of 50 ms or more
+    return $ms[0] // 10;        # no pause of 10 ms or more
 }
 
 sub failovers {

@@ -16,8 +16,8 @@
 #include "sql_conn.h"
 
 #define RING_CLIENTS_MAX  20000u
-#define RING_GAPS_MAX     4096u
-#define RING_GAP_MIN_NS   50000000ll    /* shorter pauses between two acknowledged writes are not kept */
+#define RING_GAPS_MAX     16384u
+#define RING_GAP_MIN_NS   10000000ll    /* shorter pauses between two acknowledged writes are not kept */
 
 struct ring_options {
     const char *target[SQL_TARGETS_MAX];

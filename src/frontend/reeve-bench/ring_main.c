@@ -115,7 +115,7 @@ static void gaps_json(const struct ring_totals *t, struct wr *w)
 
 static void print_json(const struct ring_options *o, const struct ring_totals *t, const struct sql_pool *p)
 {
-    struct wr w = wr_heap(1u << 20);
+    struct wr w = wr_heap(2u << 20);
     wr_printf(&w, "{\"subcommand\": \"ring\", \"clients\": %u, \"loop\": \"%s\", \"seconds\": %.3f", o->clients,
               o->rate > 0 ? "open" : "closed", ring_seconds(t));
     wr_printf(&w, ", \"load_cores\": %.2f", (double) (t->end_cpu_ns - t->begin_cpu_ns) / 1e9 / (ring_seconds(t) + o->warmup_s));
