@@ -377,9 +377,9 @@ static void report(void)
     wr_printf(&w, "{\"subcommand\": \"etcd_load\", \"clients\": %u, \"connections\": %u, \"batch\": %u, \"seconds\": %.3f, \"load_cores\": %.2f, \"%s\": ",
               o.clients, o.connections, o.batch, seconds, (double) cpu_ns / 1e9 / seconds, o.reads ? "reads" : "writes");
     hist_json(&latency, seconds, &w);
-    wr_printf(&w, ", \"rows_per_second\": %.1f, \"failed\": %llu, \"losses\": %llu, \"timeouts\": %llu, \"gaps\": [",
+    wr_printf(&w, ", \"rows_per_second\": %.1f, \"failed\": %llu, \"losses\": %llu, \"timeouts\": %llu, \"last_ack_ns\": %lld, \"gaps\": [",
               (double) latency.n * o.batch / seconds, (unsigned long long) failed, (unsigned long long) losses,
-              (unsigned long long) timeouts);
+              (unsigned long long) timeouts, (long long) last_ack_ns);
     for (unsigned i = 0; i < n_gaps; i++)
         wr_printf(&w, "%s[%lld,%lld]", i ? "," : "", (long long) gap[i].begin_ns, (long long) gap[i].end_ns);
     wr_text(&w, "]}\n");

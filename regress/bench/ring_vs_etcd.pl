@@ -166,7 +166,8 @@ my @parts = (
 # ---- kill -9 of the leader under load: from the kill to the next acknowledged write ----
 
 sub after_kill {
-    my ($t_ns, $gaps) = @_;
+    my ($t_ns, $gaps, $last_ack_ns) = @_;
+    die "no write was acknowledged after a kill\n" if $last_ack_ns < $t_ns + 1e9;
     my @ms = map { ($_->[1] - $t_ns) / 1e6 } grep { $_->[1] > $t_ns && $_->[0] < $t_ns + 200e6 } @$gaps;
     @ms = sort { $b <=> $a } @ms;
     return $ms[0] // 10;        # no pause of 10 ms or more
@@ -187,7 +188,7 @@ sub failovers {
     sleep 0.05 until ended($pid);
     my ($line) = reverse split /\n/, ReeveServer::slurp("$base/failover.out");
     my $o = eval { decode_json($line // '') } or die "$name: " . ReeveServer::slurp("$base/failover.err");
-    my @ms = map { after_kill($_, $o->{gaps}) } @t;
+    my @ms = map { after_kill($_, $o->{gaps}, $o->{last_ack_ns}) } @t;
     say_err("$name failover, ms: " . join ' ', map { int } @ms);
     my @sorted = sort { $a <=> $b } @ms;
     # The nearest rank: of fewer than a hundred kills the 99th percentile is the worst one.
@@ -242,7 +243,7 @@ for my $name (sort keys %got) {
     $o{$who}{join '_', @what} = $what[0] eq 'failover' ? $g : { map { $_ => rounded(median(@{$g->{$_}}), 2) } keys %$g };
 }
 sub etcd_best { my ($what) = @_; my ($best) = sort { $b <=> $a } map { $o{etcd}{"${what}_$_"}{per_second} // 0 } 'all', 'leader'; return $best }
-for my $what (qw(batched unbatched reads)) {
+for my $what (grep { $part{$_} } qw(batched unbatched reads)) {
     my $theirs = etcd_best($what);
     $o{"ratio_$what"} = rounded($o{reeve}{$what}{per_second} / $theirs, 2) if $theirs;
 }

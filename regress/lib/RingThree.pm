@@ -40,14 +40,15 @@ sub members { return @{$_[0]{s}} }
 # "eu-1|leader\neu-2|voter..." as that member sees it; empty while it cannot say.
 sub roles { my ($s) = @_; return eval { $s->psql('SELECT member, role FROM sys.ring_members ORDER BY member') } // '' }
 
-# The leader first, as the first member says that answers.
+# The leader first, by the word of two members: one alone may not have heard of the newest yet.
 sub by_role {
     my ($self) = @_;
     my @s = $self->members;
     for (1 .. 600) {
+        my %says;
         for my $s (grep { $_->pid } @s) {
             my ($n) = roles($s) =~ /^eu-(\d+)\|leader$/m or next;
-            next if !$s[$n - 1]->pid;
+            next if ++$says{$n} < 2 || !$s[$n - 1]->pid;
             return ($s[$n - 1], grep { $_ != $s[$n - 1] } @s);
         }
         sleep 0.05;

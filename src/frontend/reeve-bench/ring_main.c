@@ -107,7 +107,7 @@ static void one_kind(const struct ring_totals *t, struct wr *w, const char *name
 
 static void gaps_json(const struct ring_totals *t, struct wr *w)
 {
-    wr_text(w, ", \"gaps\": [");
+    wr_printf(w, ", \"last_ack_ns\": %lld, \"gaps\": [", (long long) t->last_ack_ns);
     for (unsigned i = 0; i < t->n_gaps; i++)
         wr_printf(w, "%s[%lld,%lld]", i ? "," : "", (long long) t->gap[i].begin_ns, (long long) t->gap[i].end_ns);
     wr_text(w, "]");
