@@ -4,11 +4,12 @@
 use strict;
 use warnings;
 use Test::More;
+use POSIX ();
 use Time::HiRes qw(sleep time);
 use lib 'regress/lib';
 use ReeveServer;
 
-my $s = ReeveServer->new;
+my $s = ReeveServer->new(conf => "agent_heartbeat_interval = 1s\nagent_reconnect_window = 100ms\nattest_tick_interval = 1s\n");
 $s->init->start;
 my $base = $s->{base};
 my $file = "$base/eu.backup";
@@ -18,6 +19,17 @@ sub restore { my ($dir, $from) = @_; return $s->run('reeve-ctl', 'restore', '-D'
 sub height { return $_[0]->psql('SELECT attested_height FROM sys.regions') }
 sub bytes { return ReeveServer::slurp($_[0]) }
 sub put { my ($path, $bytes) = @_; open my $f, '>:raw', $path or die $!; print $f $bytes; close $f }
+# An agent of the region; what it has of a key.
+my ($owner, $agent) = ($$, 0);
+sub agent_start {
+    $agent = fork() // die;
+    return if $agent;
+    open STDERR, '>>', "$base/agent.log";
+    exec 'reeve-agent', '--config', "$base/agent.conf" or POSIX::_exit(127);
+}
+sub agent_stop { return if !$agent; kill 'TERM', $agent; waitpid $agent, 0; $agent = 0 }
+sub agent_has { my $v = qx{reeve-agent get --state $base/agent $_[0] 2>/dev/null}; chomp $v; return $v }
+END { my $code = $?; agent_stop() if $owner == $$; $? = $code }
 # A server over a directory that restore has made, at ports of its own.
 sub server_over {
     my ($dir) = @_;
@@ -31,6 +43,12 @@ $s->psql("CREATE ROLE alice LOGIN PASSWORD 'horse'");
 $s->psql("CREATE AUTHORITY ca");
 $s->psql("CREATE CERT web FROM AUTHORITY ca SANS ('web.example')");
 $s->psql("SET CONFIG 'k$_' = '" . 'v' x (40 * $_) . "'") for 1 .. 60;
+
+$s->psql("SET CONFIG 'said' = 'before the backup'");
+my ($key) = $s->psql('CREATE JOIN_TOKEN WITH (uses = 10)') =~ /(reeve1\.[\w-]+)/;
+put("$base/agent.conf", "state = $base/agent\nserver = 127.0.0.1:" . $s->agent_port . "\ntoken = $key\ntick_interval = 1 s\n");
+agent_start();
+ok($s->wait_for(sub { agent_has('said') eq 'before the backup' }, 'the agent'), 'an agent has the region\'s values');
 
 # ---- of a live server, under changes ----
 my $writer = fork() // die;
@@ -146,6 +164,9 @@ system('cp', '-a', $s->dir, $short);
 $s->start;
 $s->psql("CREATE CERT later FROM AUTHORITY ca SANS ('later.example')");
 $s->psql("SET CONFIG 'lost' = '1'");
+$s->psql("SET CONFIG 'said' = 'after the backup'");
+ok($s->wait_for(sub { agent_has('said') eq 'after the backup' }, 'the agent'), 'the agent knows what came after the backup');
+agent_stop();
 my $height = height($s);
 my $late = "$base/late.backup";
 is((backup($s, $late))[0], 0, 'a later backup');
@@ -156,6 +177,14 @@ set_aside($s->dir);
 is($code, 0, 'the older one is restored beside the keys') or diag($err);
 $s->start;
 is($s->psql("SELECT count(*) FROM sys.config WHERE key = 'lost'"), '0', 'what came later is gone from the region');
+$s->psql("SET CONFIG 'fill' = '$_'") for 1 .. 40;
+agent_start();
+ok($s->wait_for(sub { agent_has('said') eq 'before the backup' }, 'the agent'), 'an agent that knew a later state takes the restored one, whole')
+    or diag(agent_has('said'), bytes("$base/agent.log"));
+is(agent_has('fill'), '40', '... with what came since');
+$s->psql("SET CONFIG 'said' = 'after the restore'");
+ok($s->wait_for(sub { agent_has('said') eq 'after the restore' }, 'the agent'), '... and goes on');
+agent_stop();
 ok($s->wait_for(sub { height($s) >= $height }, 'the height'), 'the attested height is what it was before') or diag(height($s), " < $height");
 is($s->psql("SELECT count(*) FROM sys.certs WHERE name = 'later'"), '1', '... with what was attested after the backup');
 $s->psql("CREATE CERT newest FROM AUTHORITY ca SANS ('newest.example')");
