@@ -11,6 +11,9 @@
 #define READ_ALONE_MS 500
 #define READ_MS_MAX 3000                /* longer than a new leader takes */
 #define READ_AGAIN_MS 20
+#define AGE_EVERY_MS 1000
+#define AGE_MS_MAX 100
+#define AGE_TOLD_MS 2000
 #define READ_LOCAL 1                    /* word of read_consistency */
 
 enum reeve_err snap_open_local(struct session *s, struct snap *out, struct report *rep)
@@ -187,19 +190,69 @@ static enum reeve_err confirm(struct session *s, struct snap *out, struct report
     return err;
 }
 
+/*
+ * A local read tells how old it may be, where that is more than a moment: with no leader for a while, others may have gone on. Asked
+ * once a second at most, so that what is read meanwhile costs nothing.
+ */
+static enum reeve_err look_age(struct session *s, uint32_t *leaderless_ms, bool *silent, struct report *rep)
+{
+    struct wr reply = wr_heap(1 << 16);
+    *leaderless_ms = 0;
+    *silent = false;
+    if (session_mono_now().ms < s->age_next_ms)
+        return REEVE_OK;
+    s->age_next_ms = session_mono_now().ms + AGE_EVERY_MS;
+    enum reeve_err err = ring_ask(s, MSG_RING_STATUS, AGE_MS_MAX, &reply, rep);
+    struct rd r = rd_of(wr_slice(&reply));
+    *silent = err == REEVE_E_UNAVAILABLE;
+    (void) rd_u32(&r);
+    (void) rd_u64(&r);
+    (void) rd_u64(&r);
+    if (err == REEVE_OK)
+        *leaderless_ms = rd_u32(&r);
+    wr_free(&reply);
+    if (*silent)
+        report_clear(rep);
+    return *silent ? REEVE_OK : err;
+}
+
+static enum reeve_err open_aged(struct session *s, struct snap *out, struct report *rep)
+{
+    uint32_t leaderless_ms;
+    uint64_t revision = 0;
+    bool silent;
+    enum reeve_err err;
+    TRY(look_age(s, &leaderless_ms, &silent, rep));
+    TRY(snap_open_local(s, out, rep));
+    if (leaderless_ms < AGE_TOLD_MS && !silent)
+        return REEVE_OK;
+    if (region_applied_index(&out->region, &revision) != REEVE_OK)
+        revision = 0;
+    if (silent)
+        session_notice(s, NOTICE_NOTICE, NULL, "read as of revision %llu; the ring process of this server does not answer",
+                       (unsigned long long) revision);
+    else
+        session_notice(s, NOTICE_NOTICE, NULL, "read as of revision %llu; this server has had no leader for %u s",
+                       (unsigned long long) revision, leaderless_ms / 1000);
+out:
+    return err;
+}
+
 enum reeve_err snap_open(struct session *s, struct snap *out, struct report *rep)
 {
     struct report why = { 0 };
+    enum reeve_err err;
     memset(out, 0, sizeof *out);
-    if (!s->read_confirmed && session_int(s, SET_read_consistency) != READ_LOCAL) {
-        enum reeve_err err = confirm(s, out, rep ? rep : &why);
-        if (err != REEVE_OK)
-            return err;
+    rep = rep ? rep : &why;
+    if (session_int(s, SET_read_consistency) == READ_LOCAL)
+        return open_aged(s, out, rep);
+    if (!s->read_confirmed) {
+        TRY(confirm(s, out, rep));
         s->read_confirmed = true;
-        if (out->open)
-            return REEVE_OK;
     }
-    return snap_open_local(s, out, rep);
+    err = out->open ? REEVE_OK : snap_open_local(s, out, rep);
+out:
+    return err;
 }
 
 enum reeve_err postmaster_call(struct session *s, uint16_t msg, struct slice body, struct report *rep)

@@ -5,6 +5,7 @@
 #include "backend/utils/log.h"
 
 #define ADDRESS_RETRY_MS 1000
+#define JOIN_RETRY_MS 50
 
 /* ---- one change at a time ---- */
 
@@ -133,6 +134,16 @@ static void joined(void *arg, enum reeve_err err)
     core_joins_resume(c);
 }
 
+static void resume_later(void *arg) { core_joins_resume(arg); }
+
+/* The token is used up by now: who was admitted waits for the change before, and is not sent away. */
+static bool waits(struct core *c, enum reeve_err err)
+{
+    if (err != REEVE_E_AGAIN || !c->leads || c->closing)
+        return false;
+    return loop_timer_is_set(&c->join_timer) || loop_timer_in(c->loop, &c->join_timer, JOIN_RETRY_MS, resume_later, c) == REEVE_OK;
+}
+
 static void add_learner(struct core *c, struct core_joiner *j)
 {
     const struct raft_conf *conf = raft_conf(member_raft(c->m));
@@ -141,7 +152,7 @@ static void add_learner(struct core *c, struct core_joiner *j)
     memcpy(change.addr, j->addr, j->addr_len);
     enum reeve_err err = core_change(c, &change, 1, joined, c);
     c->join_changing = err == REEVE_OK;
-    if (err == REEVE_OK)
+    if (err == REEVE_OK || waits(c, err))
         return;
     j->used = false;
     refuse(c, j->ticket, err == REEVE_E_AGAIN ? PEER_R_BUSY : err == REEVE_E_TOO_MANY ? PEER_R_FULL : PEER_R_NO_LEADER);
@@ -168,6 +179,19 @@ static struct core_joiner *place(struct core *c, const struct peer_join_request 
     return NULL;
 }
 
+/* Who asks again while it waits: the old question is dead. */
+static bool asks_again(struct core *c, const struct peer_join_request *q, uint64_t ticket)
+{
+    for (unsigned i = 0; i < CORE_JOINS_MAX; i++) {
+        struct core_joiner *j = &c->joiner[i];
+        if (!j->used || j->incarnation != q->incarnation || j->addr_len != q->addr.len || memcmp(j->addr, q->addr.p, j->addr_len) != 0)
+            continue;
+        j->ticket = ticket;
+        return true;
+    }
+    return false;
+}
+
 /* An answer may have been lost: who stands in the configuration already gets it again, whatever has become of the token. */
 void core_join_requested(void *arg, uint64_t ticket, const struct peer_join_request *q)
 {
@@ -180,6 +204,8 @@ void core_join_requested(void *arg, uint64_t ticket, const struct peer_join_requ
         refuse(c, ticket, c->closing ? PEER_R_BUSY : PEER_R_MALFORMED);
         return;
     }
+    if (asks_again(c, q, ticket))
+        return;
     struct core_joiner *j = place(c, q, ticket);
     const struct raft_member *m = j ? named(c, j) : NULL;
     if (m) {
@@ -199,6 +225,7 @@ void core_join_requested(void *arg, uint64_t ticket, const struct peer_join_requ
 void core_change_free(struct core *c)
 {
     loop_timer_cancel(c->loop, &c->address_timer);
+    loop_timer_cancel(c->loop, &c->join_timer);
     if (c->change_ticket != 0)
         core_change_ended(c, c->change_ticket, REEVE_E_SHUTDOWN);
 }

@@ -132,7 +132,7 @@ struct core {
     uint64_t change_ticket, n_changes;
     core_read_done *change_fn;
     void *change_arg;
-    struct loop_timer address_timer;
+    struct loop_timer address_timer, join_timer;
     struct core_joiner joiner[CORE_JOINS_MAX];
     bool join_changing;
 

@@ -24,7 +24,8 @@ struct snap {
 /*
  * Opens a snapshot; with read_consistency = linearizable it is at least as new as every commit answered by any member
  * before the statement began (the ring is asked once a statement). QUORUM_LOST, UNAVAILABLE: that could not be confirmed
- * within 3 s, or the ring is known to have had no leader for a while.
+ * within 3 s, or the ring is known to have had no leader for a while. With local it asks nobody; a notice tells revision and age
+ * where no leader has been known for 2 s.
  */
 enum reeve_err snap_open(struct session *s, struct snap *out, struct report *rep) REEVE_MUST_CHECK;
 /* What this server has, as it is: for logging in, and for whoever looks why the ring does not answer. */

@@ -91,6 +91,7 @@ struct session {
     /* Since when. */
     struct wall_ms started, txn_started, stmt_started;
     struct mono_ms stmt_deadline;       /* 0: none */
+    int64_t age_next_ms;                /* a local read asks how old it is then again */
     bool read_confirmed;                /* this statement's snapshots hold all that was answered before it began */
 
     struct session_setting settings[SET__COUNT];
