@@ -78,12 +78,15 @@ sub promote {
     my ($self, $i) = @_;
     my $s = $self->{s}[$i];
     my $sql = "ALTER RING eu ADD MEMBER '$self->{name}[$i]' ADDRESS 'localhost:$s->{peer_port}'";
+    my ($l, $last);
     $s->wait_for(sub {
         return 1 if $self->roles($i) =~ /^\Q$self->{name}[$i]\E\|(voter|leader)$/m;
-        my $l = $self->leader;
-        eval { $self->{s}[$l]->psql($sql) } if defined $l;
+        $l = $self->leader;
+        $last = '';
+        eval { $self->{s}[$l]->psql($sql); 1 } or $last = $@ if defined $l;
         return 0;
-    }, "a vote for $self->{name}[$i]") or die "no vote\n";
+    }, "a vote for $self->{name}[$i]")
+        or die 'no vote; led by ' . ($l // 'nobody') . ": $last" . join("\n", map { $self->roles($_) . "\n" . $self->{s}[$_]->log } $self->all);
 }
 
 sub roles { my ($self, $i) = @_; return eval { $self->{s}[$i]->psql('SELECT member, role FROM sys.ring_members ORDER BY member') } // '' }

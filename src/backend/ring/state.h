@@ -57,10 +57,9 @@ struct state_row { struct slice key, value; };
 /*
  * What commands wrote since the state was nothing: CRC-32C over each (u8 1 put, 0 deleted | u32 length | key | u32 length | value),
  * how many, and their bytes. Rows are no part of it: they say where runs end, which differs between members. Against accidents
- * and mistakes, not against anybody. Kept under STATE_SUM_KEY: u8 1 | u32 crc | u64 writes | u64 bytes.
+ * and mistakes, not against anybody. Kept under 'L' 'h': u8 1 | u32 crc | u64 writes | u64 bytes.
  */
 struct state_sum { uint32_t crc; uint64_t writes, bytes; };
-#define STATE_SUM_KEY ((const uint8_t[]){ 'L', 'h' })
 struct state_run {
     struct state_run *next, *later;     /* the thread's list, the loop's list */
     struct state_command *first;

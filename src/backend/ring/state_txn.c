@@ -80,7 +80,8 @@ void state_txn_init(struct state_txn *t, struct storage *store, uint64_t index, 
     t->tail = &t->first;
 }
 
-static struct slice sum_key(void) { return slice_of(STATE_SUM_KEY, sizeof STATE_SUM_KEY); }
+static const uint8_t sum_name[] = { 'L', 'h' };
+static struct slice sum_key(void) { return slice_of(sum_name, sizeof sum_name); }
 
 static enum reeve_err sum_load(struct state_txn *t)
 {
