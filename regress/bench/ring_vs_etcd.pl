@@ -78,7 +78,8 @@ sub etcd_kill {
     kill 'KILL', $e->{pid};
     waitpid $e->{pid}, 0;
 }
-END { local $?; kill 'KILL', grep { $_ } map { $_->{pid} } @etcd }
+my $load;       # the load under way
+END { local $?; kill 'KILL', grep { $_ } $load, map { $_->{pid} } @etcd }
 
 # ---- what is measured, of each ----
 
@@ -100,12 +101,13 @@ sub servers_cpu {
 sub load {
     my ($what, @cmd) = @_;
     my ($begin, $before) = (time, servers_cpu());
-    my $pid = spawn("$base/load", @cmd);
+    my $pid = $load = spawn("$base/load", @cmd);
     my $last = $before;
     until (ended($pid)) {
         $last = servers_cpu();          # backends end with their clients
         sleep 0.25;
     }
+    $load = undef;
     my $d = kinds_diff($before, $last);
     my ($line) = reverse split /\n/, ReeveServer::slurp("$base/load.out");
     my $o = eval { decode_json($line // '') } or die "$what: " . ReeveServer::slurp("$base/load.err");
@@ -175,7 +177,7 @@ sub after_kill {
 
 sub failovers {
     my ($name, $cmd, $kill, $mend) = @_;
-    my $pid = spawn("$base/failover", @$cmd);
+    my $pid = $load = spawn("$base/failover", @$cmd);
     my @t;
     sleep 4;
     for (1 .. $kills) {
@@ -186,6 +188,7 @@ sub failovers {
     }
     kill 'TERM', $pid;
     sleep 0.05 until ended($pid);
+    $load = undef;
     my ($line) = reverse split /\n/, ReeveServer::slurp("$base/failover.out");
     my $o = eval { decode_json($line // '') } or die "$name: " . ReeveServer::slurp("$base/failover.err");
     my @ms = map { after_kill($_, $o->{gaps}, $o->{last_ack_ns}) } @t;
