@@ -64,7 +64,8 @@ is($r->server(1)->psql("SELECT count(*) FROM sys.config WHERE key LIKE 'fill/%'"
 unlink $small->dir . '/ballast';
 ok($r->caught_up(0), 'with room again it has everything');
 is($small->psql("SELECT count(*) FROM sys.config WHERE key LIKE 'fill/%'"), $rows, '... every row');
-ok(state_of("SET CONFIG 'full' = '2'") eq '', '... and takes changes');
+my $said;
+ok($small->wait_for(sub { ($said = state_of("SET CONFIG 'full' = '2'")) eq '' }, 'a change'), '... and takes changes') or diag($said);
 $load->stop;
 my %n = %{$load->counts};
 is_deeply([@n{qw(lost no stale)}], [0, 0, 0], "no change failed meanwhile ($n{ack})") or diag(join "\n", map { "@$_" } grep { $_->[4] ne 'ack' } $load->events);
