@@ -190,8 +190,10 @@ static void on_closed(void *arg, struct ipc_channel *ch, const char *why)
     struct pm *pm = arg;
     struct service *s = service_of(pm, ch);
     struct backend *b = s ? NULL : backend_of(pm, ch);
-    if (s != NULL)
+    if (s != NULL) {
         s->ch = NULL;
+        s->ready = false;       /* from now on: its death may be reaped much later */
+    }
     if (b != NULL)
         b->ch = NULL;
     int32_t pid = s ? s->pid : b ? b->pid : 0;

@@ -18,7 +18,7 @@ struct service {
     unsigned index;
     int32_t pid;                        /* 0: not running */
     struct ipc_channel *ch;
-    bool ready, ever_ready;
+    bool ready, ever_ready;             /* ready: it said so, and ch is there to reach it */
     unsigned failures;                  /* ends in a row without a good while of life */
     struct mono_ms started;
     struct loop_timer restart;

@@ -171,8 +171,10 @@ struct service *pm_service_of_pid(struct pm *pm, int32_t pid)
 struct service *pm_service_ready(struct pm *pm, enum proc_kind kind)
 {
     for (unsigned i = 0; i < pm->n_services; i++)
-        if (pm->services[i].kind == kind && pm->services[i].ready)
+        if (pm->services[i].kind == kind && pm->services[i].ready) {
+            reeve_assert(pm->services[i].ch != NULL);
             return &pm->services[i];
+        }
     return NULL;
 }
 
