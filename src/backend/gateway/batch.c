@@ -1,28 +1,39 @@
 /*
  * batch.c - what agents say, gathered into region commands
  *
- * A lane has one batch under way; whatever arrives meanwhile waits in the
- * next one, so that batches grow with the load by themselves. All three
+ * While a lane has as many batches under way as it may, whatever arrives waits
+ * in the next one, so that batches grow with the load by themselves. All three
  * commands may be repeated without harm, so a batch whose fate is unknown
  * (the ring went away) is sent again as it is.
+ *
+ * B1 Of one node at most one batch is under way. A batch that is repeated, or
+ *    overtaken while the ring has no leader, never puts a node's words out of
+ *    order, and its acknowledgements come in order (R-072).
+ * B2 Beyond the first only full batches are sent: small ones cost the ring as much.
  */
 #include "backend/gateway/gateway_int.h"
 
 #include <stdlib.h>
 
-#define LANE_BATCHES_MAX 8
 #define RING_TIMEOUT_MS  30000
 #define RETRY_MS         200
 #define GIVE_UP_MS       15000
+#define FULL             (REGION_BATCH_MAX / 2)
+#define NODES            (2 * REGION_BATCH_MAX + 48)      /* a power of two, half empty */
 
 struct batch {
     struct batch *next;
+    struct lane *lane;
     struct wr cmd;                      /* u8 1 | u8 type | u16 n | items */
     struct mono_ms born;
     uint32_t n_ring, n_items;
     bool sealed;                        /* takes nothing more */
+    bool follows;                       /* a node of it is in one before it: waits for all of them */
+    bool sent;
+    uint32_t node[NODES];               /* open addressing; ordinal + 1, 0: free */
     struct batch_item items[REGION_BATCH_MAX];
 };
+_Static_assert((NODES & (NODES - 1)) == 0, "a mask");
 
 static const uint8_t command_of[LANE__COUNT] = {
     [LANE_ENROLL] = RC_ENROLL, [LANE_REPORT] = RC_REPORT, [LANE_REGISTER] = RC_REGISTER,
@@ -33,6 +44,11 @@ static answer_fn *const answer_of[LANE__COUNT] = {
     [LANE_ENROLL] = enroll_answer, [LANE_REPORT] = report_answer, [LANE_REGISTER] = register_answer,
 };
 
+/* Registrations come in masses. The others follow each other: a report's attempts are counted, an enrolment may wait. */
+static const struct { unsigned under_way, batches; } lane_limit[LANE__COUNT] = {
+    [LANE_ENROLL] = { 1, 8 }, [LANE_REPORT] = { 1, 8 }, [LANE_REGISTER] = { 8, 64 },
+};
+
 void lane_init(struct gateway *g, enum lane_kind kind)
 {
     struct lane *l = &g->lane[kind];
@@ -41,11 +57,35 @@ void lane_init(struct gateway *g, enum lane_kind kind)
     l->tail = &l->head;
 }
 
+/* ---- which nodes a batch speaks of ---- */
+
+/* Where the node is, or would be. */
+static uint32_t *node_slot(struct batch *b, uint32_t ordinal)
+{
+    uint32_t i = (ordinal * 2654435761u) & (NODES - 1);
+    while (b->node[i] != 0 && b->node[i] != ordinal + 1)
+        i = (i + 1) & (NODES - 1);
+    return &b->node[i];
+}
+
+static bool speaks_of(struct batch *b, uint32_t ordinal) { return *node_slot(b, ordinal) != 0; }
+
+static bool before_speaks_of(struct lane *l, const struct batch *end, uint32_t ordinal)
+{
+    for (struct batch *b = l->head; b != end; b = b->next)
+        if (speaks_of(b, ordinal))
+            return true;
+    return false;
+}
+
+/* ---- batches ---- */
+
 static struct batch *batch_new(struct lane *l)
 {
     struct batch *b = calloc(1, sizeof *b);
     if (b == NULL)
         return NULL;
+    b->lane = l;
     b->cmd = wr_heap(REGION_COMMAND_MAX);
     b->born = loop_now(l->g->loop);
     wr_u8(&b->cmd, 1);
@@ -71,15 +111,20 @@ static bool fits(const struct batch *b, struct slice items, uint16_t n)
            b->cmd.len + items.len <= REGION_COMMAND_MAX;
 }
 
+static void push(struct lane *l, struct batch *b)
+{
+    *l->tail = b;
+    l->tail = &b->next;
+    l->last = b;
+    l->n++;
+}
+
 /* The last batch, unless it is under way or has no room. */
 static struct batch *open_batch(struct lane *l, struct slice items, uint16_t n)
 {
-    struct batch *last = l->head;
-    while (last != NULL && last->next != NULL)
-        last = last->next;
-    if (last != NULL && !(last == l->head && l->in_flight) && fits(last, items, n))
-        return last;
-    if (l->n >= LANE_BATCHES_MAX)
+    if (l->last != NULL && !l->last->sent && fits(l->last, items, n))
+        return l->last;
+    if (l->n >= lane_limit[l->kind].batches)
         return NULL;
     struct batch *b = batch_new(l);
     if (b == NULL || !fits(b, items, n)) {
@@ -87,9 +132,7 @@ static struct batch *open_batch(struct lane *l, struct slice items, uint16_t n)
             batch_free(b);
         return NULL;
     }
-    *l->tail = b;
-    l->tail = &b->next;
-    l->n++;
+    push(l, b);
     return b;
 }
 
@@ -101,6 +144,7 @@ static bool batch_put(struct batch *b, struct slice items, const struct batch_it
         return false;
     }
     b->n_ring += item->n;
+    *node_slot(b, item->ordinal) = item->ordinal + 1;
     b->items[b->n_items] = *item;
     b->items[b->n_items++].len = (uint32_t) items.len;
     b->cmd.p[2] = (uint8_t) (b->n_ring >> 8);
@@ -115,18 +159,23 @@ enum reeve_err lane_add(struct lane *l, struct slice items, const struct batch_i
         return REEVE_E_BUSY;
     if (!batch_put(b, items, item))
         return REEVE_E_NOMEM;
+    b->follows = b->follows || before_speaks_of(l, b, item->ordinal);
     lane_kick(l);
     return REEVE_OK;
 }
 
-static struct batch *pop(struct lane *l)
+static void take_out(struct batch *b)
 {
-    struct batch *b = l->head;
-    l->head = b->next;
-    if (l->head == NULL)
-        l->tail = &l->head;
+    struct lane *l = b->lane;
+    struct batch **at = &l->head, *before = NULL;
+    for (; *at != b; at = &(*at)->next)
+        before = *at;
+    *at = b->next;
+    if (l->last == b) {
+        l->last = before;
+        l->tail = at;
+    }
     l->n--;
-    return b;
 }
 
 /* ENROLL answers item by item; the others with one word for the whole batch. */
@@ -167,10 +216,8 @@ static bool split(struct lane *l, struct batch *b)
                 batch_free(one);
         } else {
             batch_put(one, slice_of(at, b->items[i].len), &b->items[i]);
-            one->sealed = true;
-            *l->tail = one;
-            l->tail = &one->next;
-            l->n++;
+            one->sealed = one->follows = true;
+            push(l, one);
         }
         at += b->items[i].len;
     }
@@ -194,18 +241,18 @@ static void later(struct lane *l)
         child_stop(l->g->child, 1);
 }
 
-static void failed(struct lane *l, enum reeve_err err, const char *why)
+static void failed(struct batch *b, enum reeve_err err, const char *why)
 {
-    bool old = loop_now(l->g->loop).ms - l->head->born.ms > GIVE_UP_MS;
+    struct lane *l = b->lane;
+    bool old = loop_now(l->g->loop).ms - b->born.ms > GIVE_UP_MS;
     if (may_repeat(err) && !old) {
         later(l);
         return;
     }
     log_limited(LOG_SEV_WARNING, "the ring did not take a batch: %s", why[0] ? why : reeve_err_text(err));
-    struct batch *b = pop(l);
+    take_out(b);
     answer_all(l, b, err, NULL);
     batch_free(b);
-    lane_kick(l);
 }
 
 static void take_results(struct lane *l, struct batch *b, struct slice result)
@@ -226,24 +273,51 @@ static void take_results(struct lane *l, struct batch *b, struct slice result)
 
 static void on_answer(void *arg, struct ipc_answer *a)
 {
-    struct lane *l = arg;
-    l->in_flight = false;
+    struct batch *b = arg;
+    struct lane *l = b->lane;
+    b->sent = false;
+    l->under_way--;
     if (a->err != REEVE_OK) {
-        failed(l, a->err, a->rep.message);
-        return;
+        failed(b, a->err, a->rep.message);
+    } else {
+        take_out(b);
+        take_results(l, b, a->result);
     }
-    take_results(l, pop(l), a->result);
     lane_kick(l);
 }
 
+static bool may_go(const struct lane *l, const struct batch *b)
+{
+    if (b->sent || (b->follows && b != l->head))
+        return false;
+    return l->under_way == 0 || b != l->last || b->sealed || b->n_ring >= FULL;
+}
+
+static struct batch *next_to_go(struct lane *l)
+{
+    struct batch *b = l->under_way < lane_limit[l->kind].under_way && !loop_timer_is_set(&l->retry) ? l->head : NULL;
+    while (b != NULL && !may_go(l, b))
+        b = b->next;
+    return b;
+}
+
+static void send(struct batch *b)
+{
+    struct lane *l = b->lane;
+    b->sent = true;
+    l->under_way++;
+    enum reeve_err err = ipc_link_request(l->g->ring, MSG_PROPOSE, wr_slice(&b->cmd), RING_TIMEOUT_MS, on_answer, b);
+    if (err != REEVE_OK) {
+        b->sent = false;
+        l->under_way--;
+        failed(b, err, "");
+    }
+}
+
+/* Ends: what is not sent sets the timer or leaves the lane. */
 void lane_kick(struct lane *l)
 {
-    if (l->in_flight || l->head == NULL || loop_timer_is_set(&l->retry))
-        return;
-    l->in_flight = true;
-    enum reeve_err err = ipc_link_request(l->g->ring, MSG_PROPOSE, wr_slice(&l->head->cmd), RING_TIMEOUT_MS, on_answer, l);
-    if (err != REEVE_OK) {
-        l->in_flight = false;
-        failed(l, err, "");
-    }
+    struct batch *b;
+    while ((b = next_to_go(l)) != NULL)
+        send(b);
 }

@@ -164,14 +164,13 @@ struct facts {
 
 /* ---- batches to the ring (batch.c) ---- */
 enum lane_kind { LANE_ENROLL, LANE_REPORT, LANE_REGISTER, LANE__COUNT };
-struct batch_item { struct conn_ref ref; uint64_t id; uint16_t n; uint32_t len; };
+struct batch_item { struct conn_ref ref; uint64_t id; uint32_t ordinal; uint16_t n; uint32_t len; };
 struct batch;
 struct lane {
     struct gateway *g;
     enum lane_kind kind;
-    struct batch *head, **tail;
-    unsigned n;
-    bool in_flight;
+    struct batch *head, **tail, *last;
+    unsigned n, under_way;
     struct loop_timer retry;
     uint64_t committed;                 /* items, for the statistics line */
 };

@@ -36,7 +36,7 @@ enum handled on_report(struct conn *c, const struct wire_frame *f)
     struct name object;
     uint8_t mem[2048];
     struct wr w = wr_fixed(mem, sizeof mem);
-    struct batch_item item = { c->ref, f->head.reqid, 1, 0 };
+    struct batch_item item = { c->ref, f->head.reqid, c->ordinal, 1, 0 };
     if (!fill_deploy(&f->u.report, &row) || !name_set(&object, f->u.report.object)) {
         conn_reply_error(c, f->head.reqid, WE_MALFORMED, 0, 0, "a failure needs an error code of 100 and above");
         return H_DONE;
@@ -97,7 +97,7 @@ static void put_item(struct conn *c, struct wr *w, const struct name *service, c
 
 static enum handled submit(struct conn *c, struct wr *w, uint64_t seq, uint32_t n)
 {
-    struct batch_item item = { c->ref, seq, (uint16_t) n, 0 };
+    struct batch_item item = { c->ref, seq, c->ordinal, (uint16_t) n, 0 };
     enum handled h = H_DONE;
     if (w->bad)
         conn_fail(c, WE_INTERNAL, 1, BUSY_RETRY_MS, "the batch is too large for the ring");
