@@ -134,7 +134,7 @@ sub reeve_load {
     note_figures("reeve $name", load("reeve $name", 'reeve-bench', 'ring', '--json', '--duration', $seconds, '--keys', 100,
         '--value-size', $padding, @more), $kind);
 }
-sub connects { return map { ('--connect', $ring->conninfo($_)) } $ring->members }
+sub connects { return map { ('--connect', $_->conninfo) } $ring->members }
 
 sub etcd_load {
     my ($name, $kind, @more) = @_;

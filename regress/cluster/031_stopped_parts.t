@@ -103,6 +103,13 @@ is($s->psql("SELECT count(*) FROM sys.authorities"), '1', '... and the refused a
 $p = nth('ring');
 kill 'STOP', $p;
 is(well("SELECT value FROM sys.config WHERE key = 'x'", 'ring stopped: a question'), 2, '... is answered from the store');
+# Each question to the ring would cost half a second: one serves them all.
+my $many = "import psycopg, sys\nwith psycopg.connect(sys.argv[1], autocommit=True) as c, c.pipeline():\n"
+    . "    got = [c.execute(\"SELECT value FROM sys.config WHERE key = 'x'\") for _ in range(40)]\n"
+    . "    print(''.join(g.fetchone()[0] for g in got))\n";
+my $began = time;
+is(($s->run('/usr/bin/python3', '-c', $many, $s->conninfo))[1], '2' x 40 . "\n", 'ring stopped: forty questions in a pipeline');
+cmp_ok(time - $began, '<', 10, '... wait once, not forty times');
 $err = refused("SET CONFIG 'x' = '3'", '08007', 5, 'ring stopped: a plain change, limited to 2 s', '2s');
 like($err, qr/the ring did not answer in time; whether the change was made is unknown/, '... says what is not known');
 refused(attested(), '08007', 5, 'ring stopped: an attested change', '2s');

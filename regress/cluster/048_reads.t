@@ -52,6 +52,17 @@ for my $i (1 .. 30) {
 }
 is("@stale", '', 'thirty changes, each seen at once at both other members');
 
+# A pipeline asks once for many reads, and anew behind each change.
+my $pipeline = "import psycopg, sys\nwith psycopg.connect(sys.argv[1], autocommit=True) as c, c.pipeline() as p:\n    got = []\n"
+    . "    for i in range(20):\n        c.execute(f\"SET CONFIG 'k' = 'p{i}'\")\n        p.sync()\n"
+    . "        got += [c.execute(\"$SELECT\") for _ in range(2)]\n        p.sync()\n"
+    . "    print(' '.join(g.fetchone()[0] for g in got))\n";
+for my $s ($ring->servers) {
+    is(($s->run('/usr/bin/python3', '-c', $pipeline, $s->conninfo))[1], join(' ', map { ("p$_") x 2 } 0 .. 19) . "\n",
+        'a pipeline sees its own changes');
+}
+set($a, 30);
+
 # ---- a member whose ring process stands still knows nothing new ----
 my $leader = $ring->leader;
 my ($f) = grep { $_ != $leader } $ring->servers;

@@ -69,6 +69,20 @@ def psycopg3_pipeline():
 
 
 @test
+def psycopg3_pipeline_sees_its_own_changes():
+    with psycopg.connect(DSN, autocommit=True) as c:
+        read = "SELECT value FROM sys.config WHERE key = 'pipeline'"
+        got = []
+        with c.pipeline() as p:
+            for i in range(20):
+                c.execute(f"SET CONFIG 'pipeline' = '{i}'")
+                p.sync()
+                got += [c.execute(read) for _ in range(3)]
+                p.sync()
+        eq([g.fetchone()[0] for g in got], [str(i) for i in range(20) for _ in range(3)])
+
+
+@test
 def psycopg3_server_cursor_in_text_and_binary():
     with psycopg.connect(DSN) as c:
         for binary in (False, True):

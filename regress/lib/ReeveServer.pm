@@ -116,6 +116,12 @@ sub alive {
     return $stat =~ /\)\s+([A-Za-z])/ && $1 ne 'Z';
 }
 
+# What libpq takes, for programs other than psql.
+sub conninfo {
+    my ($self) = @_;
+    return "host=127.0.0.1 port=$self->{port} user=$self->{superuser} dbname=reeve password='$PASSWORD' connect_timeout=5";
+}
+
 # Pids of children whose title begins so: children('ring'), children('gateway').
 sub children {
     my ($self, $kind, $pid) = @_;

@@ -57,11 +57,6 @@ sub by_role {
 }
 
 # libpq's words for each member
-sub conninfo {
-    my ($self, $s) = @_;
-    return "host=127.0.0.1 port=$s->{port} user=$s->{superuser} dbname=reeve password='$ReeveServer::PASSWORD' connect_timeout=5";
-}
-
 # The whole server at once, as losing the machine would.
 sub kill_9 { my ($self, $s) = @_; my @pids = ($s->pid, $s->children); kill 'KILL', @pids; return @pids }
 

@@ -103,6 +103,7 @@ enum reeve_err ring_call(struct session *s, uint16_t msg, struct slice body, str
     struct slice result;
     struct mono_ms deadline = { session_mono_now().ms + RING_CALL_MS_MAX };
     enum reeve_err err = ring_channel(s, deadline, rep);
+    s->confirmed_upto = 0;              /* what is changed here is seen by the next statement */
     if (err != REEVE_OK)
         return err;
     err = ipc_call(s->env->ring, msg, body, deadline, &result, NULL, rep);
@@ -249,6 +250,7 @@ enum reeve_err snap_open(struct session *s, struct snap *out, struct report *rep
     if (!s->read_confirmed) {
         TRY(confirm(s, out, rep));
         s->read_confirmed = true;
+        s->confirmed_upto = s->received;
     }
     err = out->open ? REEVE_OK : snap_open_local(s, out, rep);
 out:

@@ -14,6 +14,7 @@
 
 #define IN_FIRST 8192
 #define FLUSH_WHEN_OVER 65536
+#define FILL_AHEAD 65536
 
 enum reeve_err pq_init(struct pq_conn *c, int fd, const char *spool_dir)
 {
@@ -113,9 +114,8 @@ static enum reeve_err read_plain(struct pq_conn *c, size_t *n)
         *n = (size_t) got;
         return REEVE_OK;
     }
-    if (got == 0)
-        return die(c, "");
-    if (errno == EINTR || errno == EAGAIN)
+    c->eof = got == 0;
+    if (got == 0 || errno == EINTR || errno == EAGAIN)
         return REEVE_E_AGAIN;
     return die(c, errno == ECONNRESET ? "connection reset by peer" : "read failed");
 }
@@ -129,41 +129,62 @@ static enum reeve_err read_tls(struct pq_conn *c, size_t *n)
     case TLS_WANT_WRITE:
         return REEVE_E_AGAIN;
     case TLS_EOF:
-        return die(c, "");
+        c->eof = true;
+        return REEVE_E_AGAIN;
     case TLS_FAIL:
         break;
     }
     return die(c, tls_error(c->tls));
 }
 
-/* One read of what is there: OK, AGAIN, CLOSED. */
+/* One read of what is there: OK, AGAIN (also with eof), CLOSED. */
 static enum reeve_err read_once(struct pq_conn *c)
 {
     size_t n = 0;
-    if (c->dead)
-        return REEVE_E_CLOSED;
+    if (c->dead || c->eof)
+        return c->dead ? REEVE_E_CLOSED : REEVE_E_AGAIN;
     enum reeve_err err = in_room(c);
     if (err == REEVE_OK)
         err = c->tls ? read_tls(c, &n) : read_plain(c, &n);
     c->in_len += n;
+    c->received += n;
     return err;
 }
 
-enum reeve_err pq_fill_now(struct pq_conn *c)
+/* Whose words wait already is ahead of us, and there may be more of them, each in a TLS record of its own. */
+static enum reeve_err fill_more(struct pq_conn *c)
 {
-    if (c->in_len - c->in_off >= c->in_max)
-        return REEVE_OK;
-    enum reeve_err err = read_once(c);
+    enum reeve_err err = REEVE_OK;
+    while (err == REEVE_OK && pq_have(c).len < FILL_AHEAD)
+        err = read_once(c);
     return err == REEVE_E_AGAIN ? REEVE_OK : err;
+}
+
+enum reeve_err pq_fill_now(struct pq_conn *c) { return fill_more(c); }
+
+/* What came before the client's end is heard to its end. */
+static enum reeve_err none(struct pq_conn *c, enum reeve_err err)
+{
+    return err == REEVE_E_AGAIN && c->eof ? die(c, "") : err;
 }
 
 enum reeve_err pq_fill(struct pq_conn *c, struct mono_ms deadline)
 {
-    enum reeve_err err = read_once(c);
+    enum reeve_err err = none(c, read_once(c));
+    if (err == REEVE_OK)
+        return fill_more(c);
     if (err != REEVE_E_AGAIN)
         return err;
     err = wait_for(c, POLLIN, deadline);
-    return err == REEVE_OK ? read_once(c) : err;
+    return err == REEVE_OK ? none(c, read_once(c)) : err;
+}
+
+bool pq_more(const struct pq_conn *c)
+{
+    uint8_t type;
+    struct slice body;
+    size_t used;
+    return frame_message(pq_have(c), PQ_FRAME_MAX, &type, &body, &used) == REEVE_OK;
 }
 
 void pq_drop(struct pq_conn *c, size_t len)

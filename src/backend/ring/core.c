@@ -71,7 +71,8 @@ static void end_read(struct core *c, const struct ended *x)
         return;
     if (x->err == REEVE_OK) {
         r->index = x->index;
-        state_flush(c->state);
+        if (r->index > c->synced_index)
+            state_flush(c->state);      /* not for nothing: it wakes a thread */
         return;
     }
     *at = r->next;

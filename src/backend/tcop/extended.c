@@ -206,6 +206,7 @@ static enum reeve_err run_portal(struct tcop *t, struct portal *p, struct dest *
 {
     struct run r = { .stmt = p->prepared->list.v[0], .text = p->prepared->text, .params = p->params };
     r.alone = alone(t);
+    t->s.received = t->c.received;      /* it may have looked for more */
     t->running = p;
     enum reeve_err err = tcop_run(t, &r, dest, rep);
     t->running = NULL;

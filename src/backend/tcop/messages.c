@@ -17,14 +17,25 @@ static enum serve_activity idle_state(const struct tcop *t)
     }
 }
 
+/* The answer waits for those of statements that are here already: a pipeline costs one write, not one for each. */
 static void ready(struct tcop *t)
 {
     if (t->ended)
         return;
     tcop_report_settings(t);
     tcop_activity(t, idle_state(t), slice_of(NULL, 0));
-    if (reply_ready(&t->c, (char) t->s.txn) != REEVE_OK || pq_flush(&t->c) != REEVE_OK)
+    if (reply_ready(&t->c, (char) t->s.txn) != REEVE_OK)
         t->ended = true;
+    t->held = true;
+    if (!pq_more(&t->c))
+        tcop_send_held(t);
+}
+
+void tcop_send_held(struct tcop *t)
+{
+    if (t->held && pq_flush(&t->c) != REEVE_OK)
+        t->ended = true;
+    t->held = false;
 }
 
 static enum setting_id idle_setting(const struct tcop *t)
@@ -163,6 +174,8 @@ static void one_message(struct tcop *t)
     uint8_t type;
     struct slice body;
     struct mono_ms deadline = idle_deadline(t);
+    if (!pq_more(&t->c))
+        tcop_send_held(t);
     for (;;) {
         enum reeve_err err = pq_next(&t->c, PQ_FRAME_MAX, deadline, &type, &body);
         if (err == REEVE_OK) {

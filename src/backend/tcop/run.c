@@ -48,9 +48,14 @@ enum reeve_err tcop_run(struct tcop *t, struct run *r, struct dest *dest, struct
         TRY(txn_ensure(t, rep));
     TRY(check_read_only(t, r->stmt->kind, rep));
     TRY(session_check_interrupts(&t->s, rep));
+    if (r->stmt->kind != AST_SELECT)
+        tcop_send_held(t);
     TRY(run_it(t, r, dest, rep));
     default_tag(r, dest);
 out:
+    /* Others change something, or wait for something: what comes behind them asks anew. */
+    if (r->stmt->kind != AST_SELECT)
+        t->s.confirmed_upto = 0;
     return err;
 }
 

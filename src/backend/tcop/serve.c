@@ -79,12 +79,21 @@ void tcop_error(struct tcop *t, struct report *rep, enum reeve_err err)
 
 /* ---- statements begin and end ---- */
 
+/* Whoever asks the ring waits: what was answered before goes out first. */
+void tcop_read_begin(struct tcop *t)
+{
+    t->s.received = t->c.received;
+    t->s.read_confirmed = pq_taken(&t->c) <= t->s.confirmed_upto;
+    if (!t->s.read_confirmed)
+        tcop_send_held(t);
+}
+
 void tcop_statement_begin(struct tcop *t)
 {
     int64_t limit = session_int(&t->s, SET_statement_timeout);
     t->s.stmt_started = session_wall_now();
     t->s.stmt_deadline.ms = limit ? session_mono_now().ms + limit : 0;
-    t->s.read_confirmed = false;
+    tcop_read_begin(t);
 }
 
 void tcop_statement_end(struct tcop *t)

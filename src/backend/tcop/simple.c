@@ -12,7 +12,7 @@ static enum reeve_err run_one(struct tcop *t, const struct ast_list *list, int i
     struct run r = { .stmt = list->v[i], .text = text, .in_string = list->n > 1 };
     r.alone = list->n == 1 && t->s.txn == TXN_IDLE;
     arena_reset(t->s.stmt_arena);
-    t->s.read_confirmed = false;
+    tcop_read_begin(t);
     sink_init(&sink, t, true, 0, NULL);
     enum reeve_err err;
     TRY(tcop_run(t, &r, &sink.dest, rep));

@@ -105,6 +105,7 @@ struct tcop {
     struct portal *running;
 
     bool skipping;                      /* T1 */
+    bool held;                          /* answers that are whole wait to be sent; never while anything is waited for */
     bool ended;                         /* leave the loop */
     int exit_code;
     char *reported[SET__COUNT];         /* last ParameterStatus sent of each reported setting */
@@ -124,12 +125,16 @@ void tcop_report_settings(struct tcop *t);
 
 /* Clock and deadline of a statement begin; end. */
 void tcop_statement_begin(struct tcop *t);
+/* Each statement of a string: does a question asked earlier serve it, too? */
+void tcop_read_begin(struct tcop *t);
 void tcop_statement_end(struct tcop *t);
 /* Shows (sys.stat_activity) and logs what is about to run; statements that may hold a password by their tag only. */
 void tcop_query_shown(struct tcop *t, const struct ast_list *list, struct slice text);
 
 /* messages.c: reads and answers until the session ends */
 void tcop_loop(struct tcop *t);
+/* Sends the answers that wait for those of the same pipeline. */
+void tcop_send_held(struct tcop *t);
 
 /* simple.c */
 void tcop_simple_query(struct tcop *t, struct slice text);

@@ -26,9 +26,10 @@ struct session_signals;
 struct pq_conn {
     int fd;
     struct tls *tls;                    /* NULL: in clear */
-    bool dead;
+    bool dead, eof;                     /* eof: nothing comes any more, but what came is not all taken yet */
     uint8_t *in;
     size_t in_off, in_len, in_cap, in_max;
+    uint64_t received;                  /* bytes, ever */
     struct spool out;
     struct wr msg;                      /* the message being built */
     size_t msg_at;                      /* of its length field */
@@ -53,6 +54,10 @@ static inline struct slice pq_have(const struct pq_conn *c)
 {
     return slice_of(c->in + c->in_off, c->in_len - c->in_off);
 }
+/* Bytes of all messages taken so far. */
+static inline uint64_t pq_taken(const struct pq_conn *c) { return c->received - (c->in_len - c->in_off); }
+/* Has another message arrived whole? */
+bool pq_more(const struct pq_conn *c);
 void pq_drop(struct pq_conn *c, size_t len);
 /*
  * The next message; its body stays valid until the next pq_fill. Waits as

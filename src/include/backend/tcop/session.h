@@ -92,7 +92,12 @@ struct session {
     struct wall_ms started, txn_started, stmt_started;
     struct mono_ms stmt_deadline;       /* 0: none */
     int64_t age_next_ms;                /* a local read asks how old it is then again */
-    bool read_confirmed;                /* this statement's snapshots hold all that was answered before it began */
+    /*
+     * A statement's snapshots hold all that was answered before it came. One question to the ring serves every SELECT whose last
+     * byte was here when it was asked: of a pipeline, all of them. Counted in bytes received on this connection.
+     */
+    bool read_confirmed;                /* this statement's do */
+    uint64_t received, confirmed_upto;  /* when it began; by the newest question, 0: none that serves others */
 
     struct session_setting settings[SET__COUNT];
     bool settings_changed;              /* some reported one may differ from what the client knows */
