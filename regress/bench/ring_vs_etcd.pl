@@ -27,6 +27,7 @@ my $rounds = env_int('BENCH_ROUNDS', 2);
 my $kills = env_int('BENCH_KILLS', 5);
 my $clients = env_int('BENCH_CLIENTS', 1000);
 my $readers = env_int('BENCH_READERS', 100);
+my @shared = (3, 30);            # connections that all readers share: both sides try both, the better one counts
 my $agents = env_int('BENCH_AGENTS', 1000);
 my $padding = env_int('BENCH_VALUE', 64);
 my $weight = ($ENV{BENCH_WEIGHT} // 0) =~ /^(-?\d+)$/ ? $1 : 0;
@@ -159,8 +160,8 @@ my @parts = (
         sub { etcd_load('single', 'writes', '--clients', 1) } ],
     [ unbatched => sub { reeve_load('unbatched_sql', 'writes', connects(), '--clients', $clients); reeve_agents('unbatched', $agents, 1) },
         sub { etcd_load('unbatched', 'writes', '--clients', $clients) } ],
-    [ reads => sub { reeve_load('reads', 'reads', connects(), '--clients', $readers, '--reads', 100) },
-        sub { etcd_load('reads', 'reads', '--clients', $readers, '--reads') } ],
+    [ reads => sub { reeve_load("reads_$_", 'reads', connects(), '--clients', $readers, '--reads', 100, '--connections', $_) for @shared },
+        sub { etcd_load("reads_$_", 'reads', '--clients', $readers, '--reads', '--connections', $_) for @shared } ],
     [ batched => sub { reeve_agents('batched', $agents, 100) },
         sub { etcd_load('batched', 'writes', '--clients', 100, '--batch', 100) } ],
 );
@@ -245,12 +246,12 @@ for my $name (sort keys %got) {
     my $g = $got{$name};
     $o{$who}{join '_', @what} = $what[0] eq 'failover' ? $g : { map { $_ => rounded(median(@{$g->{$_}}), 2) } keys %$g };
 }
-sub etcd_best { my ($what) = @_; my ($best) = sort { $b <=> $a } map { $o{etcd}{"${what}_$_"}{per_second} // 0 } 'all', 'leader'; return $best }
+sub best { my ($who, $what) = @_; my ($best) = sort { $b <=> $a } map { $o{$who}{$_}{per_second} // 0 } grep { /^\Q$what\E(?:_\d+)?(?:_all|_leader)?$/ } keys %{$o{$who}}; return $best }
 for my $what (grep { $part{$_} } qw(batched unbatched reads)) {
-    my $theirs = etcd_best($what);
-    $o{"ratio_$what"} = rounded($o{reeve}{$what}{per_second} / $theirs, 2) if $theirs;
+    my $theirs = best(etcd => $what);
+    $o{"ratio_$what"} = rounded(best(reeve => $what) / $theirs, 2) if $theirs;
 }
-$o{ratio_unbatched_sql} = rounded($o{reeve}{unbatched_sql}{per_second} / etcd_best('unbatched'), 2) if $part{unbatched};
+$o{ratio_unbatched_sql} = rounded($o{reeve}{unbatched_sql}{per_second} / best(etcd => "unbatched"), 2) if $part{unbatched};
 $o{ratio_failover_p99} = rounded($o{etcd}{failover}{p99_ms} / $o{reeve}{failover}{p99_ms}, 2) if $o{reeve}{failover};
 $o{machine}{load_after} = 0 + (split ' ', ReeveServer::slurp('/proc/loadavg'))[0];
 $ring->stop;

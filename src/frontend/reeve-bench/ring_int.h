@@ -21,7 +21,7 @@
 
 struct ring_options {
     const char *target[SQL_TARGETS_MAX];
-    unsigned n_targets, clients, keys, value_bytes, reads_percent, batch;
+    unsigned n_targets, clients, connections, keys, value_bytes, reads_percent, batch;
     double duration_s, warmup_s, rate, timeout_s;
     uint64_t seed;
     const char *history;
@@ -51,6 +51,8 @@ uint64_t ring_random(uint64_t *state);
 
 /* One operation after the other on each connection; 0, or the exit code. */
 int ring_load(const struct ring_options *o, struct ring_totals *t, struct sql_pool *pool);
+/* Reads only: o->connections shared by all clients, a pipeline on each. */
+int ring_pipe(const struct ring_options *o, struct ring_totals *t, struct sql_pool *pool);
 /* Concurrent reads, writes and compare-and-set, recorded (ring_history.c has the format). */
 int ring_history(const struct ring_options *o, struct ring_totals *t, struct sql_pool *pool);
 /* Registrations by agents, each with its own TLS connection to a gateway. */

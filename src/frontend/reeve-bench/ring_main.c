@@ -22,7 +22,8 @@ static void usage(FILE *out)
           "       reeve-bench ring --agents HOST:PORT[,...] --token-file FILE [OPTIONS]\n\n"
           "Changes of configuration and linearizable reads through the SQL port, or registrations through gateways.\n\n"
           "  --connect CONNINFO     a member, as libpq writes it; clients are spread over all that are given\n"
-          "  --clients N            connections, one operation under way on each (10; agents: 1000)\n"
+          "  --clients N            each has one operation under way (10; agents: 1000)\n"
+          "  --connections N        reads only: clients share so many, a pipeline on each; without it each has its own\n"
           "  --reads PERCENT        share of reads (0)\n"
           "  --keys N               keys written and read (1000; a history: 100)\n"
           "  --value-size BYTES     padding of each value (0)\n"
@@ -45,7 +46,7 @@ static const struct option longs[] = {
     { "value-size", 1, NULL, 'v' }, { "rate", 1, NULL, 'R' }, { "duration", 1, NULL, 'd' }, { "warmup", 1, NULL, 'w' },
     { "timeout", 1, NULL, 't' }, { "history", 1, NULL, 'H' }, { "operations", 1, NULL, 'o' }, { "agents", 1, NULL, 'a' },
     { "token-file", 1, NULL, 'T' }, { "batch", 1, NULL, 'b' }, { "rows", 1, NULL, 'W' }, { "seed", 1, NULL, 's' },
-    { "json", 0, NULL, 'j' }, { "help", 0, NULL, 'h' }, { 0, 0, 0, 0 },
+    { "connections", 1, NULL, 'C' }, { "json", 0, NULL, 'j' }, { "help", 0, NULL, 'h' }, { 0, 0, 0, 0 },
 };
 
 struct given { long clients, keys, rows; double timeout_s; };
@@ -64,6 +65,7 @@ static bool one_option(struct ring_options *o, struct given *g, int c)
     switch (c) {
     case 'c': ok = o->n_targets < SQL_TARGETS_MAX; if (ok) o->target[o->n_targets++] = optarg; break;
     case 'n': ok = number(&x, 1, RING_CLIENTS_MAX); g->clients = (long) x; break;
+    case 'C': ok = number(&x, 1, RING_CLIENTS_MAX); o->connections = (unsigned) x; break;
     case 'r': ok = number(&x, 0, 100); o->reads_percent = (unsigned) x; break;
     case 'k': ok = number(&x, 1, 1e9); g->keys = (long) x; break;
     case 'v': ok = number(&x, 0, SQL_TEXT_MAX / 2 - 1); o->value_bytes = (unsigned) x; break;
@@ -92,6 +94,8 @@ static bool sound(struct ring_options *o, const struct given *g)
     o->timeout_s = g->timeout_s > 0 ? g->timeout_s : history ? 5 : 10;
     if (agents && o->clients > FLEET_MAX)
         return false;
+    if (o->connections > 0 && (agents || history || o->reads_percent < 100 || o->rate > 0 || o->connections > o->clients))
+        return false;
     return agents ? o->token_file != NULL && !history && o->n_targets == 0 : o->n_targets > 0;
 }
 
@@ -118,6 +122,7 @@ static void print_json(const struct ring_options *o, const struct ring_totals *t
     struct wr w = wr_heap(2u << 20);
     wr_printf(&w, "{\"subcommand\": \"ring\", \"clients\": %u, \"loop\": \"%s\", \"seconds\": %.3f", o->clients,
               o->rate > 0 ? "open" : "closed", ring_seconds(t));
+    wr_printf(&w, ", \"connections\": %u", o->connections ? o->connections : o->clients);
     wr_printf(&w, ", \"load_cores\": %.2f", (double) (t->end_cpu_ns - t->begin_cpu_ns) / 1e9 / (ring_seconds(t) + o->warmup_s));
     one_kind(t, &w, "writes", &t->write);
     one_kind(t, &w, "reads", &t->read);
@@ -175,7 +180,8 @@ static int run(const struct ring_options *o)
         perror("reeve-bench: epoll");
         return 2;
     }
-    int code = o->agents ? ring_agents(o, &t) : o->history ? ring_history(o, &t, &pool) : ring_load(o, &t, &pool);
+    int code = o->agents ? ring_agents(o, &t) : o->history ? ring_history(o, &t, &pool)
+             : o->connections ? ring_pipe(o, &t, &pool) : ring_load(o, &t, &pool);
     if (code == 0 && !o->json)
         print_text(o, &t, &pool);
     if (code == 0)
