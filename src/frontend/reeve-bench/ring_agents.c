@@ -5,6 +5,11 @@
  * container's. --rows makes an agent come back to its earlier ids once it has
  * so many, which are then changed and no longer new. A batch counts when its
  * acknowledgement is here, which the gateway sends after the ring's.
+ *
+ * With --connections clients share agents, as containers share a host: each
+ * client has one workload under way and registers the next when that one is
+ * acknowledged; what the clients of an agent say at the same time its library
+ * sends together.
  */
 #include "ring_int.h"
 
@@ -14,7 +19,12 @@
 #include "common/text.h"
 #include "fleet_int.h"
 
-struct registrant { uint64_t next, acked; int64_t since_ns; };
+struct registrant {
+    uint64_t next, acked, done;         /* workloads: put; acknowledged; acknowledged or refused */
+    int64_t since_ns;
+    unsigned clients;                   /* shared: that many, and when each one's workload was put, in order */
+    int64_t *put_ns;
+};
 
 struct registering {
     const struct ring_options *o;
@@ -37,11 +47,11 @@ static void id_of(uint8_t id[16], uint64_t seed)
     }
 }
 
-static bool put_batch(struct registering *g, struct member *m, struct registrant *r)
+static bool put_rows(struct registering *g, struct member *m, struct registrant *r, unsigned n)
 {
     uint64_t me = (uint64_t) (m - g->fleet->m), rows = g->o->keys;
     agent_workloads_forget(m->agent);
-    for (unsigned i = 0; i < g->o->batch; i++, r->next++) {
+    for (unsigned i = 0; i < n; i++, r->next++) {
         struct agent_workload w = { .port = 8080, .ttl_s = 60, .weight = 1, .health = 1, .epoch = ++g->epoch };
         id_of(w.id, (g->o->seed << 52) ^ me << 32 ^ (rows > 0 ? r->next % rows : r->next));
         (void) name_set_str(&w.service, "bench");
@@ -67,7 +77,38 @@ static bool stepped(void *arg, struct member *m)
     }
     r->acked = st->workloads_acked;
     r->since_ns = now;
-    return put_batch(g, m, r);
+    return put_rows(g, m, r, g->o->batch);
+}
+
+static bool stepped_shared(void *arg, struct member *m)
+{
+    struct registering *g = arg;
+    struct registrant *r = &g->r[m - g->fleet->m];
+    const struct agent_stats *st = agent_stats(m->agent);
+    uint64_t done = st->workloads_acked + st->workloads_refused;
+    int64_t now = sql_now_ns();
+    if (!g->on || agent_phase(m->agent) != AP_READY || (r->next > 0 && done == r->done))
+        return false;
+    for (; r->done < done; r->done++)
+        if (now >= g->t->begin_ns)
+            hist_add(&g->t->row, now - r->put_ns[r->done % r->clients]);
+    if (now >= g->t->begin_ns)
+        g->t->rows += st->workloads_acked - r->acked;
+    r->acked = st->workloads_acked;
+    unsigned n = r->clients - (unsigned) (r->next - r->done);
+    for (unsigned i = 0; i < n; i++)
+        r->put_ns[(r->next + i) % r->clients] = now;
+    return put_rows(g, m, r, n);
+}
+
+static bool share(const struct ring_options *o, struct registrant *r)
+{
+    for (unsigned i = 0; i < o->connections; i++) {
+        r[i].clients = o->clients / o->connections + (i < o->clients % o->connections);
+        if ((r[i].put_ns = calloc(r[i].clients, sizeof *r[i].put_ns)) == NULL)
+            return false;
+    }
+    return true;
 }
 
 static bool read_token(const char *file, char out[WIRE_TOKEN_TEXT_MAX])
@@ -105,13 +146,14 @@ int ring_agents(const struct ring_options *o, struct ring_totals *t)
     static struct fleet f = { .epoll_fd = -1 };
     struct report rep = { 0 };
     struct registering g = { .o = o, .t = t, .fleet = &f };
-    f.o = (struct fleet_options){ .server = o->agents, .count = o->clients, .until_connected = true, .json = true,
-                                  .duration_s = 120, .ramp_ms = o->clients * 2 };
+    unsigned agents = o->connections ? o->connections : o->clients;
+    f.o = (struct fleet_options){ .server = o->agents, .count = agents, .until_connected = true, .json = true,
+                                  .duration_s = 120, .ramp_ms = agents * 2 };
     f.stop = o->stop;
-    f.stepped = stepped;
+    f.stepped = o->connections ? stepped_shared : stepped;
     f.stepped_arg = &g;
-    g.r = calloc(o->clients, sizeof *g.r);
-    if (!read_token(o->token_file, f.o.token) || g.r == NULL) {
+    g.r = calloc(agents, sizeof *g.r);
+    if (!read_token(o->token_file, f.o.token) || g.r == NULL || !share(o, g.r)) {
         fprintf(stderr, "reeve-bench: --token-file: a join token for the agents is needed\n");
         return 2;
     }
@@ -123,6 +165,8 @@ int ring_agents(const struct ring_options *o, struct ring_totals *t)
     if (ok)
         ok = measure(&g);
     fleet_end(&f);
+    for (unsigned i = 0; i < agents; i++)
+        free(g.r[i].put_ns);
     free(g.r);
     return ok ? 0 : 2;
 }

@@ -23,7 +23,8 @@ static void usage(FILE *out)
           "Changes of configuration and linearizable reads through the SQL port, or registrations through gateways.\n\n"
           "  --connect CONNINFO     a member, as libpq writes it; clients are spread over all that are given\n"
           "  --clients N            each has one operation under way (10; agents: 1000)\n"
-          "  --connections N        reads only: clients share so many, a pipeline on each; without it each has its own\n"
+          "  --connections N        clients share so many; without it each has its own. Reads: a pipeline on each. Registrations:\n"
+          "                         agents, with a workload of each of their clients under way. Not for changes of configuration\n"
           "  --reads PERCENT        share of reads (0)\n"
           "  --keys N               keys written and read (1000; a history: 100)\n"
           "  --value-size BYTES     padding of each value (0)\n"
@@ -92,9 +93,11 @@ static bool sound(struct ring_options *o, const struct given *g)
     o->clients = (unsigned) (g->clients > 0 ? g->clients : agents ? 1000 : history ? 24 : 10);
     o->keys = (unsigned) (agents ? g->rows : g->keys > 0 ? g->keys : history ? 100 : 1000);
     o->timeout_s = g->timeout_s > 0 ? g->timeout_s : history ? 5 : 10;
-    if (agents && o->clients > FLEET_MAX)
+    if (agents && (o->connections ? o->connections : o->clients) > FLEET_MAX)
         return false;
-    if (o->connections > 0 && (agents || history || o->reads_percent < 100 || o->rate > 0 || o->connections > o->clients))
+    if (o->connections > o->clients || (o->connections > 0 && (history || o->rate > 0)))
+        return false;
+    if (o->connections > 0 && !agents && o->reads_percent < 100)
         return false;
     return agents ? o->token_file != NULL && !history && o->n_targets == 0 : o->n_targets > 0;
 }
