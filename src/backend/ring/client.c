@@ -104,7 +104,10 @@ static void proposed(void *arg, enum reeve_err err, const struct report *rep, ui
     else {
         struct wr w = wr_heap(IPC_BODY_MAX);
         wr_u64(&w, index);
-        wr_bytes(&w, result.p, result.len);
+        if (result.len > 0)
+            wr_bytes(&w, result.p, result.len);
+        else
+            region_result_ok(&w);       /* committed, and not applied yet */
         if (w.bad)
             refuse(p->ch, p->id, REEVE_E_UNKNOWN_OUTCOME, "the change was made, but its result is too long to send");
         else

@@ -169,21 +169,6 @@ static void yield_if_stalled(struct core *c)
         log_debug("nobody to offer leadership to: %s", reeve_err_text(err));
 }
 
-/* The run that ended there is the newest that was applied: the next one waits for this. */
-static void tell_hash(struct core *c)
-{
-    struct member_event e = { .type = MEMBER_E_HASHED, .index = c->hash_index };
-    struct wr w = wr_fixed(e.hash.b, sizeof e.hash.b);
-    if (c->hash_index == 0)
-        return;
-    reeve_assert(c->hash_index == c->sum_index);
-    wr_u32(&w, c->sum.crc);
-    wr_u64(&w, c->sum.writes);
-    wr_u64(&w, c->sum.bytes);
-    c->hash_index = 0;
-    (void) core_step(c, &e);
-}
-
 static void tell_stopped(struct core *c)
 {
     void (*fn)(void *arg) = c->stop_fn;
@@ -203,10 +188,11 @@ enum reeve_err core_step(struct core *c, struct member_event *e)
     core_links_settle(c);
     set_timer(c);
     tell_ended(c, x, n);
+    core_committed(c);
     tell_role(c);
     yield_if_stalled(c);
     core_repaired_check(c);
-    tell_hash(c);
+    core_tell_hash(c);
     tell_stopped(c);
     return verdict;
 }

@@ -19,8 +19,8 @@
  * The position counts entries of the log; the region's revision counts commands that were applied.
  *
  * Invariants
- *  C1 A command is handed to the host's done when its entry is durable in the log and, unless it may be answered
- *     early, synced in the store.
+ *  C1 A command is handed to the host's done when its entry is durable in the logs of a quorum and, unless it may be
+ *     answered early, synced in the store. An early one waits for the store only while that is far behind.
  *  C2 What the store holds was durable in the logs of a quorum before; in a ring of one that is this one's.
  *  C3 The log is cut only below what the store has synced.
  *  C4 No log, a foreign one, or one with damage above what the store has synced: the process does not start.
@@ -43,13 +43,14 @@ struct core_host {
     void *apply_arg;
     enum reeve_err (*apply)(void *apply_arg, struct kv *kv, uint64_t index, struct slice command, struct wr *out,
                             struct report *rep);
-    /* May this command be answered before the store is synced? */
+    /* May this command be answered before it is applied? Only one that the state cannot refuse. */
     bool (*early)(struct slice command);
     /* In the loop, with arg. */
     void *arg;
     /*
      * A proposal has ended: exactly once for each that was taken. OK: it was applied, or refused by what it is, and c has
-     * the answer, to look at during the call; otherwise c is NULL.
+     * the answer, to look at during the call; otherwise c is NULL. An early one's answer may be empty, with index 0: it is
+     * committed, and will be applied.
      */
     void (*done)(void *arg, uint64_t ticket, enum reeve_err err, struct state_command *c);
     /* A command is synced, whoever proposed it, in order; before its done, unless that was early. */

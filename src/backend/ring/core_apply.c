@@ -104,6 +104,8 @@ void core_apply(struct core *c, uint64_t index)
         core_die(c, REEVE_E_NOMEM, "apply the log");
     place(r);
     c->bytes += r->run.bytes;
+    *c->committed_tail = r;
+    c->committed_tail = &r->committed;
     state_put(c->state, &r->run);
 }
 
@@ -191,6 +193,68 @@ static void answer(struct core *c, struct core_command *k)
         c->host.done(c->host.arg, ticket, REEVE_OK, &k->c);
 }
 
+/* The thread may be at it: the host gets an answer that says nothing but OK. */
+static void answer_unapplied(struct core *c, struct core_command *k)
+{
+    struct state_command nothing = { .command = k->c.command };
+    uint64_t ticket = k->ticket;
+    k->ticket = 0;
+    c->host.done(c->host.arg, ticket, REEVE_OK, &nothing);
+}
+
+/*
+ * The store may be at a sync for long; what needs none of its answers goes on meanwhile, and so does handing out. Nobody reads
+ * what is not there yet: readers wait for synced_index (core_reads_check).
+ */
+static void take_for_applied(struct core *c, struct core_run *r)
+{
+    struct member_event e = { .type = MEMBER_E_APPLIED, .index = r->index };
+    r->told = true;
+    (void) core_step(c, &e);
+    for (size_t i = 0; i < r->run.n; i++)
+        if (r->cmd[i].ticket != 0) {
+            c->early_index = r->index;
+            answer_unapplied(c, &r->cmd[i]);
+        }
+}
+
+/* Whoever writes faster than the store takes waits for it, as for everything else. */
+void core_committed(struct core *c)
+{
+    struct core_run *r = c->committed, *next;
+    c->committed = NULL;
+    c->committed_tail = &c->committed;
+    for (; r; r = next) {
+        next = r->committed;
+        if (r->run.early && r->run.n > 0 && c->bytes <= CORE_EARLY_BYTES)
+            take_for_applied(c, r);
+    }
+}
+
+/* The run that ended there is the newest that was handed out: the next one waits for this. */
+void core_tell_hash(struct core *c)
+{
+    struct member_event e = { .type = MEMBER_E_HASHED, .index = c->hash_index };
+    struct wr w = wr_fixed(e.hash.b, sizeof e.hash.b);
+    if (c->hash_index == 0 || c->sum_index < c->hash_index)
+        return;
+    reeve_assert(c->hash_index == c->sum_index);
+    wr_u32(&w, c->sum.crc);
+    wr_u64(&w, c->sum.writes);
+    wr_u64(&w, c->sum.bytes);
+    c->hash_index = 0;
+    (void) core_step(c, &e);
+}
+
+/* A command that may be answered before it is applied cannot be refused; one that was has been promised in vain. */
+static void look_for_refused(const struct core_run *r)
+{
+    for (size_t i = 0; i < r->run.n; i++)
+        if (r->cmd[i].early && r->cmd[i].c.err != REEVE_OK)
+            log_error("a command of the log's entry %llu was answered and then refused by the state: %s",
+                      (unsigned long long) r->index, reeve_err_text(r->cmd[i].c.err));
+}
+
 /* The thread may still need what is early: the host only looks. */
 void core_run_applied(void *arg, struct state_run *run)
 {
@@ -201,7 +265,10 @@ void core_run_applied(void *arg, struct state_run *run)
         return;                         /* told when it is synced; nothing of the log's */
     c->sum = run->sum;
     c->sum_index = r->index;
-    (void) core_step(c, &e);
+    if (!r->told)
+        (void) core_step(c, &e);
+    core_tell_hash(c);
+    look_for_refused(r);
     for (size_t i = 0; i < r->run.n; i++) {
         if (!r->cmd[i].early || r->cmd[i].ticket == 0)
             continue;

@@ -9,6 +9,7 @@
 #define CORE_LOG_RETRY_MS 100
 #define CORE_CUT_MS      1000           /* the log is cut at most that often: each cut writes its metadata */
 #define CORE_YIELD_MS    5000
+#define CORE_EARLY_BYTES (16u << 20)    /* so much before the store, and nobody is answered earlier than it has applied */
 #define CORE_HASH_EVERY  512            /* entries between two comparisons of the members' states; the same everywhere */
 #define CORE_READ_TICKET (1ULL << 63)   /* tickets of reads, apart from the host's */
 #define CORE_CHANGE_TICKET (1ULL << 62) /* and of a change of members */
@@ -42,6 +43,8 @@ struct core_run {
     struct wr bytes;                    /* commands and rows */
     struct state_row *row;
     size_t n_rows, rows_cap;
+    struct core_run *committed;         /* the list of those whose early commands are not answered yet */
+    bool told;                          /* the member takes it for applied: all of it is early */
     bool own;                           /* a row of this member alone, nothing of the log */
     struct core_install *install;       /* instead of commands: the whole state (core_snap.c) */
     struct core *core;
@@ -102,6 +105,7 @@ struct core {
     struct state *state;
     uint64_t revision, synced_index, synced_term, early_index, start_index;
     uint64_t bytes;                     /* of commands that are not synced yet */
+    struct core_run *committed, **committed_tail;   /* handed out in this step */
     struct state_sum sum;               /* of the newest run that was applied, */
     uint64_t sum_index;                 /* which ended there */
     uint64_t hash_index;                /* the member wants to know it there; 0: no */
@@ -186,6 +190,10 @@ void core_log_free(struct core *c);
 
 /* core_apply.c */
 void core_apply(struct core *c, uint64_t index);
+/* What may be answered once it is committed. */
+void core_committed(struct core *c);
+/* The member wants the sum of a state: when the state is there. */
+void core_tell_hash(struct core *c);
 void core_run_applied(void *core, struct state_run *run);
 void core_runs_synced(void *core, struct state_run *runs);
 void core_run_free(struct core_run *r);

@@ -732,6 +732,7 @@ enum reeve_err core_open(struct core **out, struct loop *loop, struct storage *s
         c->revision = revision;
         c->pending_tail = &c->pending;
         c->held_tail = &c->held;
+        c->committed_tail = &c->committed;
         c->in.fd = -1;
         c->follows = true;
         c->quiet = true;

@@ -31,7 +31,7 @@
 #define PROPOSER_ATTESTED_HEAD 18u
 #define PROPOSER_COMMAND_MAX (PROPOSER_ATTESTED_HEAD + ATTEST_BLOCK_MAX)
 
-/* result and rep are borrowed; result is the region's, empty after an error. */
+/* result and rep are borrowed; result is the region's; empty after an error, and (index 0) of what is not applied yet. */
 typedef void propose_done(void *arg, enum reeve_err err, const struct report *rep, uint64_t index, struct slice result);
 
 struct proposer_host {

@@ -36,6 +36,14 @@ void result_u64(struct apply *a, uint64_t v)
     result_item(a, REEVE_OK, "", wr_slice(&w));
 }
 
+void region_result_ok(struct wr *w)
+{
+    wr_u16(w, 1);
+    wr_u16(w, REEVE_OK);
+    wr_str16(w, slice_str(""));
+    wr_str16(w, slice_str(""));
+}
+
 void result_end(struct apply *a)
 {
     /* Bounds: at most REGION_BATCH_MAX items of at most report.message bytes. */

@@ -50,10 +50,11 @@
  *     the rows of member_row_next() into the same transaction. When readers see all that: APPLIED with the index.
  *     The durable state may lag behind what readers see; MEMBER_E_STATE_DURABLE says how far it is durable. Entries above
  *     that stay in the window, so that a restart finds room for them: a driver that does not heed FLUSH comes to BUSY.
- *     One APPLY at a time: the next comes after APPLIED.
+ *     One APPLY at a time: the next comes after APPLIED. A driver whose readers wait for more than READ_DONE (until the
+ *     durable state holds its index) may say APPLIED of commands whose answers need no state as soon as it has taken them.
  *  E2 A restart gives back the rows of the durable state (member_row_restore), then entries (member_entry_restore).
  *  E3 MEMBER_F_HASH: the hash of the state right after `index`, for event HASHED. APPLY never goes past such an index,
- *     so the state of that moment is at hand.
+ *     so the state of that moment is at hand, or will be: nothing is handed out before HASHED.
  *  E4 An installed snapshot: its rows are restored, row 0 first, and SNAP_INSTALLED follows with no event between.
  *  E5 STOP: leadership is handed over first; STOPPED when the process may end.
  */

@@ -186,7 +186,9 @@ enum region_cmd {
  * Result, for every command: u16 n_results | n x { u16 reeve_err, str16 message, str16 data }. One item per
  * operation of RC_TXN, per node of RC_ENROLL (data: u32 ordinal; again for a node that is there already), else
  * one: RC_REGISTER, RC_REPORT, RC_LIVENESS u32 items applied (unknown nodes are passed over), RC_RESERVE u64 first
- * id, RC_ATTESTED u64 height. A command that is refused as a whole has one item with its error.
+ * id, RC_ATTESTED u64 height. A command that is refused as a whole has one item with its error. RC_REGISTER and
+ * RC_LIVENESS that passed region_command_check() are never refused and may be answered before they are applied: one item, OK,
+ * without data (region_result_ok).
  *
  * RC_TXN body: 16 session | u64 seq | u64 now_ms | name actor | str16 client | str16 statement | str16 reason |
  *              u16 n_ops | n x { u8 op, body }
@@ -232,6 +234,7 @@ enum reeve_err region_applied_index(struct region *r, uint64_t *out) REEVE_MUST_
 enum reeve_err region_revision_skip(struct region *r, uint64_t n) REEVE_MUST_CHECK;
 /* A courtesy check of syntax and bounds before proposing. */
 enum reeve_err region_command_check(struct slice command, struct report *rep) REEVE_MUST_CHECK;
+void region_result_ok(struct wr *out);
 /* One line of text for logs and dumps. */
 void region_command_describe(struct slice command, struct wr *out);
 
