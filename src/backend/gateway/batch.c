@@ -18,7 +18,7 @@
 #define RING_TIMEOUT_MS  30000
 #define RETRY_MS         200
 #define GIVE_UP_MS       15000
-#define FULL             (REGION_BATCH_MAX / 2)
+#define FULL             (REGION_BATCH_MAX / 10)
 #define NODES            (2 * REGION_BATCH_MAX + 48)      /* a power of two, half empty */
 
 struct batch {

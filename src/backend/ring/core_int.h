@@ -9,7 +9,7 @@
 #define CORE_LOG_RETRY_MS 100
 #define CORE_CUT_MS      1000           /* the log is cut at most that often: each cut writes its metadata */
 #define CORE_YIELD_MS    5000
-#define CORE_EARLY_BYTES (16u << 20)    /* so much before the store, and nobody is answered earlier than it has applied */
+#define CORE_EARLY_BYTES (32u << 20)    /* so much before the store, and nobody is answered earlier than it has applied */
 #define CORE_HASH_EVERY  512            /* entries between two comparisons of the members' states; the same everywhere */
 #define CORE_READ_TICKET (1ULL << 63)   /* tickets of reads, apart from the host's */
 #define CORE_CHANGE_TICKET (1ULL << 62) /* and of a change of members */

@@ -34,11 +34,11 @@
 #include "backend/utils/loop.h"
 #include "common/buf.h"
 
-#define STATE_TXN_COMMANDS 1024u        /* commands and bytes that share a transaction */
-#define STATE_TXN_BYTES    (8u << 20)
+#define STATE_TXN_COMMANDS 8192u        /* commands and bytes that share a transaction */
+#define STATE_TXN_BYTES    (4u << 20)
 #define STATE_GATHER_MS    1
 #define STATE_GATHER_FROM  8u           /* a transaction of so many makes the next one wait */
-#define STATE_HOLD_MS      100          /* how long what is answered early may wait for its sync */
+#define STATE_HOLD_MS      500         /* how long what is answered early may wait for its sync */
 #define STATE_RETRY_MS     500          /* between two tries on a store that has no room */
 #define STATE_RESULT_MAX   (16u << 20)  /* of one command */
 
