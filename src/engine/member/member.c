@@ -177,7 +177,8 @@ static void take_effect(struct member *m, const struct raft_effect *f, struct me
 enum reeve_err member_raft_step(struct member *m, struct raft_event *e, struct member_effects *out)
 {
     struct raft_msg host = { .type = 0 };
-    e->now = m->now;
+    if (e->type != RAFT_E_CLOCK)        /* which has a time of its own (D5) */
+        e->now = m->now;
     raft_step(m->raft, e, &m->rout);
     enum reeve_err verdict = m->rout.verdict;
     for (size_t i = 0; i < m->rout.n; i++) {
@@ -367,7 +368,7 @@ static uint8_t raft_event_of(uint8_t type)
 
 static void pass_on(struct member *m, const struct member_event *e, uint8_t type, struct member_effects *out)
 {
-    struct raft_event r = { .type = type, .peer = e->peer, .seq = e->seq, .offset = e->offset, .msg = e->msg, .snap = e->snap };
+    struct raft_event r = { .type = type, .now = e->now, .peer = e->peer, .seq = e->seq, .offset = e->offset, .msg = e->msg, .snap = e->snap };
     out->verdict = member_raft_step(m, &r, out);
 }
 
@@ -393,14 +394,6 @@ static void dispatch(struct member *m, const struct member_event *e, struct memb
     }
 }
 
-/* raft's own time: most events do not go through it. */
-static void tick(struct member *m, const struct member_event *e, struct member_effects *out)
-{
-    struct raft_event r = { .type = RAFT_E_CLOCK };
-    if (raft_event_of(e->type) == 0 && raft_wake(m->raft).ms <= m->now.ms && !member_tight(m, out))
-        (void) member_raft_step(m, &r, out);
-}
-
 void member_step(struct member *m, const struct member_event *e, struct member_effects *out)
 {
     out->n = 0;
@@ -415,7 +408,6 @@ void member_step(struct member *m, const struct member_event *e, struct member_e
         member_queue_purge(m);
     member_window_trim(&m->window, m->applied < m->state_durable ? m->applied : m->state_durable);
     dispatch(m, e, out);
-    tick(m, e, out);
     member_queue_pump(m, out);
     member_tickets_expire(m);
     member_apply_pump(m, out);

@@ -6,6 +6,8 @@
  * term. Who has heard a leader within the shortest timeout grants nothing
  * (4.2.3), unless the leader himself wanted the election (3.10). Together with
  * the leader's check for a quorum neither half of a bad network disturbs the other.
+ *
+ * Silence is counted up to the last CLOCK only (D5): who was away itself has not read yet what says that nobody is missing.
  */
 #include "raft_int.h"
 
@@ -20,6 +22,42 @@ static uint64_t random_next(struct raft *r)
 void raft_election_rearm(struct raft *r)
 {
     r->election_at = later(r->now, r->c.election_ms + (uint32_t) (random_next(r) >> 33) % r->c.election_ms);
+    r->excused = false;
+}
+
+/* Follower: its own timeout; and the end of the lease on the leader, so that it can be asked for its vote from then on. */
+struct mono_ms raft_election_wake(const struct raft *r)
+{
+    struct mono_ms lease = later(r->leader_heard, r->c.election_ms);
+    bool protects = r->leader != 0 && !r->leader_lost && r->listened.ms < lease.ms;
+    return protects && lease.ms < r->election_at.ms ? lease : r->election_at;
+}
+
+static void excuse_leader(struct raft *r)
+{
+    struct mono_ms at = later(r->now, r->c.heartbeat_ms + (uint32_t) (random_next(r) >> 33) % r->c.heartbeat_ms);
+    if (r->leader == 0 || r->leader_lost || r->excused)
+        return;
+    r->excused = true;
+    if (at.ms > r->election_at.ms)
+        r->election_at = at;
+}
+
+/*
+ * A clock that comes later than it was due says that this member stood still, and perhaps the whole machine with the leader on
+ * it: then nothing waits to be read, and still nobody is missing. So a follower gives the leader a heartbeat's time more,
+ * once in a silence, and a leader does not count the time against its followers. Where the connection broke there is no doubt.
+ */
+void raft_election_listened(struct raft *r, struct mono_ms upto)
+{
+    struct mono_ms due = r->role == RAFT_LEADER ? later(r->listened, r->c.heartbeat_ms) : raft_election_wake(r);
+    int64_t late = upto.ms - due.ms - r->c.heartbeat_ms;
+    if (upto.ms > r->listened.ms)
+        r->listened = upto;
+    if (late > 0 && r->role == RAFT_LEADER)
+        raft_progress_excuse(r, late);
+    else if (late > 0)
+        excuse_leader(r);
 }
 
 /* How many voters stand before this one when the leader is gone, by id. */
@@ -145,7 +183,7 @@ void raft_election_vote_durable(struct raft *r, struct raft_effects *out)
 /* A candidacy does not outlive its timeout: again from the start, or not at all. */
 void raft_election_clock(struct raft *r, struct raft_effects *out)
 {
-    if (r->role == RAFT_LEADER || r->now.ms < r->election_at.ms)
+    if (r->role == RAFT_LEADER || r->listened.ms < r->election_at.ms)
         return;
     if (raft_may_campaign(r)) {
         raft_campaign_prevote(r, out);
@@ -182,7 +220,7 @@ static bool led(const struct raft *r)
 {
     if (r->role == RAFT_LEADER)
         return true;
-    return r->leader != 0 && !r->leader_lost && r->now.ms - r->leader_heard.ms < (int64_t) r->c.election_ms;
+    return r->leader != 0 && !r->leader_lost && r->listened.ms - r->leader_heard.ms < (int64_t) r->c.election_ms;
 }
 
 static void answer(struct raft *r, const struct raft_msg *m, bool yes, uint64_t term, uint64_t after, struct raft_effects *out)

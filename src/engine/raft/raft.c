@@ -215,7 +215,7 @@ static void dispatch(struct raft *r, const struct raft_event *e, struct raft_eff
 {
     switch (e->type) {
     case RAFT_E_START:          on_start(r, out); break;
-    case RAFT_E_CLOCK:          break;
+    case RAFT_E_CLOCK:          raft_election_listened(r, e->now); break;
     case RAFT_E_MESSAGE:        on_message(r, e->msg, out); break;
     case RAFT_E_APPENDED:       on_appended(r, e->seq, out); break;
     case RAFT_E_PROPOSE:        on_propose(r, e, out); break;
@@ -280,10 +280,13 @@ struct mono_ms raft_wake(const struct raft *r)
         return (struct mono_ms){ at };
     if (r->role == RAFT_LEADER || r->mode == RAFT_START_MUTE)
         at = r->conf.n > 1 ? r->heartbeat_at.ms : INT64_MAX;
+    /* Reads put heartbeats off: whether a quorum answers is looked at all the same. */
+    if (r->role == RAFT_LEADER && r->conf.n > 1 && r->listened.ms + r->c.heartbeat_ms < at)
+        at = r->listened.ms + r->c.heartbeat_ms;
     if (r->role == RAFT_LEADER && r->transfer.to && r->transfer.until.ms < at)
         at = r->transfer.until.ms;
-    if (r->role != RAFT_LEADER && r->election_at.ms < at)
-        at = r->election_at.ms;
+    if (r->role != RAFT_LEADER && raft_election_wake(r).ms < at)
+        at = raft_election_wake(r).ms;
     return (struct mono_ms){ at };
 }
 

@@ -45,6 +45,7 @@ struct raft {
     struct raft_config c;
     struct raft_log log;
     struct mono_ms now;
+    struct mono_ms listened;            /* D5: what had come by then was handed in, so silence is counted up to there */
     bool started, more, benched;
     uint64_t rng;
 
@@ -61,6 +62,7 @@ struct raft {
     bool leader_lost;                   /* the connection to it broke, and it was not heard since */
     struct mono_ms lost_at;             /* the first such news of this while, and how many */
     uint8_t lost_n;
+    bool excused;                       /* this silence may be ours: it was given a heartbeat's time more, once */
     struct { uint32_t id; uint64_t incarnation; } caller, lord;    /* who sent this message; the leader */
     uint8_t votes[RAFT_MEMBERS_MAX];    /* by place in conf: 0 nothing, 1 granted, 2 refused */
 
@@ -148,6 +150,9 @@ bool raft_is_voter(const struct raft_conf *c, uint32_t id);
 
 /* ---- election.c ---- */
 void raft_election_rearm(struct raft *r);
+/* CLOCK: up to when all was handed in. */
+void raft_election_listened(struct raft *r, struct mono_ms upto);
+struct mono_ms raft_election_wake(const struct raft *r);
 /* The connection to the leader broke. */
 void raft_election_leader_lost(struct raft *r);
 bool raft_may_campaign(const struct raft *r);
@@ -161,6 +166,7 @@ void raft_on_vote_reply(struct raft *r, const struct raft_msg *m, struct raft_ef
 /* ---- replicate.c ---- */
 struct progress *raft_progress_of(struct raft *r, uint32_t id);      /* NULL */
 void raft_progress_sync(struct raft *r, bool anew);
+void raft_progress_excuse(struct raft *r, int64_t ms);
 void raft_progress_probe(struct progress *p, uint64_t next);
 void raft_progress_acked(struct progress *p, uint64_t index);        /* frees requests up to there */
 void raft_replicate_peer(struct raft *r, struct progress *p, struct raft_effects *out);

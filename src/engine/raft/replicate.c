@@ -152,6 +152,13 @@ void raft_heartbeat_all(struct raft *r, struct raft_effects *out)
     r->heartbeat_at = later(r->now, r->c.heartbeat_ms);
 }
 
+/* Time in which this leader stood still itself: nobody could have answered it. */
+void raft_progress_excuse(struct raft *r, int64_t ms)
+{
+    for (unsigned i = 0; i < RAFT_MEMBERS_MAX; i++)
+        r->peer[i].heard.ms = r->peer[i].heard.ms + ms < r->now.ms ? r->peer[i].heard.ms + ms : r->now.ms;
+}
+
 /* A leader that a quorum has not answered for an election timeout is none (CheckQuorum, 6.2). */
 static bool quorum_heard(const struct raft *r)
 {
@@ -159,8 +166,8 @@ static bool quorum_heard(const struct raft *r)
     for (unsigned i = 0; i < r->conf.n; i++) {
         uint32_t id = r->conf.m[i].id;
         const struct progress *p = raft_progress_of((struct raft *) r, id);
-        int64_t heard = id == r->c.id ? r->now.ms : p ? p->heard.ms : 0;
-        value[i] = r->now.ms - heard <= (int64_t) r->c.election_ms;
+        int64_t heard = id == r->c.id ? r->listened.ms : p ? p->heard.ms : INT64_MIN / 2;
+        value[i] = r->listened.ms - heard <= (int64_t) r->c.election_ms;
     }
     return raft_conf_quorum(&r->conf, value) >= 1;
 }

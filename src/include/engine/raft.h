@@ -56,7 +56,8 @@
  *     Losing, repeating and reordering messages is allowed. Messages that wait for
  *     durability may be dropped, never sent earlier.
  *  D4 COMMIT: entries up to index are committed. Applying is the host's matter.
- *  D5 CLOCK at or soon after raft_wake(). A clock that goes back stands still.
+ *  D5 CLOCK at or soon after raft_wake(), with a time up to which every message that had come was handed in before:
+ *     silence is counted up to there, never by another event. A clock that goes back stands still.
  *  D6 Heartbeats and their answers, votes and reads are handled by something
  *     that never waits for a disk.
  *  D7 The host may drop entries from the front of the window only up to what it
