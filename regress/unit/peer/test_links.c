@@ -80,6 +80,26 @@ static void three_members_hear_each_other_in_order(void **state)
     world_free(w);
 }
 
+/* Whose timer is due wants to know what waits before it judges silence: no turn of the loop comes between. */
+static void what_has_come_is_handed_up_when_asked_for(void **state)
+{
+    struct world *w = world_new(3);
+    struct node *b = &w->node[2];
+    world_join_all(w);
+    for (unsigned from = 1; from <= 3; from += 2)
+        for (unsigned i = 0; i < 100; i++) {
+            struct raft_msg m = node_msg(&w->node[from], b, RAFT_M_APPEND_REPLY);
+            m.index = i;
+            node_send(&w->node[from], &m);
+        }
+    for (int64_t end = now_ms() + 10000; b->n < 200 && now_ms() < end;)
+        assert_true(peers_read(b->p));
+    assert_int_equal(b->n, 200);
+    assert_true(peers_read(b->p));                      /* nothing is left, and asking does no harm */
+    assert_int_equal(b->n, 200);
+    world_free(w);
+}
+
 static void news_reach_whoever_is_linked_and_are_lost_without_harm(void **state)
 {
     static const uint8_t bytes[PEER_NEWS_MAX + 1];
@@ -650,6 +670,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_message_arrives_as_it_was_sent),
         cmocka_unit_test(three_members_hear_each_other_in_order),
+        cmocka_unit_test(what_has_come_is_handed_up_when_asked_for),
         cmocka_unit_test(news_reach_whoever_is_linked_and_are_lost_without_harm),
         cmocka_unit_test(a_name_is_looked_up_without_stopping_the_loop),
         cmocka_unit_test(a_question_for_a_name_may_be_left_unanswered),

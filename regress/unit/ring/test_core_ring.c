@@ -743,6 +743,32 @@ static void leadership_is_handed_over_on_request(void **state)
     assert_reads_newest(&node[2]);
 }
 
+static uint64_t term_of(const struct life *n)
+{
+    struct core_status st;
+    core_status(n->core, &st);
+    return st.member.raft.term;
+}
+
+/* All of them at once, as on a machine that has no core for them. */
+static void members_that_stood_still_keep_their_leader(void **state)
+{
+    make_ring();
+    write_some(&node[0], 20);
+    struct life *l = leader();
+    uint64_t term = term_of(l);
+    for (unsigned i = 0; i < 10; i++) {
+        usleep(180000 + 37000 * i);
+        for (struct mono_ms until = clock_deadline(100); clock_left(until) > 0;)
+            loop_run_once(loop, 10);
+        assert_ptr_equal(leader(), l);
+        assert_int_equal(term_of(l), term);
+    }
+    write_some(&node[1], 20);
+    rounds_until(all_equal, "the same everywhere");
+    assert_int_equal(term_of(l), term);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -750,6 +776,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(who_is_let_in_gets_the_state_and_then_the_log, world_begin, world_end),
         cmocka_unit_test_setup_teardown(any_member_takes_commands_and_serves_what_was_acknowledged, world_begin, world_end),
         cmocka_unit_test_setup_teardown(leadership_is_handed_over_on_request, world_begin, world_end),
+        cmocka_unit_test_setup_teardown(members_that_stood_still_keep_their_leader, world_begin, world_end),
         cmocka_unit_test_setup_teardown(a_lost_leader_is_replaced_and_comes_back_with_all, world_begin, world_end),
         cmocka_unit_test_setup_teardown(a_log_damaged_above_the_state_is_filled_by_the_others, world_begin, world_end),
         cmocka_unit_test_setup_teardown(until_it_is_filled_it_leads_nobody, world_begin, world_end),

@@ -244,27 +244,51 @@ static void came(struct conn *c, size_t n)
         c->peer->counts[c->purpose].bytes_in += n;
 }
 
-/* Until nothing is left; the socket itself need not be asked again, epoll tells. */
-static void conn_read(struct conn *c)
+/* Once; false: nothing is there, or it is closed. */
+static bool read_some(struct conn *c, size_t *left)
 {
-    size_t n, left = budget(c);
-    do {
-        enum tls_result r = tls_read(c->tls, c->in + c->in_len, c->in_cap - c->in_len, &n);
-        if (r == TLS_WANT_READ || r == TLS_WANT_WRITE)
-            return;
-        if (r != TLS_OK) {
-            peer_conn_close(c, r == TLS_EOF ? "it closed the connection%s" : "reading: %s", r == TLS_EOF ? "" : tls_error(c->tls));
-            return;
-        }
-        came(c, n);
-        if (!take_frames(c))
-            return;
-        left -= n < left ? n : left;
-    } while (left > 0 && tls_pending(c->tls));
+    size_t n;
+    enum tls_result r = tls_read(c->tls, c->in + c->in_len, c->in_cap - c->in_len, &n);
+    if (r == TLS_WANT_READ || r == TLS_WANT_WRITE)
+        return false;
+    if (r != TLS_OK) {
+        peer_conn_close(c, r == TLS_EOF ? "it closed the connection%s" : "reading: %s", r == TLS_EOF ? "" : tls_error(c->tls));
+        return false;
+    }
+    came(c, n);
+    *left -= n < *left ? n : *left;
+    return take_frames(c);
+}
+
+/* Its turn is over: what TLS holds back is not in the socket, and epoll does not tell of it. */
+static void read_on_later(struct conn *c)
+{
     if (tls_pending(c->tls)) {
         c->again = true;
         peers_soon(c->p);
     }
+}
+
+/* Until nothing is left; the socket itself need not be asked again, epoll tells. */
+static void conn_read(struct conn *c)
+{
+    size_t left = budget(c);
+    bool more = read_some(c, &left);
+    while (more && left > 0 && tls_pending(c->tls))
+        more = read_some(c, &left);
+    if (more)
+        read_on_later(c);
+}
+
+bool peer_conn_drain(struct conn *c)
+{
+    size_t left = budget(c);
+    bool more = read_some(c, &left);
+    while (more && left > 0)
+        more = read_some(c, &left);
+    if (more)
+        read_on_later(c);
+    return !more;
 }
 
 void peer_conn_resume(struct conn *c)

@@ -86,7 +86,7 @@ struct conn {
     struct loop_io io;
     struct tls *tls;
     struct loop_timer deadline;
-    uint64_t serial;
+    uint64_t serial, turn;              /* turn: of peers_read(), in which it was read last */
     uint8_t state, purpose;
     bool dead, dirty, again, known, quiet;
     struct hash32 key;                  /* the other side's */
@@ -114,6 +114,8 @@ void peer_conn_put_small(struct conn *c, const struct wr *bytes);
 void peer_conn_flush(struct conn *c);
 /* Tells the last word (REFUSED, JOINED ...) and closes when it is out. */
 void peer_conn_last_word(struct conn *c, const struct wr *bytes, const char *why);
+/* Reads until nothing is there, in the socket either; false: that was too much for one turn. */
+bool peer_conn_drain(struct conn *c);
 /* Reads on, what TLS holds back. */
 void peer_conn_resume(struct conn *c);
 void peer_conn_set_options(int fd, uint32_t dead_ms);
@@ -161,7 +163,7 @@ struct peers {
     unsigned n_peers;
     struct conn *conns, *dead;
     unsigned n_conns, opening, joining, depth;
-    uint64_t serial;
+    uint64_t serial, turns;
     struct loop_timer tick, soon;
     struct mono_ms ticked;
     bool paused;                        /* the listeners, until the next tick */

@@ -94,6 +94,29 @@ void peers_soon(struct peers *p)
         log_limited(LOG_SEV_ERROR, "links between members: out of memory");
 }
 
+/* Messages come on what was accepted; a callback may end other connections, so each is looked up anew. */
+static struct conn *unread(struct peers *p, uint64_t turn)
+{
+    for (struct conn *c = p->conns; c != NULL; c = c->next)
+        if (c->state == CONN_UP && c->link == NULL && c->turn != turn)
+            return c;
+    return NULL;
+}
+
+bool peers_read(struct peers *p)
+{
+    bool all = true;
+    uint64_t turn = ++p->turns;
+    reeve_assert(p->depth == 0);
+    peers_enter(p);
+    for (struct conn *c; (c = unread(p, turn)) != NULL;) {
+        c->turn = turn;
+        all &= peer_conn_drain(c);
+    }
+    peers_leave(p);
+    return all;
+}
+
 /* A process that stood still itself has not heard anybody, and must not blame them. */
 static void forgive(struct peers *p, struct mono_ms now)
 {

@@ -119,12 +119,7 @@ static size_t obey(struct core *c, struct ended *x)
     return n;
 }
 
-static void on_wake(void *arg)
-{
-    struct member_event e = { .type = MEMBER_E_CLOCK };
-    (void) core_step(arg, &e);
-}
-
+static void on_wake(void *arg);
 static void set_timer(struct core *c)
 {
     struct mono_ms at = member_wake(c->m);
@@ -133,6 +128,22 @@ static void set_timer(struct core *c)
     else if ((!loop_timer_is_set(&c->timer) || c->timer.due.ms != at.ms) &&
              loop_timer_at(c->loop, &c->timer, at, on_wake, c) != REEVE_OK)
         core_die(c, REEVE_E_NOMEM, "set a timer");
+}
+
+/*
+ * Whoever was given no core for a while wakes with the timer due and the heartbeats unread (D5): they come first. Who is sent more
+ * than can be read at once reads on, with the timer still due, but not for ever: some of that was heard.
+ */
+static void on_wake(void *arg)
+{
+    struct core *c = arg;
+    struct member_event e = { .type = MEMBER_E_CLOCK, .now = clock_mono() };
+    if (c->peers && !peers_read(c->peers) && ++c->wakes_late < CORE_WAKES_LATE) {
+        set_timer(c);
+        return;
+    }
+    c->wakes_late = 0;
+    (void) core_step(c, &e);
 }
 
 /* A leader may act when it has committed in its term: then it knows what was decided before. */
@@ -181,7 +192,8 @@ static void tell_stopped(struct core *c)
 enum reeve_err core_step(struct core *c, struct member_event *e)
 {
     struct ended x[MEMBER_EFFECTS_MAX];
-    e->now = clock_mono();
+    if (e->type != MEMBER_E_CLOCK)
+        e->now = clock_mono();
     member_step(c->m, e, &c->fx);
     enum reeve_err verdict = c->fx.verdict;
     size_t n = obey(c, x);

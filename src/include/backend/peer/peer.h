@@ -14,7 +14,7 @@
  * Invariants
  *  P1 A message is handed up only from a connection whose key, id, incarnation and ring the configuration names, and only
  *     with that id as its sender and this member as its receiver.
- *  P2 Callbacks come from the loop only, never from within a call of this header; so the driver may call anything here
+ *  P2 Callbacks come from the loop only, never from within a call of this header but peers_read(); so the driver may call anything here
  *     while it obeys effects (but not peers_free() from within a callback).
  *  P3 Every queue, buffer and number of connections is bounded. What does not fit is dropped and counted; the member
  *     concerned is reported unreachable once.
@@ -114,6 +114,11 @@ size_t peer_parcel_size(const struct peer_parcel *parcel);
 void peers_post(struct peers *p, struct peer_parcel *parcel);  /* takes it over; NULL is fine */
 void peer_parcel_free(struct peer_parcel *parcel);
 void peers_flush(struct peers *p);
+/*
+ * Hands up at once, from within the call, what had come from members when it began (the exception to P2; not from within a
+ * callback). False: a connection had more than its turn's worth, and there may be older messages than what was read.
+ */
+bool peers_read(struct peers *p) REEVE_MUST_CHECK;
 /* Soft state for that member's host, at most PEER_NEWS_MAX bytes: lost where the link is down or anything much waits. */
 void peers_tell(struct peers *p, uint32_t id, struct slice news);
 
