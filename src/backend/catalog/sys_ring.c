@@ -19,6 +19,7 @@ struct ring_now {
     uint32_t leader, leaderless_ms;
     uint64_t term, last;
     uint8_t disk;
+    bool quarantined;                   /* this server's own */
     unsigned n;
     struct member_now m[RAFT_MEMBERS_MAX];
 };
@@ -40,6 +41,7 @@ static void decode_now(struct rd *r, struct ring_now *out)
         m->snapshot = rd_u8(r) != 0;
         m->behind = rd_u8(r) != 0;
     }
+    out->quarantined = rd_u8(r) != 0;
     out->answers = !r->bad;
 }
 
@@ -74,9 +76,27 @@ static enum reeve_err issue_here(struct vscan *s, int id, const char *kind, stru
     return vscan_row(s, v);
 }
 
+/* Of this server: what its store cannot be told any more. */
+static enum reeve_err issues_own(struct vscan *s, struct cat *c, const struct ring_now *now, const struct name *region)
+{
+    enum reeve_err err = REEVE_OK;
+    struct ring_members *m = now->quarantined || now->disk == RING_DISK_FULL ? cat_alloc(c, sizeof *m, &err) : NULL;
+    if (m == NULL)
+        return err;
+    TRY(ring_members_read(&c->sn.kv, m));
+    struct datum self = d_fmt(s, "%s-%u", region->s, m->self);
+    if (now->disk == RING_DISK_FULL)
+        TRY(issue_here(s, -2, "disk_full", self, 0, d_str("this server has no room for changes"),
+                       "Free space on its disk, or raise lmdb_map_size; writing then goes on by itself."));
+    if (now->quarantined)
+        TRY(issue_here(s, -4, "member_quarantined", self, 0, d_str("this server's state is not the ring's: it serves nothing and does not start again"),
+                       "ALTER RING ... DROP MEMBER at another member, then reeve-ctl join with an empty directory."));
+out:
+    return err;
+}
+
 static enum reeve_err issues_here(struct vscan *s, struct cat *c, const struct ring_now *now)
 {
-    struct ring_members *m;
     struct name region;
     enum reeve_err err;
     TRY(region_name(&c->sn.region, &region));
@@ -89,11 +109,7 @@ static enum reeve_err issues_here(struct vscan *s, struct cat *c, const struct r
         TRY(issue_here(s, -1, "no_quorum", d_name(&region), now->leaderless_ms,
                        d_fmt(s, "no leader for %u s: changes and linearizable reads are refused here", now->leaderless_ms / 1000),
                        "SHOW MEMBERS tells who is away: start them. SET read_consistency = local reads what this server has."));
-    if (now->disk != RING_DISK_FULL || (m = cat_alloc(c, sizeof *m, &err)) == NULL)
-        goto out;
-    TRY(ring_members_read(&c->sn.kv, m));
-    err = issue_here(s, -2, "disk_full", d_fmt(s, "%s-%u", region.s, m->self), 0, d_str("this server has no room for changes"),
-                     "Free space on its disk, or raise lmdb_map_size; writing then goes on by itself.");
+    err = issues_own(s, c, now, &region);
 out:
     return err;
 }
@@ -136,7 +152,7 @@ struct members {
     struct name region;
     struct ring_members ring;
     struct ring_now now;
-    bool slow[RAFT_MEMBERS_MAX];
+    bool slow[RAFT_MEMBERS_MAX], quarantined[RAFT_MEMBERS_MAX];     /* as sys.issues says */
     struct region_doc keys;             /* as attested */
     int inters[RAFT_MEMBERS_MAX];       /* authorities' generations that it can issue leaves under by itself */
     struct authority_doc authority;     /* decoded one by one */
@@ -155,8 +171,11 @@ static const struct member_now *now_of(const struct ring_now *now, uint32_t id)
     return NULL;
 }
 
-static const char *state_of(const struct member_now *m)
+/* Of its own quarantine a server's store says nothing. */
+static const char *state_of(const struct members *x, unsigned i, const struct member_now *m)
 {
+    if (x->quarantined[i] || (x->now.quarantined && m->id == x->ring.self))
+        return "quarantined";
     return !m->linked ? "away" : m->snapshot ? "snapshot" : m->behind ? "behind" : "up";
 }
 
@@ -184,7 +203,7 @@ static enum reeve_err member_row(struct vscan *s, struct members *x, unsigned i)
     bool leads = x->now.leader == x->ring.self;
     if (n != NULL) {
         linked = d_bool(n->linked);
-        state = d_str(state_of(n));
+        state = d_str(state_of(x, i, n));
         if (n->linked)
             disk = d_str(disk_of(x, i));
         if (n->match > 0)
@@ -200,23 +219,25 @@ static enum reeve_err member_row(struct vscan *s, struct members *x, unsigned i)
     return vscan_row(s, v);
 }
 
-static void note_slow(struct members *x, const struct issue_row *row)
+static void note_issue(struct members *x, const struct issue_row *row)
 {
     char text[NAME_MAX_LEN + 16];
     for (unsigned i = 0; i < x->ring.conf.n; i++) {
         snprintf(text, sizeof text, "%s-%u", x->region.s, x->ring.conf.m[i].id);
-        if (strcmp(row->kind.s, "disk_slow") == 0 && strcmp(row->object.s, text) == 0)
-            x->slow[i] = true;
+        if (strcmp(row->object.s, text) != 0)
+            continue;
+        x->slow[i] |= strcmp(row->kind.s, "disk_slow") == 0;
+        x->quarantined[i] |= strcmp(row->kind.s, "member_quarantined") == 0;
     }
 }
 
-static enum reeve_err read_slow(struct cat *c, struct members *x)
+static enum reeve_err read_issues(struct cat *c, struct members *x)
 {
     uint64_t id = 0;
     enum reeve_err err;
     struct issue_row *row = cat_alloc(c, sizeof *row, &err);
     while (row != NULL && (err = region_issue_next(&c->sn.region, &id, row)) == REEVE_OK)
-        note_slow(x, row);
+        note_issue(x, row);
     return cat_end(err);
 }
 
@@ -251,7 +272,7 @@ static enum reeve_err scan_members(struct vscan *s)
         return err;
     TRY(region_name(&c.sn.region, &x->region));
     TRY(ring_members_read(&c.sn.kv, &x->ring));
-    TRY(read_slow(&c, x));
+    TRY(read_issues(&c, x));
     TRY(read_keys(&c, x));
     for (unsigned i = 0; i < x->ring.conf.n && err == REEVE_OK; i++)
         err = member_row(s, x, i);

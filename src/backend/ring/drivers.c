@@ -90,6 +90,16 @@ static void on_slow(void *arg)
         log_error("no timer for maintenance");
 }
 
+void ring_news(void *arg, uint32_t from, struct slice bytes)
+{
+    struct rd in = rd_of(bytes);
+    switch (rd_u8(&in)) {
+    case NEWS_LIVE:       liveshare_heard(arg, from, &in); break;
+    case NEWS_QUARANTINE: quarantine_heard(arg, from); break;
+    default:              break;
+    }
+}
+
 void drivers_replaced(struct ring *r)
 {
     r->driver->rollouts.scanned = false;

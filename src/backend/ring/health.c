@@ -5,6 +5,8 @@
  * is a quorum: the leader says who is away or behind, every member says that its
  * own disk is slow. What keeps rows from being written (no leader, no room) is
  * told by RING_STATUS alone, and sys.issues makes a row of it where it is read.
+ * A member in quarantine proposes nothing either: it tells the others so, once
+ * a second, for whichever of them leads to write down.
  */
 #include "backend/ring/driver_int.h"
 #include "backend/ring/ring.h"
@@ -96,6 +98,7 @@ void ring_status(struct ring *r, struct wr *out)
     wr_u16(out, conf->n);
     for (unsigned i = 0; i < conf->n; i++)
         put_member(r, &st, i, conf->m[i].id, out);
+    wr_u8(out, st.member.quarantined);
 }
 
 /* ---- issues ---- */
@@ -121,11 +124,36 @@ static void set_slow(struct ring *r, struct ring_view *v, const struct name *who
               "Look at its disk. A leader with such a disk gives leadership away.");
 }
 
+void quarantine_heard(struct ring *r, uint32_t from)
+{
+    unsigned place;
+    if (placed(core_conf(r->prop.core), from, &place))
+        r->odd[place] = from;
+}
+
+static void tell_quarantine(struct ring *r)
+{
+    static const uint8_t news = NEWS_QUARANTINE;
+    core_tell(r->prop.core, slice_of(&news, 1));
+}
+
+/* It never comes back under that id: the issue ends with its membership. That this process has not heard of it says nothing. */
+static void set_quarantined(struct ring *r, struct ring_view *v, const struct name *who, bool in, bool odd)
+{
+    if (odd || !in)
+        issue_set(r, v, "member_quarantined", who, odd ? 3 : 0, "a member's state is not the ring's: it serves nothing and does not start again",
+                  "ALTER RING ... DROP MEMBER, then reeve-ctl join with an empty directory. Its log and disk may tell why.");
+}
+
 void health_run(struct ring *r, struct ring_view *v)
 {
     struct core_status st;
     struct name who;
     core_status(r->prop.core, &st);
+    if (st.member.quarantined) {
+        tell_quarantine(r);
+        return;
+    }
     enum ring_disk disk = own_disk(r, &st);
     if (disk != RING_DISK_FULL && name_of(r, core_id(r->prop.core), &who))
         set_slow(r, v, &who, disk == RING_DISK_SLOW);
@@ -145,6 +173,7 @@ static void watch_member(struct ring *r, struct ring_view *v, const struct core_
               "Start it, or look at the network. If it is lost for good: ALTER RING ... DROP MEMBER, and join another.");
     issue_set(r, v, "member_behind", &who, behind && !away ? 2 : 0, "a member of the ring is more than 10 s behind",
               "Its disk or its network is slower than changes come. Until it has caught up it cannot stand in for another.");
+    set_quarantined(r, v, &who, in, in && r->odd[place] == id);
     if (!in)
         set_slow(r, v, &who, false);
 }

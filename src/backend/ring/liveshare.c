@@ -7,7 +7,7 @@
  * rollout or answers a statement sees the nodes of all gateways. Nothing of it
  * enters the log, and what is lost is told again with the next heartbeat.
  *
- * Message: u8 1 | n x { varint gap to the ordinal before (the first: from -1, so never 0) | varint age in seconds }
+ * Message: u8 NEWS_LIVE | n x { varint gap to the ordinal before (the first: from -1, so never 0) | varint age in seconds }
  * Ages, not times: members' clocks may differ. A round looks at an eighth of the nodes, at 65,536 at least, and tells at
  * most ROUND_MESSAGES messages; the next goes on where it stopped. What was heard from others is not told on.
  */
@@ -62,7 +62,7 @@ static uint32_t now_s(void) { return (uint32_t) (clock_wall().ms / 1000); }
 static uint32_t gather(struct ring *r, struct liveshare *s, uint32_t at, uint32_t end, uint32_t now, struct wr *w)
 {
     uint32_t next = 0;                  /* one above the ordinal before */
-    wr_u8(w, 1);
+    wr_u8(w, NEWS_LIVE);
     for (; at < end && w->len + ENTRY_MAX <= PEER_NEWS_MAX; at++) {
         uint32_t heard = liveness_get(r->liveness, at);
         if (heard <= s->told[at])
@@ -115,17 +115,15 @@ static void take(struct ring *r, struct liveshare *s, uint32_t ordinal, uint32_t
         s->told[ordinal] = heard;
 }
 
-void ring_news(void *arg, uint32_t from, struct slice bytes)
+void liveshare_heard(struct ring *r, uint32_t from, struct rd *in)
 {
-    struct ring *r = arg;
-    struct rd in = rd_of(bytes);
     uint32_t now = now_s();
     uint64_t at = 0;
-    if (r->liveness == NULL || r->liveshare == NULL || rd_u8(&in) != 1)
+    if (r->liveness == NULL || r->liveshare == NULL)
         return;
-    while (rd_left(&in) > 0) {
-        uint64_t gap = rd_varint(&in), age = rd_varint(&in);
-        if (in.bad || gap == 0 || gap > LIVENESS_NODES_MAX || at + gap > LIVENESS_NODES_MAX || age > AGE_MAX_S) {
+    while (rd_left(in) > 0) {
+        uint64_t gap = rd_varint(in), age = rd_varint(in);
+        if (in->bad || gap == 0 || gap > LIVENESS_NODES_MAX || at + gap > LIVENESS_NODES_MAX || age > AGE_MAX_S) {
             log_limited(LOG_SEV_WARNING, "member %u told something of its nodes that does not parse", from);
             return;
         }

@@ -74,6 +74,7 @@ struct ring {
     struct loop_timer driver_timer, slow_timer, reader_timer;
     struct driver *driver;
     struct watch watch[RAFT_MEMBERS_MAX];
+    uint32_t odd[RAFT_MEMBERS_MAX];     /* by place, the member that told that it is in quarantine; 0: none */
     int64_t disk_slow_ms;               /* when its disk was slow last; 0: never */
     struct liveness *liveness;
     struct livewatch *livewatch;
@@ -173,8 +174,14 @@ void ring_status(struct ring *r, struct wr *out);
 /* Is that member more than 10 s behind? Asked now and then, with the log's last index and what it is known to have. */
 bool watch_behind(struct watch *w, uint32_t id, int64_t now_ms, uint64_t last, uint64_t match);
 
-/* ---- liveshare.c: when the nodes were last heard of, told to the other members ---- */
+/* That member says of itself that its state is not the ring's. */
+void quarantine_heard(struct ring *r, uint32_t from);
+
+/* ---- what members tell each other beside the log (core_tell): u8 which | more. One that is not known is passed over. ---- */
+enum ring_news_kind { NEWS_LIVE = 1, NEWS_QUARANTINE };
 void ring_news(void *ring, uint32_t from, struct slice bytes);
+/* liveshare.c: when the nodes were last heard of */
+void liveshare_heard(struct ring *r, uint32_t from, struct rd *in);
 
 /* ---- wake.c: gateways are told that something changed ---- */
 void wake_later(struct ring *r);
