@@ -3,8 +3,8 @@
 #
 # Nothing is stopped, cut or killed: each term above the one at the beginning is one too many. A leader that is itself given
 # no core for an election timeout is replaced rightly and counted all the same.
-# Environment: BENCH_SECONDS (200), BENCH_WRITERS (6), BENCH_BUSY (2: loops that compute and never wait), BENCH_STALLS (0; 1: twice
-# a second a follower, or all three members together, stand still for 100 to 600 ms, SIGSTOP: what a want of cores does seldom)
+# Environment: BENCH_SECONDS (200), BENCH_WRITERS (6), BENCH_BUSY (2: loops that compute and never wait), BENCH_STALLS (0; 1: every
+# other second or so a follower, or all three members together, stand still for 100 to 600 ms, SIGSTOP: what a want of cores does seldom)
 use strict;
 use warnings;
 use Bench;

@@ -52,7 +52,7 @@ ok($first->wait_for(sub { $s->log =~ /the state of this member is not the ring's
 ok($load->wait_all, 'the load at the others goes on');
 $load->stop;
 my @acks = $load->acks;
-diag(scalar @acks . ' changes until then');
+note(scalar @acks . ' changes until then');
 
 like(ask($odd, 'SELECT value FROM sys.config LIMIT 1'), qr/ERROR:/, 'it serves no read');
 like(ask($odd, "SET CONFIG 'x' = '1'"), qr/ERROR:/, 'it takes no change');
