@@ -84,7 +84,7 @@ static void side_open(struct side *s)
 {
     struct peers_config c;
     struct report rep = { 0 };
-    static const struct peers_ops ops = { on_message, on_reachable, NULL, NULL };
+    static const struct peers_ops ops = { .message = on_message, .reachable = on_reachable };
     peers_config_default(&c);
     c.ring = RING;
     c.id = s->id;

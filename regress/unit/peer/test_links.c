@@ -126,6 +126,83 @@ static void news_reach_whoever_is_linked_and_are_lost_without_harm(void **state)
     world_free(w);
 }
 
+static void a_letter_arrives_whole_from_whoever_it_is(void **state)
+{
+    static uint8_t bytes[PEER_LETTER_MAX + 1];
+    struct world *w = world_new(3);
+    struct node *a = &w->node[1], *b = &w->node[2];
+    struct slice head = slice_of(bytes, 3);
+    struct hash32 sum;
+    uint64_t way = 1;
+    for (size_t i = 0; i < sizeof bytes; i++)
+        bytes[i] = (uint8_t) (i * 7);
+    assert_err(peers_letter(a->p, 2, head, head, &way), REEVE_E_UNAVAILABLE);   /* nobody is known yet */
+    assert_int_equal(way, 0);
+    world_join_all(w);
+    world_until(w, peers_way(a->p, 2) != 0);
+    assert_err(peers_letter(a->p, 77, head, head, &way), REEVE_E_UNAVAILABLE);
+    assert_err(peers_letter(a->p, 2, head, slice_of(bytes, PEER_LETTER_MAX - 2), &way), REEVE_E_TOO_BIG);
+    const size_t sizes[] = { 0, 1, 5000, 1u << 20, PEER_LETTER_MAX - 3 };
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        const struct slice parts[2] = { head, slice_of(bytes, sizes[i]) };
+        assert_ok(peers_letter(a->p, 2, parts[0], parts[1], &way));
+        assert_true(way != 0 && way == peers_way(a->p, 2));
+        peers_flush(a->p);
+        world_until(w, b->letters == i + 1);
+        sha256_parts(&sum, parts, 2);
+        assert_int_equal(b->letter.from, 1);
+        assert_int_equal(b->letter.len, 3 + sizes[i]);
+        assert_true(hash32_eq(&b->letter.sum, &sum));
+    }
+    assert_int_equal(w->node[3].letters + a->letters, 0);
+    world_free(w);
+}
+
+/* What waits behind letters that nobody reads is bounded, and heartbeats go past all of them. */
+static void letters_wait_in_a_queue_of_their_own(void **state)
+{
+    static uint8_t bytes[1u << 20];
+    struct world *w = world_new(2);
+    struct node *a = &w->node[1], *b = &w->node[2];
+    uint64_t way;
+    unsigned n = 0;
+    world_join_all(w);
+    world_until(w, peers_way(a->p, 2) != 0);
+    while (n < 1000 && peers_letter(a->p, 2, slice_of(bytes, 1), slice_of(bytes, sizeof bytes), &way) == REEVE_OK)
+        n++;
+    assert_true(n >= 4 && n < 64);
+    assert_err(peers_letter(a->p, 2, slice_of(bytes, 1), slice_of(bytes, sizeof bytes), &way), REEVE_E_BUSY);
+    struct raft_msg m = node_msg(a, b, RAFT_M_HEARTBEAT);
+    node_send(a, &m);
+    world_until(w, b->n == 1);
+    world_until(w, b->letters == n);
+    assert_int_equal(a->lost[2], 0);
+    world_free(w);
+}
+
+static void a_way_ends_with_either_connection_and_never_comes_again(void **state)
+{
+    struct world *w = world_new(2);
+    struct node *a = &w->node[1], *b = &w->node[2];
+    world_join_all(w);
+    world_until(w, peers_way(a->p, 2) != 0 && peers_way(b->p, 1) != 0);
+    uint64_t first = peers_way(a->p, 2);
+    node_stop(b);
+    world_until(w, peers_way(a->p, 2) == 0);
+    node_start(b);
+    world_until(w, peers_way(a->p, 2) != 0 && peers_way(b->p, 1) != 0);
+    uint64_t second = peers_way(a->p, 2);
+    assert_true(second != first);
+    struct raft_conf alone, both = a->conf;
+    world_conf(w, &alone, 1u << 1);
+    node_conf(a, &alone, 10);
+    assert_int_equal(peers_way(a->p, 2), 0);
+    node_conf(a, &both, 11);
+    world_until(w, peers_way(a->p, 2) != 0);
+    assert_true(peers_way(a->p, 2) != first && peers_way(a->p, 2) != second);
+    world_free(w);
+}
+
 static void a_name_is_looked_up_without_stopping_the_loop(void **state)
 {
     struct world *w = world_new(2);
@@ -672,6 +749,9 @@ int main(void)
         cmocka_unit_test(three_members_hear_each_other_in_order),
         cmocka_unit_test(what_has_come_is_handed_up_when_asked_for),
         cmocka_unit_test(news_reach_whoever_is_linked_and_are_lost_without_harm),
+        cmocka_unit_test(a_letter_arrives_whole_from_whoever_it_is),
+        cmocka_unit_test(letters_wait_in_a_queue_of_their_own),
+        cmocka_unit_test(a_way_ends_with_either_connection_and_never_comes_again),
         cmocka_unit_test(a_name_is_looked_up_without_stopping_the_loop),
         cmocka_unit_test(a_question_for_a_name_may_be_left_unanswered),
         cmocka_unit_test(a_member_that_comes_back_is_found_again_at_once),

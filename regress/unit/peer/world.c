@@ -47,6 +47,14 @@ static void on_news(void *arg, uint32_t from, struct slice bytes)
     n->news += bytes.len;
 }
 
+static void on_letter(void *arg, uint32_t from, struct slice bytes)
+{
+    struct node *n = arg;
+    n->letter = (struct letter){ .from = from, .len = bytes.len };
+    sha256(&n->letter.sum, bytes);
+    n->letters++;
+}
+
 static void on_join(void *arg, uint64_t ticket, const struct peer_join_request *j)
 {
     struct node *n = arg;
@@ -56,7 +64,7 @@ static void on_join(void *arg, uint64_t ticket, const struct peer_join_request *
 void node_start(struct node *n)
 {
     struct peers_ops ops = { n->message ? n->message : on_message, n->reachable ? n->reachable : on_reachable,
-                             n->on_join ? on_join : NULL, on_news };
+                             n->on_join ? on_join : NULL, on_news, on_letter };
     struct report rep = { 0 };
     n->config.identity = &n->identity;
     n->config.incarnation = n->incarnation;

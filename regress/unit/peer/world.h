@@ -35,6 +35,8 @@ struct node {
     struct heard last[HEARD_MAX];       /* last[n % HEARD_MAX] */
     uint64_t n;
     uint64_t news;                      /* bytes told to it */
+    struct letter { uint32_t from; size_t len; struct hash32 sum; } letter;     /* the last one */
+    uint64_t letters;
     void *user;                         /* with message, reachable: instead of counting */
     void (*message)(void *node, const struct raft_msg *m);
     void (*reachable)(void *node, uint32_t id, bool yes);

@@ -59,6 +59,13 @@ static void news(struct conn *c, struct slice body)
         c->p->ops.news(c->p->arg, c->peer->id, body);
 }
 
+static void letter(struct conn *c, struct slice body)
+{
+    c->peer->counts[c->purpose].frames_in++;
+    if (c->p->ops.letter)
+        c->p->ops.letter(c->p->arg, c->peer->id, body);
+}
+
 void frames_accepted(struct conn *c, uint8_t kind, struct slice body)
 {
     uint64_t n;
@@ -66,6 +73,8 @@ void frames_accepted(struct conn *c, uint8_t kind, struct slice body)
         message(c, body);
     else if (kind == PEER_F_NEWS && c->purpose == PEER_LOG && body.len <= PEER_NEWS_MAX)
         news(c, body);
+    else if (kind == PEER_F_LETTER && c->purpose == PEER_BULK && body.len <= PEER_LETTER_MAX)
+        letter(c, body);
     else if (kind == PEER_F_PING && peer_number_decode(&n, body) == REEVE_OK)
         put_number(c, PEER_F_PONG, n, U_PONG);
     else

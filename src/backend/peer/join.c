@@ -239,7 +239,7 @@ static void no_reachable(void *arg, uint32_t id, bool yes) { }
 
 static enum reeve_err own_peers(struct peer_join *j, struct loop *l, const struct peer_join_config *c, struct report *rep)
 {
-    static const struct peers_ops ops = { no_message, no_reachable, NULL, NULL };
+    static const struct peers_ops ops = { .message = no_message, .reachable = no_reachable };
     struct peers_config pc;
     peers_config_default(&pc);
     pc.ring = c->token->ring;

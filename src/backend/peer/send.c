@@ -154,3 +154,37 @@ void peers_tell(struct peers *p, uint32_t id, struct slice news)
     wr_bytes(&f->w, news.p, news.len);
     put(k->conn, f, NOT_URGENT);
 }
+
+/* ---- letters ---- */
+
+static uint64_t way_number(const struct peer *peer)
+{
+    const struct link *k = peer ? &peer->link[PEER_BULK] : NULL;
+    const struct conn *in = peer ? peer->in[PEER_BULK] : NULL;
+    return k != NULL && in != NULL && k->state == PEER_L_UP ? k->conn->serial << 32 | (uint32_t) in->serial : 0;
+}
+
+uint64_t peers_way(const struct peers *p, uint32_t id) { return way_number(peers_find(p, id)); }
+
+enum reeve_err peers_letter(struct peers *p, uint32_t id, struct slice head, struct slice body, uint64_t *way)
+{
+    struct peer *peer = peers_find(p, id);
+    size_t len = head.len + body.len;
+    *way = way_number(peer);
+    if (*way == 0)
+        return REEVE_E_UNAVAILABLE;
+    if (len > PEER_LETTER_MAX)
+        return REEVE_E_TOO_BIG;
+    struct conn *c = peer->link[PEER_BULK].conn;
+    if (!fits(c, NOT_URGENT, PEER_FRAME_HEAD + len))
+        return REEVE_E_BUSY;
+    struct frame *f = out_frame_new(PEER_FRAME_HEAD + len, PEER_FRAME_HEAD + PEER_LETTER_MAX);
+    if (f == NULL)
+        return REEVE_E_NOMEM;
+    wr_u32(&f->w, (uint32_t) len + 1);
+    wr_u8(&f->w, PEER_F_LETTER);
+    wr_bytes(&f->w, head.p, head.len);
+    wr_bytes(&f->w, body.p, body.len);
+    put(c, f, NOT_URGENT);
+    return REEVE_OK;
+}

@@ -71,6 +71,8 @@ struct core_host {
     enum reeve_err (*admit)(void *arg, const struct peer_join_request *j);
     /* In the loop: what another member's host told everybody (core_tell). */
     void (*news)(void *arg, uint32_t from, struct slice bytes);
+    /* In the loop: what another member's host wrote to this one (core_letter). */
+    void (*letter)(void *arg, uint32_t from, struct slice bytes);
 };
 
 /* Where others find this member. NULL in core_open(): a ring of one that nobody can reach. */
@@ -122,6 +124,9 @@ uint64_t core_ring(const struct core *c);
 bool core_peer_status(const struct core *c, uint32_t id, struct raft_peer_status *out);
 /* Soft state for the hosts of all other members, at most PEER_NEWS_MAX bytes; may be lost. */
 void core_tell(struct core *c, struct slice news);
+/* As peers_letter() and peers_way(). */
+enum reeve_err core_letter(struct core *c, uint32_t id, struct slice head, struct slice body, uint64_t *way) REEVE_MUST_CHECK;
+uint64_t core_way(const struct core *c, uint32_t id);
 /* NULL: no links. */
 struct peers *core_peers(struct core *c);
 

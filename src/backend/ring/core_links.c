@@ -70,6 +70,24 @@ static void on_news(void *arg, uint32_t from, struct slice bytes)
         c->host.news(c->host.arg, from, bytes);
 }
 
+static void on_letter(void *arg, uint32_t from, struct slice bytes)
+{
+    struct core *c = arg;
+    if (c->host.letter && !c->quiet)
+        c->host.letter(c->host.arg, from, bytes);
+}
+
+enum reeve_err core_letter(struct core *c, uint32_t id, struct slice head, struct slice body, uint64_t *way)
+{
+    if (c->peers == NULL)
+        return REEVE_E_UNAVAILABLE;
+    enum reeve_err err = peers_letter(c->peers, id, head, body, way);
+    peers_flush(c->peers);
+    return err;
+}
+
+uint64_t core_way(const struct core *c, uint32_t id) { return c->peers ? peers_way(c->peers, id) : 0; }
+
 void core_tell(struct core *c, struct slice news)
 {
     const struct raft_conf *conf = raft_conf(member_raft(c->m));
@@ -140,7 +158,7 @@ static enum reeve_err make_address(struct core *c, const struct core_net *net, u
 
 enum reeve_err core_links_open(struct core *c, const struct core_net *net, struct report *rep)
 {
-    struct peers_ops ops = { on_message, on_reachable, c->host.admit ? core_join_requested : NULL, on_news };
+    struct peers_ops ops = { on_message, on_reachable, c->host.admit ? core_join_requested : NULL, on_news, on_letter };
     struct peers_config k;
     uint16_t port;
     enum reeve_err err;

@@ -173,6 +173,13 @@ static void on_news(void *arg, uint32_t from, struct slice bytes)
         p->host.news(p->host.arg, from, bytes);
 }
 
+static void on_letter(void *arg, uint32_t from, struct slice bytes)
+{
+    struct proposer *p = arg;
+    if (p->host.letter)
+        p->host.letter(p->host.arg, from, bytes);
+}
+
 /* ---- life ---- */
 
 enum reeve_err proposer_init(struct proposer *p, struct loop *loop, struct storage *store, const char *dir,
@@ -181,7 +188,8 @@ enum reeve_err proposer_init(struct proposer *p, struct loop *loop, struct stora
 {
     struct core_host h = { .apply_arg = host->apply_arg, .apply = host->apply, .early = host->early, .arg = p, .done = on_done,
                            .applied = on_applied, .committed = on_committed, .fatal = on_fatal, .revision = host->revision,
-                           .replaced = on_replaced, .role = on_role, .admit = host->admit ? on_admit : NULL, .news = on_news };
+                           .replaced = on_replaced, .role = on_role, .admit = host->admit ? on_admit : NULL, .news = on_news,
+                           .letter = on_letter };
     struct core_status st;
     memset(p, 0, sizeof *p);
     p->host = *host;

@@ -53,6 +53,7 @@ struct proposer_host {
     void (*role)(void *arg, bool leads);
     enum reeve_err (*admit)(void *arg, const struct peer_join_request *j);
     void (*news)(void *arg, uint32_t from, struct slice bytes);
+    void (*letter)(void *arg, uint32_t from, struct slice bytes);
 };
 
 struct proposal {

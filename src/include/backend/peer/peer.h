@@ -3,7 +3,8 @@
  *
  * Lives in one event loop (backend/utils/loop.h) and blocks nowhere. For every
  * other member it dials two connections, one for messages of raft, one for the
- * chunks of snapshots, and keeps them; it accepts the same two from each.
+ * chunks of snapshots and the hosts' letters, and keeps them; it accepts the same
+ * two from each.
  * Bytes: backend/peer/wire.h. Why it is so: docs/design/peer-links.md.
  *
  * There is no authority: the configuration of the ring is the list of keys. A
@@ -87,6 +88,8 @@ struct peers_ops {
     void (*join_requested)(void *arg, uint64_t ticket, const struct peer_join_request *j);
     /* What that member's host said with peers_tell(); borrowed. NULL: passed over. */
     void (*news)(void *arg, uint32_t from, struct slice bytes);
+    /* What that member's host sent with peers_letter(); borrowed. NULL: passed over. */
+    void (*letter)(void *arg, uint32_t from, struct slice bytes);
 };
 
 enum reeve_err peers_new(struct peers **out, struct loop *l, const struct peers_config *c, const struct peers_ops *ops,
@@ -121,6 +124,15 @@ void peers_flush(struct peers *p);
 bool peers_read(struct peers *p) REEVE_MUST_CHECK;
 /* Soft state for that member's host, at most PEER_NEWS_MAX bytes: lost where the link is down or anything much waits. */
 void peers_tell(struct peers *p, uint32_t id, struct slice news);
+/*
+ * A letter for that member's host, in two parts, together at most PEER_LETTER_MAX. It arrives whole, once at most, behind what
+ * waits on the bulk connection; heartbeats wait for none of it. Whether it arrived is not told: *way is what it was put on,
+ * and while peers_way() still says that number neither it nor an answer to it was lost.
+ * UNAVAILABLE (not both bulk connections stand), BUSY (no room in the queue), TOO_BIG, NOMEM: nothing was sent.
+ */
+enum reeve_err peers_letter(struct peers *p, uint32_t id, struct slice head, struct slice body, uint64_t *way) REEVE_MUST_CHECK;
+/* The two bulk connections with that member, out and in, as a number that is never used again; 0: not both stand. */
+uint64_t peers_way(const struct peers *p, uint32_t id);
 
 /* Answers to join_requested(); a ticket whose asker is gone is passed over. ELSEWHERE: the leader's address. */
 void peers_join_accept(struct peers *p, uint64_t ticket, const struct peer_joined *j);

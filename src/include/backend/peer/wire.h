@@ -18,6 +18,8 @@
  *   8 JOINED   u64 ring | u32 id | u64 configuration's index | str16 configuration
  *   9 ELSEWHERE str16 address: ask that member (the leader), known by the key in it
  *  10 NEWS     bytes that the hosts understand: soft state, sent on the log connection once that stands, lost without harm
+ *  11 LETTER   bytes that the hosts understand, on the bulk connection: hosts ask and answer each other (ring/forward.h). Sent
+ *              to members that have said in their news that they read letters; those who do not would end the connection.
  *
  * A HELLO or JOIN whose most version is newer than ours may be longer than what we know; what is more is passed over.
  *
@@ -40,13 +42,14 @@
 #define PEER_OPENING_MAX  (RAFT_CONF_BYTES_MAX + 256)     /* length of a first frame and of its answer */
 #define PEER_FRAME_MAX    (1 + RAFT_MSG_MAX)
 #define PEER_NEWS_MAX     32768
+#define PEER_LETTER_MAX   ((4u << 20) + 8192)
 #define PEER_SECRET_LEN   16
 #define PEER_TOKEN_PREFIX "reeve-ring-1."
 #define PEER_TOKEN_TEXT_MAX 128         /* with the terminator */
 #define PEER_HOST_MAX     70
 
 enum peer_frame_kind { PEER_F_HELLO = 1, PEER_F_WELCOME, PEER_F_REFUSED, PEER_F_RAFT, PEER_F_PING, PEER_F_PONG, PEER_F_JOIN,
-                       PEER_F_JOINED, PEER_F_ELSEWHERE, PEER_F_NEWS, PEER_F__COUNT };
+                       PEER_F_JOINED, PEER_F_ELSEWHERE, PEER_F_NEWS, PEER_F_LETTER, PEER_F__COUNT };
 /* What a connection carries. */
 enum peer_purpose { PEER_LOG = 0, PEER_BULK = 1, PEER_PURPOSES };
 enum peer_refusal { PEER_R_VERSION = 1, PEER_R_MALFORMED, PEER_R_RING, PEER_R_STRANGER, PEER_R_KEY, PEER_R_INCARNATION,
