@@ -140,7 +140,8 @@ static enum reeve_err host_revision(void *arg, struct kv *kv, uint64_t *out)
 
 const struct proposer_host ring_host = { .apply = host_apply, .early = host_early, .applied = host_applied, .committed = host_committed,
                                          .fatal = host_fatal, .revision = host_revision, .replaced = host_replaced,
-                                         .role = host_role, .admit = ring_admit, .news = ring_news };
+                                         .role = host_role, .admit = ring_admit, .news = ring_news,
+                                         .letter = ring_letter };
 
 enum reeve_err ring_view_open(struct ring *r, struct ring_view *v)
 {

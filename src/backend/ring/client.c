@@ -1,5 +1,5 @@
 /*
- * client.c - requests of backends and gateways
+ * client.c - requests of backends and gateways: done here, or passed on to the member that can (forward.h)
  *
  * Each channel may have CLIENT_INFLIGHT_MAX requests under way; more are BUSY
  * at once, so that one greedy client takes its own share only.
@@ -64,18 +64,25 @@ static void refuse(struct ipc_channel *ch, uint64_t id, enum reeve_err err, cons
 /* Said at once when it is known: whoever waits out an election every time cannot work. */
 #define LEADERLESS_MS 2000
 
+bool ring_leaderless(struct ring *r, const char *what, struct report *rep)
+{
+    struct core_status st;
+    if (r->prop.core == NULL)
+        return false;
+    core_status(r->prop.core, &st);
+    if (st.leaderless_ms < LEADERLESS_MS)
+        return false;
+    report_set(rep, REEVE_E_QUORUM_LOST, "the ring has had no leader for %lld s; %s", (long long) (st.leaderless_ms / 1000), what);
+    report_hint(rep, "SHOW MEMBERS tells who is there: most of the voters must be.");
+    return true;
+}
+
 static bool leaderless(struct client *c, struct ipc_channel *ch, struct ipc_msg *m, const char *what)
 {
     struct report rep = { .code = REEVE_OK };
-    struct core_status st;
-    if (c->ring->prop.core == NULL)
+    if (!ring_leaderless(c->ring, what, &rep))
         return false;
-    core_status(c->ring->prop.core, &st);
-    if (st.leaderless_ms < LEADERLESS_MS)
-        return false;
-    report_set(&rep, REEVE_E_QUORUM_LOST, "the ring has had no leader for %lld s; %s", (long long) (st.leaderless_ms / 1000), what);
-    report_hint(&rep, "SHOW MEMBERS tells who is there: most of the voters must be.");
-    ipc_reply_err(ch, m->id, REEVE_E_QUORUM_LOST, &rep);
+    ipc_reply_err(ch, m->id, rep.code, &rep);
     return true;
 }
 
@@ -144,6 +151,30 @@ static void on_propose(struct client *c, struct ipc_channel *ch, struct ipc_msg 
     }
 }
 
+/* ---- what another process does, or another member ---- */
+
+static void answered(void *arg, enum reeve_err err, const struct report *rep, struct slice result)
+{
+    struct pending_reply *p = arg;
+    if (err == REEVE_OK)
+        ipc_reply(p->ch, p->id, result);
+    else
+        ipc_reply_err(p->ch, p->id, err, rep);
+    reply_done(p);
+}
+
+/* To the member that can. */
+static void pass_on(struct client *c, struct ipc_channel *ch, struct ipc_msg *m, enum forward_kind kind)
+{
+    struct pending_reply *p = reply_later(c, ch, m->id);
+    enum reeve_err err = p ? forward_ask(c->ring, kind, m->body, answered, p) : REEVE_E_BUSY;
+    if (err != REEVE_OK) {
+        refuse(ch, m->id, err, NULL);
+        if (p)
+            reply_done(p);
+    }
+}
+
 /* ---- SUBMIT ---- */
 
 static void submitted(void *arg, enum reeve_err err, const struct report *rep, uint64_t height, uint64_t first_leaf)
@@ -160,28 +191,21 @@ static void submitted(void *arg, enum reeve_err err, const struct report *rep, u
     reply_done(p);
 }
 
-static bool read_updates(struct slice body, struct slice updates[SUBMIT_UPDATES_MAX], size_t *n)
-{
-    struct rd in = rd_of(body);
-    *n = rd_u16(&in);
-    if (*n == 0 || *n > SUBMIT_UPDATES_MAX)
-        return false;
-    for (size_t i = 0; i < *n; i++)
-        updates[i] = rd_str32(&in, ATTEST_LEAF_MAX);
-    return rd_done(&in);
-}
-
 static void on_submit(struct client *c, struct ipc_channel *ch, struct ipc_msg *m)
 {
     struct slice updates[SUBMIT_UPDATES_MAX];
     struct report rep = { .code = REEVE_OK };
     size_t n;
-    if (!read_updates(m->body, updates, &n)) {
+    if (!submit_body_read(m->body, updates, &n)) {
         refuse(ch, m->id, REEVE_E_MALFORMED, "malformed submission");
         return;
     }
     if (leaderless(c, ch, m, "nothing was changed"))
         return;
+    if (!c->ring->attests) {
+        pass_on(c, ch, m, FORWARD_SUBMIT);
+        return;
+    }
     struct pending_reply *p = reply_later(c, ch, m->id);
     enum reeve_err err = p ? ring_submit(c->ring, updates, n, submitted, p, &rep) : REEVE_E_BUSY;
     if (err != REEVE_OK) {
@@ -238,6 +262,11 @@ static void on_ring_change(struct client *c, struct ipc_channel *ch, struct ipc_
     struct rd in = rd_of(m->body);
     uint8_t what = rd_u8(&in);
     uint32_t id = rd_u32(&in);
+    if (rd_done(&in) && !ring_leads(c->ring) && !ring_change_is_local(c->ring, what, id)) {
+        if (!leaderless(c, ch, m, "nothing was changed"))
+            pass_on(c, ch, m, FORWARD_RING_CHANGE);
+        return;
+    }
     struct pending_reply *p = rd_done(&in) ? reply_later(c, ch, m->id) : NULL;
     bool waits = false;
     enum reeve_err err = p ? ring_change(c->ring, what, id, changed, p, &waits, &rep) : REEVE_E_BUSY;
@@ -264,22 +293,16 @@ static void on_ring_status(struct client *c, struct ipc_channel *ch, struct ipc_
     wr_free(&w);
 }
 
-/* ---- CREATE_AUTHORITY_KEY, CREATE_SHARED_KEY ---- */
+/* ---- CREATE_AUTHORITY_KEY, CREATE_SHARED_KEY: the signer's work ---- */
 
-static void key_made(void *arg, enum reeve_err err, const struct report *rep, struct slice result)
+static void on_create_key(struct client *c, struct ipc_channel *ch, struct ipc_msg *m, enum msg_type call, enum forward_kind kind)
 {
-    struct pending_reply *p = arg;
-    if (err == REEVE_OK)
-        ipc_reply(p->ch, p->id, result);
-    else
-        ipc_reply_err(p->ch, p->id, err, rep);
-    reply_done(p);
-}
-
-static void on_create_key(struct client *c, struct ipc_channel *ch, struct ipc_msg *m, enum msg_type forward)
-{
+    if (!c->ring->attests) {
+        pass_on(c, ch, m, kind);
+        return;
+    }
     struct pending_reply *p = reply_later(c, ch, m->id);
-    enum reeve_err err = p ? key_call(c->ring, forward, m->body, key_made, p) : REEVE_E_BUSY;
+    enum reeve_err err = p ? key_call(c->ring, call, m->body, answered, p) : REEVE_E_BUSY;
     if (err != REEVE_OK) {
         refuse(ch, m->id, err, NULL);
         if (p)
@@ -298,8 +321,8 @@ static void on_message(void *arg, struct ipc_channel *ch, struct ipc_msg *m)
     case MSG_BARRIER: on_barrier(c, ch, m); break;
     case MSG_RING_CHANGE: on_ring_change(c, ch, m); break;
     case MSG_RING_STATUS: on_ring_status(c, ch, m); break;
-    case MSG_CREATE_AUTHORITY_KEY: on_create_key(c, ch, m, MSG_AUTHORITY_KEY); break;
-    case MSG_CREATE_SHARED_KEY: on_create_key(c, ch, m, MSG_SHARED_KEY); break;
+    case MSG_CREATE_AUTHORITY_KEY: on_create_key(c, ch, m, MSG_AUTHORITY_KEY, FORWARD_AUTHORITY_KEY); break;
+    case MSG_CREATE_SHARED_KEY: on_create_key(c, ch, m, MSG_SHARED_KEY, FORWARD_SHARED_KEY); break;
     default: refuse(ch, m->id, REEVE_E_DENIED, NULL); break;
     }
 }

@@ -63,6 +63,7 @@ static void slow(struct ring *r)
     inter_run(r, &v);
     share_run(r, &v);
     liveshare_run(r, &v);
+    forward_announce(r);
     if (r->prop.leads) {
         expiry_run(r, &v);
         members_run(r, &v);
@@ -96,6 +97,7 @@ void ring_news(void *arg, uint32_t from, struct slice bytes)
     switch (rd_u8(&in)) {
     case NEWS_LIVE:       liveshare_heard(arg, from, &in); break;
     case NEWS_QUARANTINE: quarantine_heard(arg, from); break;
+    case NEWS_FORWARD:    forward_heard(arg, from, &in); break;
     default:              break;
     }
 }
@@ -121,7 +123,9 @@ enum reeve_err drivers_start(struct ring *r)
     r->liveshare = liveshare_new();
     r->inter = inter_new();
     r->share = share_new();
-    if (r->driver == NULL || r->livewatch == NULL || r->kin == NULL || r->liveshare == NULL || r->inter == NULL || r->share == NULL || (r->driver->renew = renew_new()) == NULL)
+    r->forwards = forwards_new();
+    if (r->driver == NULL || r->livewatch == NULL || r->kin == NULL || r->liveshare == NULL || r->inter == NULL || r->share == NULL ||
+        r->forwards == NULL || (r->driver->renew = renew_new()) == NULL)
         return REEVE_E_NOMEM;
     /* Soft state: without it every node counts as live. */
     if (liveness_open(&r->liveness, r->child->dir, true) != REEVE_OK)

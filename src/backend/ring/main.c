@@ -159,6 +159,7 @@ static void on_stopped(void *arg)
     struct ring *r = arg;
     proposer_flush(&r->prop);
     submits_close(r);
+    forward_close(r);
     child_stop(r->child, 0);
 }
 
@@ -175,6 +176,7 @@ static void close_all(struct ring *r)
 {
     drivers_stop(r);
     submits_close(r);
+    forward_close(r);
     struct ipc_link *signer = r->signer;
     r->signer = NULL;
     ipc_link_close(signer);
@@ -183,6 +185,7 @@ static void close_all(struct ring *r)
     proposer_flush(&r->prop);
     proposer_free(&r->prop);
     drivers_free(r);
+    forwards_free(r->forwards);
     wake_close(r);
     clients_close(r);
     follow_close(r);

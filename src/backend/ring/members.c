@@ -50,13 +50,18 @@ enum reeve_err ring_admit(void *arg, const struct peer_join_request *j)
 
 /* ---- changes ---- */
 
-/* As statements name it. */
-struct told { char s[NAME_MAX_LEN + 16]; };
-static struct told told(const struct ring *r, uint32_t id)
+struct told ring_told(const struct ring *r, uint32_t id)
 {
     struct told t;
     snprintf(t.s, sizeof t.s, "%s-%u", r->region_name.s, id);
     return t;
+}
+
+bool ring_leads(struct ring *r)
+{
+    struct core_status st;
+    core_status(r->prop.core, &st);
+    return st.member.raft.role == RAFT_LEADER;
 }
 
 static enum reeve_err not_leader(struct ring *r, struct report *rep)
@@ -67,7 +72,7 @@ static enum reeve_err not_leader(struct ring *r, struct report *rep)
     const struct raft_member *m = st.member.raft.leader ? raft_conf_find(core_conf(core), st.member.raft.leader) : NULL;
     if (m == NULL)
         return report_set(rep, REEVE_E_NOT_LEADER, "the ring has no leader at the moment");
-    report_set(rep, REEVE_E_NOT_LEADER, "member \"%s\" leads the ring, this one does not", told(r, m->id).s);
+    report_set(rep, REEVE_E_NOT_LEADER, "member \"%s\" leads the ring, this one does not", ring_told(r, m->id).s);
     const char *end = memchr(m->addr, '#', m->addr_len);
     report_hint(rep, "Say it there: %.*s.", (int) (end ? end - m->addr : m->addr_len), m->addr);
     return REEVE_E_NOT_LEADER;
@@ -91,15 +96,15 @@ static enum reeve_err transfer(struct ring *r, const struct raft_member *m, stru
     if (st.member.raft.leader == m->id)
         return REEVE_OK;
     if (st.member.raft.role == RAFT_LEADER && !(m->role & RAFT_VOTER)) {
-        report_set(rep, REEVE_E_WRONG_STATE, "member \"%s\" has no vote, so it cannot lead", told(r, m->id).s);
-        report_hint(rep, "ALTER RING ... ADD MEMBER '%s' gives it one.", told(r, m->id).s);
+        report_set(rep, REEVE_E_WRONG_STATE, "member \"%s\" has no vote, so it cannot lead", ring_told(r, m->id).s);
+        report_hint(rep, "ALTER RING ... ADD MEMBER '%s' gives it one.", ring_told(r, m->id).s);
         return REEVE_E_WRONG_STATE;
     }
     bool away = st.member.raft.role == RAFT_LEADER && !member_linked(r->prop.core, m->id);
     enum reeve_err err = away ? REEVE_E_UNAVAILABLE : core_transfer(r->prop.core, m->id);
     if (err != REEVE_E_UNAVAILABLE)
         return not_now(r, err, rep);
-    report_set(rep, err, "member \"%s\" does not answer, so it cannot lead", told(r, m->id).s);
+    report_set(rep, err, "member \"%s\" does not answer, so it cannot lead", ring_told(r, m->id).s);
     report_hint(rep, "SHOW MEMBERS tells who is there.");
     return err;
 }
@@ -112,12 +117,12 @@ static enum reeve_err stands(struct ring *r, uint8_t what, const struct raft_mem
     if (st.member.raft.role != RAFT_LEADER || core_conf(r->prop.core)->joint)
         return REEVE_OK;
     if (what == 1 && m->role == RAFT_VOTER) {
-        report_set(rep, REEVE_E_DUPLICATE_OBJECT, "member \"%s\" has a vote already", told(r, m->id).s);
+        report_set(rep, REEVE_E_DUPLICATE_OBJECT, "member \"%s\" has a vote already", ring_told(r, m->id).s);
         report_hint(rep, "AS LEARNER takes it away, DROP MEMBER ends the membership.");
         return REEVE_E_DUPLICATE_OBJECT;
     }
     if (what == 2 && m->role == RAFT_LEARNER) {
-        report_set(rep, REEVE_E_DUPLICATE_OBJECT, "member \"%s\" is a learner already", told(r, m->id).s);
+        report_set(rep, REEVE_E_DUPLICATE_OBJECT, "member \"%s\" is a learner already", ring_told(r, m->id).s);
         report_hint(rep, "ADD MEMBER without AS LEARNER gives it a vote.");
         return REEVE_E_DUPLICATE_OBJECT;
     }
@@ -128,7 +133,7 @@ static enum reeve_err refused(struct ring *r, enum reeve_err err, uint32_t id, s
 {
     switch (err) {
     case REEVE_E_INVALID_VALUE:
-        report_set(rep, REEVE_E_WRONG_STATE, "without member \"%s\" nobody in the ring has a vote", told(r, id).s);
+        report_set(rep, REEVE_E_WRONG_STATE, "without member \"%s\" nobody in the ring has a vote", ring_told(r, id).s);
         report_hint(rep, "Give another one a vote first: ALTER RING ... ADD MEMBER. A region is ended by stopping its servers.");
         return REEVE_E_WRONG_STATE;
     case REEVE_E_UNAVAILABLE:
@@ -165,6 +170,12 @@ enum reeve_err ring_change(struct ring *r, uint8_t what, uint32_t id, core_read_
         err = refused(r, err, id, rep);
 out:
     return err;
+}
+
+bool ring_change_is_local(struct ring *r, uint8_t what, uint32_t id)
+{
+    return what == 0 || what > 4 || core_peers(r->prop.core) == NULL || raft_conf_find(core_conf(r->prop.core), id) == NULL ||
+           (what == 3 && id == core_id(r->prop.core));
 }
 
 /* ---- for readers of the store ---- */

@@ -26,6 +26,7 @@
 
 struct submit;
 struct client;
+struct forwards;
 
 /* The chain as this process follows it (follow.c). */
 #define FOLLOW_QUEUE_MAX 64
@@ -63,6 +64,7 @@ struct ring {
 
     struct client *clients;
     struct key_call *key_calls;         /* keycall.c */
+    struct forwards *forwards;          /* forward.c */
 
     struct loop_timer wake_timer;       /* wake.c */
     bool wake_dirty;
@@ -101,6 +103,8 @@ uint8_t ring_command_type(struct slice command);
 bool ring_command_block(struct slice command, uint64_t *height, struct slice *block);
 
 /* ---- client.c: channels of backends and gateways ---- */
+/* Has there been no leader for so long that nobody should wait for one? Then rep says so, and what that means. */
+bool ring_leaderless(struct ring *r, const char *what, struct report *rep);
 void ring_on_peer(struct child *c, struct ipc_channel *ch);
 void clients_wake(struct ring *r, uint64_t revision, uint64_t height);
 void clients_close(struct ring *r);
@@ -117,6 +121,11 @@ typedef void submit_done(void *arg, enum reeve_err err, const struct report *rep
  */
 enum reeve_err ring_submit(struct ring *r, const struct slice *updates, size_t n, submit_done *done, void *arg,
                            struct report *rep) REEVE_MUST_CHECK;
+/* The same for another member of the ring: each update is judged first (forward_judge). */
+enum reeve_err ring_submit_guest(struct ring *r, uint32_t from, const struct slice *updates, size_t n, submit_done *done, void *arg,
+                                 struct report *rep) REEVE_MUST_CHECK;
+/* The body of SUBMIT: 1 to SUBMIT_UPDATES_MAX updates, borrowed. */
+bool submit_body_read(struct slice body, struct slice updates[SUBMIT_UPDATES_MAX], size_t *n);
 /* The same with updates as structures (drivers). */
 enum reeve_err ring_submit_updates(struct ring *r, const struct update *updates, size_t n, submit_done *done, void *arg,
                                    struct report *rep) REEVE_MUST_CHECK;
@@ -131,6 +140,19 @@ typedef void key_done(void *arg, enum reeve_err err, const struct report *rep, s
 /* AUTHORITY_KEY or SHARED_KEY to the signer; done runs exactly once, later. */
 enum reeve_err key_call(struct ring *r, enum msg_type type, struct slice body, key_done *done, void *arg) REEVE_MUST_CHECK;
 void key_calls_close(struct ring *r);
+
+/* ---- forward.c: what this member cannot do is asked of the one that can; letters and news in ---- */
+enum forward_kind { FORWARD_SUBMIT = 1, FORWARD_RING_CHANGE, FORWARD_AUTHORITY_KEY, FORWARD_SHARED_KEY, FORWARD__COUNT };
+struct forwards *forwards_new(void);
+void forwards_free(struct forwards *fs);
+/* Copies the request (bodies: msglist.h). done runs exactly once, with the result as the other member made it. BUSY, TOO_BIG, NOMEM. */
+enum reeve_err forward_ask(struct ring *r, enum forward_kind kind, struct slice body, key_done *done, void *arg) REEVE_MUST_CHECK;
+/* Once a second: the other members learn what can be asked for here. */
+void forward_announce(struct ring *r);
+void forward_heard(struct ring *r, uint32_t from, struct rd *in);
+void ring_letter(void *ring, uint32_t from, struct slice bytes);
+/* What was asked for ends, as known or not as it is. */
+void forward_close(struct ring *r);
 
 /* ---- follow.c ---- */
 void follow_start(struct ring *r);
@@ -164,7 +186,14 @@ void autoconf_run(struct ring *r, struct ring_view *v);
  */
 enum reeve_err ring_change(struct ring *r, uint8_t what, uint32_t id, core_read_done *fn, void *arg, bool *waits,
                            struct report *rep) REEVE_MUST_CHECK;
+/* Is the answer known to a member that does not lead? Who drops itself would not hear the leader's: it is not passed on. */
+bool ring_change_is_local(struct ring *r, uint8_t what, uint32_t id);
 enum reeve_err ring_admit(void *ring, const struct peer_join_request *j);
+/* A member as statements name it. */
+struct told { char s[NAME_MAX_LEN + 16]; };
+struct told ring_told(const struct ring *r, uint32_t id);
+/* Does this member lead? */
+bool ring_leads(struct ring *r);
 
 /* ---- health.c ---- */
 /* Does this member's link to that one stand? Its own always does. */
@@ -178,7 +207,7 @@ bool watch_behind(struct watch *w, uint32_t id, int64_t now_ms, uint64_t last, u
 void quarantine_heard(struct ring *r, uint32_t from);
 
 /* ---- what members tell each other beside the log (core_tell): u8 which | more. One that is not known is passed over. ---- */
-enum ring_news_kind { NEWS_LIVE = 1, NEWS_QUARANTINE };
+enum ring_news_kind { NEWS_LIVE = 1, NEWS_QUARANTINE, NEWS_FORWARD };
 void ring_news(void *ring, uint32_t from, struct slice bytes);
 /* liveshare.c: when the nodes were last heard of */
 void liveshare_heard(struct ring *r, uint32_t from, struct rd *in);

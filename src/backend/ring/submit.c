@@ -10,7 +10,7 @@
  * names its object's version, so it can be applied once only, and the
  * validator answers OK for leaves that are already the newest.
  */
-#include "backend/ring/ring_int.h"
+#include "backend/ring/forward.h"
 
 #include <stdlib.h>
 
@@ -359,16 +359,35 @@ static enum reeve_err start(struct ring *r, struct submit *s)
     return loop_timer_in(r->loop, &s->retry, 0, on_retry, s);
 }
 
-enum reeve_err ring_submit(struct ring *r, const struct slice *updates, size_t n, submit_done *done, void *arg,
-                           struct report *rep)
+bool submit_body_read(struct slice body, struct slice updates[SUBMIT_UPDATES_MAX], size_t *n)
+{
+    struct rd in = rd_of(body);
+    *n = rd_u16(&in);
+    if (*n == 0 || *n > SUBMIT_UPDATES_MAX)
+        return false;
+    for (size_t i = 0; i < *n; i++)
+        updates[i] = rd_str32(&in, ATTEST_LEAF_MAX);
+    return rd_done(&in);
+}
+
+static enum reeve_err judge_all(struct ring *r, uint32_t from, const struct submit *s, struct report *rep)
+{
+    for (size_t i = 0; i < s->n; i++) {
+        enum reeve_err err = forward_judge(r, from, slice_of(s->leaf[i].p, s->leaf[i].len), rep);
+        if (err != REEVE_OK)
+            return err;
+    }
+    return REEVE_OK;
+}
+
+/* from: the member of the ring that asks; 0: this one. */
+static enum reeve_err submit(struct ring *r, uint32_t from, const struct slice *updates, size_t n, submit_done *done, void *arg,
+                             struct report *rep)
 {
     if (n == 0 || n > SUBMIT_UPDATES_MAX)
         return report_set(rep, REEVE_E_TOO_COMPLEX, "a submission has 1 to %d updates", SUBMIT_UPDATES_MAX);
-    if (!r->attests) {
-        report_set(rep, REEVE_E_UNAVAILABLE, "this member of the ring has no signing key and no validator");
-        report_hint(rep, "Nothing was changed. Say it at the member where the region was made.");
-        return REEVE_E_UNAVAILABLE;
-    }
+    if (!r->attests)
+        return report_set(rep, REEVE_E_UNAVAILABLE, "this member of the ring has no signing key and no validator");
     if (r->n_submits >= SUBMITS_MAX)
         return report_set(rep, REEVE_E_BUSY, "too many security updates are waiting for the validators");
     struct submit *s = calloc(1, sizeof *s + n * sizeof s->leaf[0]);
@@ -379,6 +398,8 @@ enum reeve_err ring_submit(struct ring *r, const struct slice *updates, size_t n
     s->done = done;
     s->arg = arg;
     enum reeve_err err = leaves_make(r, s, updates);
+    if (err == REEVE_OK && from != 0)
+        err = judge_all(r, from, s, rep);
     if (err == REEVE_OK)
         err = start(r, s);
     if (err == REEVE_OK)
@@ -387,6 +408,18 @@ enum reeve_err ring_submit(struct ring *r, const struct slice *updates, size_t n
         unlink_submit(s);
     submit_free(s);
     return report_set(rep, err, "the security update cannot be submitted (%s)", reeve_err_text(err));
+}
+
+enum reeve_err ring_submit(struct ring *r, const struct slice *updates, size_t n, submit_done *done, void *arg,
+                           struct report *rep)
+{
+    return submit(r, 0, updates, n, done, arg, rep);
+}
+
+enum reeve_err ring_submit_guest(struct ring *r, uint32_t from, const struct slice *updates, size_t n, submit_done *done, void *arg,
+                                 struct report *rep)
+{
+    return submit(r, from, updates, n, done, arg, rep);
 }
 
 enum reeve_err ring_submit_updates(struct ring *r, const struct update *updates, size_t n, submit_done *done, void *arg,

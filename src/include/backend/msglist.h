@@ -20,7 +20,7 @@ MSG(RELOAD_REQUEST,  K_BACKEND | K_RING, K_POSTMASTER, 0)          /* empty: REL
 MSG(CANCEL,          K_BACKEND, K_POSTMASTER, 0)                /* u32 pid, u32 key: a CancelRequest somebody sent */
 MSG(SIGNAL_BACKEND,  K_BACKEND, K_POSTMASTER, 0)                /* u32 pid, u8 1 cancel 2 terminate; already authorised */
 MSG(AUTO_SETTINGS,   K_RING, K_POSTMASTER, 0)                   /* the whole text of reeve.auto.conf, to be written by rename */
-/* -- ring: the proposer interface -- */
+/* -- ring: the proposer interface; what this member cannot do it asks another one for (backend/ring/forward.h) -- */
 MSG(PROPOSE,         K_BACKEND | K_GATEWAY, K_RING, 0)          /* a region command (engine/region.h) -> u64 index, region result */
 MSG(SUBMIT,          K_BACKEND, K_RING, 0)                      /* u16 n, n x str32 update without signature -> u64 height, u64 first leaf index */
 MSG(BARRIER,         K_BACKEND, K_RING, 0)                      /* empty -> u64 applied index: a linearizable read point */
