@@ -1,6 +1,7 @@
 # Ring - several servers of a test's own that keep one region
 #
 #   my $ring = Ring->new(3);            # the first has the keys; the others joined, and vote
+#   my $ring = Ring->new(3, first => $s);   # a server that runs already
 #   my ($a, $b, $c) = $ring->servers;   # ReeveServer
 #   $ring->leader                       # the server that leads, as the first that answers sees it; undef
 #   $ring->kill($b);                    # kill -9 of all its processes
@@ -11,8 +12,9 @@ use ReeveServer;
 
 sub new {
     my ($class, $n, %o) = @_;
-    my $self = bless { servers => [ReeveServer->new(%o)], conf => $o{conf} // '' }, $class;
-    $self->first->init->start;
+    my $first = delete $o{first};
+    my $self = bless { servers => [$first // ReeveServer->new(%o)], conf => $o{conf} // '' }, $class;
+    $self->first->init->start if !$first;
     $self->add for 2 .. $n;
     return $self;
 }
