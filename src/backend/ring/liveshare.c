@@ -12,7 +12,6 @@
  * most ROUND_MESSAGES messages; the next goes on where it stopped. What was heard from others is not told on.
  */
 #include "backend/ring/driver_int.h"
-#include "backend/ring/forward.h"
 
 #include <stdlib.h>
 

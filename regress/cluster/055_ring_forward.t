@@ -1,5 +1,5 @@
 #!/usr/bin/perl
-# 053_ring_forward.t - any member takes any statement: what needs the region's keys, its validator or the leader is typed at a
+# 055_ring_forward.t - any member takes any statement: what needs the region's keys, its validator or the leader is typed at a
 # member that has none of it, done where it can be, and seen where it was typed; where that member is away the error says so and
 # nothing was done. On a busy machine leaders change at any time: what was refused for that alone is said again.
 use strict;
