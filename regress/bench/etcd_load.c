@@ -392,7 +392,7 @@ static bool options(int argc, char **argv)
     static const struct option longs[] = {
         { "target", 1, NULL, 't' }, { "clients", 1, NULL, 'n' }, { "connections", 1, NULL, 'c' }, { "batch", 1, NULL, 'b' },
         { "reads", 0, NULL, 'r' }, { "keys", 1, NULL, 'k' }, { "value-size", 1, NULL, 'v' }, { "duration", 1, NULL, 'd' },
-        { "warmup", 1, NULL, 'w' }, { 0, 0, 0, 0 } };
+        { "warmup", 1, NULL, 'w' }, { "seed", 1, NULL, 's' }, { 0, 0, 0, 0 } };
     for (int c; (c = getopt_long(argc, argv, "", longs, NULL)) != -1;)
         switch (c) {
         case 't': if (o.n_targets < TARGETS_MAX) o.target[o.n_targets++] = optarg; break;
@@ -404,6 +404,7 @@ static bool options(int argc, char **argv)
         case 'v': o.value_bytes = (unsigned) atoi(optarg); break;
         case 'd': o.duration_s = atof(optarg); break;
         case 'w': o.warmup_s = atof(optarg); break;
+        case 's': seed ^= (uint64_t) atoll(optarg) << 20; break;
         default: return false;
         }
     if (o.connections == 0)
@@ -416,7 +417,7 @@ int main(int argc, char **argv)
 {
     if (!options(argc, argv)) {
         fprintf(stderr, "usage: etcd_load --target HOST:PORT [--target ...] [--clients N] [--connections N] [--batch N] [--reads]\n"
-                        "                 [--keys N] [--value-size BYTES] [--duration SECONDS] [--warmup SECONDS]\n");
+                        "                 [--keys N] [--value-size BYTES] [--duration SECONDS] [--warmup SECONDS] [--seed N]\n");
         return 2;
     }
     struct connection *c = calloc(o.connections, sizeof *c);

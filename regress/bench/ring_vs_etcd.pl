@@ -8,16 +8,19 @@
 #
 # Single, unbatched and batched are registrations by agents over TLS (one row, one row, 100 rows at a time, each agent one
 # request under way) against puts and transactions of 100 puts; ..._sql are changes of configuration through the SQL port.
+# unbatched_N: the same clients, each with one row under way, at N agents, which send together what their clients say at the
+# same time. etcd's clients share connections always (30; reads 3 and 30). Of several ways the better one is compared, on
+# either side.
 # etcd's figures are its better ones of two: clients at all members, and clients at the leader only. Its client
 # (etcd_load.c) is gRPC written by hand over nghttp2; ours is reeve-bench ring, libpq. Both share the machine with the
 # servers; what CPU they took is said.
 use strict;
 use warnings;
 use Bench;
+use Etcd;
 use File::Temp qw(tempdir);
 use JSON::PP;
 use POSIX ();
-use Ports;
 use RingThree;
 use Time::HiRes qw(sleep time clock_gettime CLOCK_MONOTONIC);
 
@@ -27,6 +30,7 @@ my $rounds = env_int('BENCH_ROUNDS', 2);
 my $kills = env_int('BENCH_KILLS', 5);
 my $clients = env_int('BENCH_CLIENTS', 1000);
 my $readers = env_int('BENCH_READERS', 100);
+my @hosts = (30, 125);          # agents that all clients share, as containers share a host
 my @shared = (3, 30);            # connections that all readers share: both sides try both, the better one counts
 my $agents = env_int('BENCH_AGENTS', 1000);
 my $padding = env_int('BENCH_VALUE', 64);
@@ -47,40 +51,9 @@ sub weigh {
 }
 sub reeve_start { my ($s) = @_; $s->start; weigh($s->pid) }
 
-# ---- etcd: three members on loopback, Debian's, with its default times ----
-
-my @etcd = map { { name => "e$_", port => Ports::take(), peer => Ports::take(), dir => "$base/e$_" } } 1 .. 3;
-sub etcd_start {
-    my ($e) = @_;
-    my $cluster = join ',', map { "$_->{name}=http://127.0.0.1:$_->{peer}" } @etcd;
-    $e->{pid} = spawn("$base/$e->{name}.log", 'setsid', 'etcd', '--name', $e->{name}, '--data-dir', $e->{dir},
-        '--listen-client-urls', "http://127.0.0.1:$e->{port}", '--advertise-client-urls', "http://127.0.0.1:$e->{port}",
-        '--listen-peer-urls', "http://127.0.0.1:$e->{peer}", '--initial-advertise-peer-urls', "http://127.0.0.1:$e->{peer}",
-        '--initial-cluster', $cluster, '--initial-cluster-state', 'new', '--quota-backend-bytes', 8 << 30, '--log-level', 'error');
-    until_true(10, 'a session of its own', sub { (ReeveServer::slurp("/proc/$e->{pid}/stat") =~ /\) \w \d+ \d+ (\d+)/)[0] == $e->{pid} });
-    weigh($e->{pid});
-}
-sub etcd_status {
-    my $endpoints = join ',', map { "127.0.0.1:$_->{port}" } @_;
-    my $list = eval { decode_json(`ETCDCTL_API=3 etcdctl --command-timeout=2s --endpoints=$endpoints endpoint status -w json 2>/dev/null`) } // [];
-    return map { ($_->{Endpoint} => $_->{Status}) } @$list;
-}
-sub etcd_leader {
-    my $leader;
-    until_true(60, 'an etcd that leads', sub {
-        my %s = etcd_status(@etcd);
-        ($leader) = grep { my $s = $s{"127.0.0.1:$_->{port}"}; $s && $s->{leader} && $s->{leader} == $s->{header}{member_id} } @etcd;
-        return $leader && 3 == keys %s;
-    });
-    return $leader;
-}
-sub etcd_kill {
-    my ($e) = @_;
-    kill 'KILL', $e->{pid};
-    waitpid $e->{pid}, 0;
-}
+my $etcd = Etcd->new($base, \&weigh);
 my $load;       # the load under way
-END { local $?; kill 'KILL', grep { $_ } $load, map { $_->{pid} } @etcd }
+END { local $?; kill 'KILL', $load if $load; undef $etcd }
 
 # ---- what is measured, of each ----
 
@@ -90,7 +63,7 @@ my %got;        # {what}{figure} = [ one a round ]
 # CPU of all servers by kind of process, in seconds; backends that have ended are not in it.
 sub servers_cpu {
     my %sum = (etcd => 0);
-    $sum{etcd} += Bench::cpu_of($_->{pid}) for @etcd;
+    $sum{etcd} += Bench::cpu_of($_->{pid}) for $etcd->members;
     for my $s ($ring->members) {
         my $one = kinds_cpu($s);
         $sum{$_} += $one->{$_} for keys %$one;
@@ -139,7 +112,7 @@ sub connects { return map { ('--connect', $_->conninfo) } $ring->members }
 
 sub etcd_load {
     my ($name, $kind, @more) = @_;
-    my %at = (all => [ @etcd ], leader => [ etcd_leader() ]);
+    my %at = (all => [ $etcd->members ], leader => [ $etcd->leader ]);
     for my $which (sort keys %at) {
         note_figures("etcd $name $which", load("etcd $name", "$ENV{REEVE_BUILD}/regress/bench/etcd_load", '--duration', $seconds,
             '--keys', 10000, '--value-size', $padding, (map { ('--target', "127.0.0.1:$_->{port}") } @{$at{$which}}), @more), $kind);
@@ -148,9 +121,9 @@ sub etcd_load {
 
 # Rows that hosts register through gateways, against transactions of as many puts.
 sub reeve_agents {
-    my ($name, $clients, $batch) = @_;
+    my ($name, $clients, $batch, $connections) = @_;
     my $o = load('registrations', 'reeve-bench', 'ring', '--json', '--agents', '127.0.0.1:' . ($ring->members)[0]->agent_port,
-        '--token-file', "$base/token", '--clients', $clients, '--batch', $batch, '--duration', $seconds, '--warmup', 2,
+        '--token-file', "$base/token", '--clients', $clients, '--batch', $batch, ($connections ? ('--connections', $connections) : ()), '--duration', $seconds, '--warmup', 2,
         '--seed', 1 + int rand 2000);
     note_figures("reeve $name", $o, 'batches');
 }
@@ -158,7 +131,7 @@ sub reeve_agents {
 my @parts = (
     [ single => sub { reeve_load('single_sql', 'writes', connects(), '--clients', 1); reeve_agents('single', 1, 1) },
         sub { etcd_load('single', 'writes', '--clients', 1) } ],
-    [ unbatched => sub { reeve_load('unbatched_sql', 'writes', connects(), '--clients', $clients); reeve_agents('unbatched', $agents, 1) },
+    [ unbatched => sub { reeve_load('unbatched_sql', 'writes', connects(), '--clients', $clients); reeve_agents('unbatched', $agents, 1); reeve_agents("unbatched_$_", $agents, 1, $_) for @hosts },
         sub { etcd_load('unbatched', 'writes', '--clients', $clients) } ],
     [ reads => sub { reeve_load("reads_$_", 'reads', connects(), '--clients', $readers, '--reads', 100, '--connections', $_) for @shared },
         sub { etcd_load("reads_$_", 'reads', '--clients', $readers, '--reads', '--connections', $_) for @shared } ],
@@ -210,20 +183,20 @@ sub reeve_failovers {
 }
 sub etcd_failovers {
     my $dead;
-    failovers('etcd', [ "$ENV{REEVE_BUILD}/regress/bench/etcd_load", (map { ('--target', "127.0.0.1:$_->{port}") } @etcd),
+    failovers('etcd', [ "$ENV{REEVE_BUILD}/regress/bench/etcd_load", (map { ('--target', "127.0.0.1:$_->{port}") } $etcd->members),
         '--clients', 32, '--connections', 32, '--duration', 100000, '--warmup', 0 ],
-        sub { $dead = etcd_leader(); my $t = now_ns(); etcd_kill($dead); return $t },
-        sub { etcd_start($dead); etcd_leader() });
+        sub { $dead = $etcd->leader; my $t = now_ns(); $etcd->kill($dead); return $t },
+        sub { $etcd->start($dead); $etcd->leader });
 }
 
 # ---- the run ----
 
-etcd_start($_) for @etcd;
+$etcd->start($_) for $etcd->members;
 weigh($$);
 my $per_member = int(($clients + $readers) / 3) + 50;
 $ring = RingThree->new(conf => "max_connections = $per_member\n");
 weigh($_->pid) for $ring->members;
-etcd_leader();
+$etcd->leader;
 open my $f, '>', "$base/token" or die $!;
 print $f (($ring->members)[0]->psql('CREATE JOIN_TOKEN WITH (uses = 1000000)') =~ s/\|.*//sr), "\n";
 close $f;

@@ -56,7 +56,6 @@ sub by_role {
     die 'nobody leads';
 }
 
-# libpq's words for each member
 # The whole server at once, as losing the machine would.
 sub kill_9 { my ($self, $s) = @_; my @pids = ($s->pid, $s->children); kill 'KILL', @pids; return @pids }
 

@@ -24,7 +24,7 @@
  *   SHARED_KEY      the body of CREATE_SHARED_KEY          its result                   likewise
  * Results are public: hashes of public keys, certificates, requests for them. Nothing secret crosses, sealed or not.
  *
- * News (liveshare.c shares the frame): u8 2 | u8 1 | u8 flags (1: has key and validator), told by everybody once a second.
+ * News (ring_int.h): u8 NEWS_FORWARD | u8 1 | u8 flags (1: has key and validator), told by everybody once a second.
  * Who has not said it reads no letters.
  *
  * Invariants
