@@ -64,7 +64,9 @@ do_sql() { sql -c "$1" >>"$out/sql.log" 2>&1; }
 is()    { [ "$(ask "$1")" = "$2" ]; }
 # A statement that must be refused with this SQLSTATE.
 refused() { local text; text=$(sql -c "$2" 2>&1) && return 1; case $text in *"[$1]"*) return 0 ;; esac; return 1; }
-show()  { sql -c "$1" 2>&1 | sed 's/^/    /'; }
+# What fits into 100 columns.
+indented() { cut -c1-96 | sed 's/^/    /'; }
+show()  { sql -c "$1" 2>&1 | indented; }
 
 # ---- processes ----
 

@@ -65,7 +65,7 @@ all_have()
 step_leader_dies()
 {
     local id
-    head_ "A rotation, and in the middle of it SIGKILL for the leader, which is not where the validator is"
+    head_ "SIGKILL for the leader, a member without the validator, in the middle of a rotation"
     within "member 2 leads" 30 leads_now 2
     role=operator do_sql "ROTATE CERT 'edge-tls' CANARY 5% FOR '3 s' THEN 25% FOR '3 s', 100% REASON 'a leader dies'"
     id=$(newest_rollout)
@@ -101,7 +101,7 @@ held_until()
 step_validator_dies()
 {
     local id i killed_at
-    head_ "Another one, and SIGKILL for the member with the validator: the rollout holds, agents keep serving"
+    head_ "SIGKILL for the validator's member: the rollout holds until it is back, agents keep serving"
     role=operator do_sql "ROTATE CERT 'edge-tls' CANARY 5% FOR '8 s' THEN 100% REASON 'the validator dies'"
     id=$(newest_rollout)
     within "the canary is out" 60 opened "$id" 1

@@ -86,9 +86,8 @@ make_objects()
 
 step_agents()
 {
-    local where=
-    ! is_ring || where=", one at each member"
-    head_ "Three agents with a real nginx each$where, their cohorts in three waves; $count more in a fleet"
+    if is_ring; then head_ "An agent with a real nginx at each member, in three waves; $count more in fleets"
+    else head_ "Three agents with a real nginx each, their cohorts in three waves; $count more in a fleet"; fi
     draw_identity 1 0 0.05 && draw_identity 2 0.06 0.24 && draw_identity 3 0.26 1 || die "no identities drawn"
     held "cohorts drawn: $share1 (canary), $share2 (second wave), $share3 (last wave)"
     start_agents
@@ -100,7 +99,7 @@ step_agents()
     claim "every fleet member verified finalizations itself" fleet_is "d['verified_min'] > 0 and d['refusals'] == {}"
     within "the server has heard of all generations" 30 is "SELECT on_current FROM sys.certs WHERE name = 'edge-tls'" "$nodes"
     ! is_ring || all_live_at 2
-    note "$(fleet_says "'%d agents connected, enrolled and registered in %.1f s: %.0f a second; %d finalizations verified so far' % (d['agents'], d['all_connected_s'], d['agents_per_s'], d['verified'])")"
+    note "$(fleet_says "'%d agents connected, enrolled, registered in %.1f s: %.0f a second; %d finalizations verified' % (d['agents'], d['all_connected_s'], d['agents_per_s'], d['verified'])")"
 }
 
 start_agents()
@@ -130,7 +129,7 @@ step_rotation()
 {
     local id old1=$serial1 old2=$serial2 old3=$serial3
     head_ "ROTATE CERT 'edge-tls' CANARY 5% FOR '3 s' THEN 25% FOR '3 s', 100%"
-    sql -c "EXPLAIN ROTATE CERT 'edge-tls' CANARY 5% FOR '3 s' THEN 25% FOR '3 s', 100%" 2>&1 | cut -c1-110 | sed 's/^/    /'
+    sql -c "EXPLAIN ROTATE CERT 'edge-tls' CANARY 5% FOR '3 s' THEN 25% FOR '3 s', 100%" 2>&1 | indented
     : >"$out/serials.log"
     spawn serials watch_serials
     role=operator spawn shell script_shell "ROTATE CERT 'edge-tls' CANARY 5% FOR '3 s' THEN 25% FOR '3 s', 100% REASON 'yearly'"
@@ -197,7 +196,7 @@ both_old()     { serves_old 2 "$1" && serves_old 3 "$2"; }
 step_bad_rotation()
 {
     local id
-    head_ "A second rotation goes wrong: 40% of the fleet fail to install it, and one nginx refuses to reload"
+    head_ "A second one goes wrong: 40% of the fleet fail to install it, one nginx refuses to reload"
     touch "$out/agent1/refuse-reload"
     spawn issues watch_issues
     sabotaged && { rm -f "$out/agent1/refuse-reload"; stop_fleets; start_fleets 0; wait_for 60 fleet_is "d['connected'] == $count"; }
@@ -213,8 +212,8 @@ step_bad_rotation()
     within "nginx 1 serves the previous generation" 20 serves_old 1 "$serial1"
     claim "nginx 2 and 3 were never touched" both_old "$serial2" "$serial3"
     within "every node serves generation 2 again" 30 is "SELECT on_current FROM sys.certs WHERE name = 'edge-tls' AND generation = 2" "$nodes"
-    show "SELECT rollout_id, state, wave, done, failed, reason FROM sys.rollouts WHERE rollout_id = $id"
-    show "SELECT node_id, state, error_code, error FROM sys.rollout_nodes WHERE rollout_id = $id AND error IS NOT NULL LIMIT 3"
+    show "SELECT rollout_id, state, done, failed, reason FROM sys.rollouts WHERE rollout_id = $id"
+    show "SELECT left(node_id, 18) AS node, state, error_code, error FROM sys.rollout_nodes WHERE rollout_id = $id AND error IS NOT NULL LIMIT 3"
     claim "sys.rollout_nodes names the nodes and their errors" is "SELECT count(*) > 0 FROM sys.rollout_nodes WHERE rollout_id = $id AND error IS NOT NULL" t
     bad_rollout=$id
     figures=$(member_figures)
@@ -290,7 +289,7 @@ step_what_happened()
     claim "a summary is written: demo-out/summary.json" python3 -c 'import json,sys; d=json.load(open(sys.argv[1])); assert d["finalizations_verified"] >= d["agents"]' "$out/summary.json"
     note "$(fleet_says "'fleet: %d agents, %d finalizations verified, at least %d by each, refusals %s' % (d['agents'], d['verified'], d['verified_min'], d['refusals'])")"
     note "$figures"
-    show "SELECT rollout_id, object, state, wave, waves, targets, done, failed, reason FROM sys.rollouts"
+    show "SELECT rollout_id, object, state, wave, waves, done, failed, reason FROM sys.rollouts"
     ! is_ring || show "SELECT member, role, match_index, intermediates FROM sys.ring_members"
 }
 
