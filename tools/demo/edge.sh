@@ -2,11 +2,13 @@
 
 # ---- what the three nginx serve ----
 
-serial_of()     # serial_of I: the serial a client of nginx I is shown, empty when it does not answer
+shown_by()      # shown_by I: the certificate that a client of nginx I is shown, empty when it does not answer
 {
     timeout 5 openssl s_client -connect "127.0.0.1:$(nginx_port_of "$1")" -servername edge.example </dev/null 2>/dev/null |
-        openssl x509 -noout -serial 2>/dev/null | sed 's/serial=//'
+        sed -n '/^-----BEGIN CERT/,/^-----END CERT/p'
 }
+serial_in()   { local s; s=$(openssl x509 -noout -serial 2>/dev/null) && echo "${s#serial=}"; }
+serial_of()   { shown_by "$1" | serial_in; }
 serves_new()  { local s; s=$(serial_of "$1"); [ -n "$s" ] && [ "$s" != "$2" ]; }
 serves_old()  { [ "$(serial_of "$1")" = "$2" ]; }
 answers()     { [ -n "$(serial_of "$1")" ]; }
@@ -14,17 +16,19 @@ answers()     { [ -n "$(serial_of "$1")" ]; }
 old_serial()   { local known=serial$1; echo "${!known}"; }
 note_serials() { local i; for i in 1 2 3; do printf -v "serial$i" %s "$(serial_of "$i")"; done; }
 
-# Looks at all three again and again while the demo runs: nginx, milliseconds before and after the look, serial or -.
+# Looks at one again and again while the demo runs: nginx, milliseconds before and after the look, serial or -. A look has
+# to fall between two waves on a busy machine as well, so the serial is taken out only when another certificate is shown.
 watch_serials()
 {
-    local i from s
+    local from to shown serial=- last=
     while kill -0 $$; do
-        for i in 1 2 3; do
-            from=$(date +%s%3N)
-            s=$(serial_of "$i")
-            echo "$i $from $(date +%s%3N) ${s:--}"
-        done
-        sleep 0.2
+        from=${EPOCHREALTIME/[.,]/}
+        shown=$(shown_by "$1")
+        to=${EPOCHREALTIME/[.,]/}
+        [ "$shown" = "$last" ] || serial=$(serial_in <<<"$shown")
+        last=$shown
+        echo "$1 $((from / 1000)) $((to / 1000)) ${serial:--}" >>"$out/serials.log"
+        sleep 0.1
     done
 }
 # never_before I OLD MS: nginx I showed a new serial, and no look that ended before MS saw it
@@ -127,7 +131,7 @@ all_agents_say() { local i; for i in 1 2 3; do reeve-agent status --state "$out/
 start_fleet()
 {
     local ramp=0
-    ! is_ring || ramp=$((count / 400))
+    ! is_ring || ramp=$(($3 * members / 400))
     mkdir -p "$out/$1"
     spawn "$1" reeve-bench fleet --server "$2" --count "$3" --token-file "$4" --state "$out/$1" --status "$out/$1.json" \
         --ramp "$ramp" --fail-share "$5" --fail-cert edge-tls --fail-generation 3 --json

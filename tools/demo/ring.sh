@@ -102,7 +102,7 @@ step_validator_dies()
 {
     local id i killed_at
     head_ "SIGKILL for the validator's member: the rollout holds until it is back, agents keep serving"
-    role=operator do_sql "ROTATE CERT 'edge-tls' CANARY 5% FOR '8 s' THEN 100% REASON 'the validator dies'"
+    role=operator do_sql "ROTATE CERT 'edge-tls' CANARY 5% FOR '6 s' THEN 100% REASON 'the validator dies'"
     id=$(newest_rollout)
     within "the canary is out" 60 opened "$id" 1
     # A canary that answers late goes on without baking, so this is no claim.
@@ -112,7 +112,7 @@ step_validator_dies()
     within "the others have a leader" 30 at 3 another_leads 1
     for i in 1 2 3; do claim "nginx $i goes on serving" answers "$i"; done
     what_goes_on
-    claim "the rollout holds, long after its bake time" held_until $((killed_at + 10)) "$id"
+    claim "the rollout holds, long after its bake time" held_until $((killed_at + 8)) "$id"
     start_member 1
     within "back again, the rollout goes on by itself and succeeds" 120 rollout_is "$id" succeeded
     claim "no step was lost or made twice" steps_dense "$id"

@@ -127,18 +127,18 @@ newest_rollout() { ask "SELECT max(rollout_id) FROM sys.rollouts"; }
 
 step_rotation()
 {
-    local id old1=$serial1 old2=$serial2 old3=$serial3
+    local i id old1=$serial1 old2=$serial2 old3=$serial3
     head_ "ROTATE CERT 'edge-tls' CANARY 5% FOR '3 s' THEN 25% FOR '3 s', 100%"
     sql -c "EXPLAIN ROTATE CERT 'edge-tls' CANARY 5% FOR '3 s' THEN 25% FOR '3 s', 100%" 2>&1 | indented
     : >"$out/serials.log"
-    spawn serials watch_serials
+    for i in 1 2 3; do spawn "looks$i" watch_serials "$i"; done
     role=operator spawn shell script_shell "ROTATE CERT 'edge-tls' CANARY 5% FOR '3 s' THEN 25% FOR '3 s', 100% REASON 'yearly'"
     wait_for 10 newest_is_running
     id=$(newest_rollout)
     sabotaged && do_sql "PAUSE ROLLOUT $id"
     waves_open "$id"
     wait_for 5 serials_new "$old1" "$old2" "$old3"
-    stop_pid "$pid_serials"
+    stop_pid "$pid_looks1" "$pid_looks2" "$pid_looks3"
     serials_were_due "$id"
     rotation_ended "$id"
     note_serials
