@@ -30,13 +30,19 @@ claim()
     if "$@" >/dev/null 2>&1; then held "$text"; else missed "$text"; fi
 }
 
+# What was sabotaged is not waited for as long as what should come, and hardly at all once that was noticed.
+patience()
+{
+    local most=$1
+    if sabotaged; then most=15; [ "$failures" = 0 ] || most=2; fi
+    echo $(($1 < most ? $1 : most))
+}
+
 # wait_for SECONDS COMMAND...
 wait_for()
 {
-    local seconds=$1 limit
-    # What was sabotaged is not waited for as long as what should come.
-    sabotaged && [ "$seconds" -gt 15 ] && seconds=15
-    limit=$(( $(date +%s%N) / 1000000 + seconds * 1000 ))
+    local limit
+    limit=$(( $(date +%s%N) / 1000000 + $(patience "$1") * 1000 ))
     shift
     until "$@" >/dev/null 2>&1; do
         [ $(( $(date +%s%N) / 1000000 )) -lt $limit ] || return 1
@@ -47,7 +53,8 @@ wait_for()
 # within TEXT SECONDS COMMAND...: a claim that may take a while
 within()
 {
-    local text=$1 seconds=$2
+    local text=$1 seconds
+    seconds=$(patience "$2")
     shift 2
     if wait_for "$seconds" "$@"; then held "$text"; else missed "$text (not within $seconds s)"; fi
 }
