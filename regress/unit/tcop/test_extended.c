@@ -2,6 +2,7 @@
 #include "talk.h"
 
 #include <signal.h>
+#include <sys/socket.h>
 
 static struct talk t;
 
@@ -298,6 +299,38 @@ static void a_client_that_leaves_ends_what_it_waited_for(void **state)
     assert_true(talk_close(&t) >= 0);
 }
 
+/* In one write each: what is said of a statement goes out, whatever stands behind it in the same packet. */
+static void a_statement_is_answered_before_what_came_with_it(void **state)
+{
+    talk_login(&t, NULL);
+    talk_raw(&t, BYTES("Q\0\0\0\16SELECT $1\0" "Q\0\0\0\13SELECT\0" "X\0\0\0\4"));
+    talk_reply(&t, 0);
+    assert_non_null(strstr(talk_reply(&t, 0), "Z(I)"));
+    talk_expect(&t, "EOF");
+    assert_int_equal(talk_close(&t), 0);
+}
+
+static void a_pipeline_whose_client_hangs_up_behind_it_is_run_and_answered(void **state)
+{
+    talk_login(&t, NULL);
+    talk_raw(&t, BYTES("Q\0\0\0\5\0" "Q\0\0\0\5\0"));
+    assert_int_equal(shutdown(t.fd, SHUT_WR), 0);
+    talk_expect(&t, "I Z(I)");
+    talk_expect(&t, "I Z(I)");
+    talk_expect(&t, "EOF");
+    talk_close(&t);
+}
+
+static void half_a_message_behind_a_statement_does_not_hold_its_answer(void **state)
+{
+    talk_login(&t, NULL);
+    talk_raw(&t, BYTES("Q\0\0\0\5\0" "Q\0\0"));
+    talk_expect(&t, "I Z(I)");
+    talk_raw(&t, BYTES("\0\5\0"));
+    talk_expect(&t, "I Z(I)");
+    talk_close(&t);
+}
+
 /* Random messages after login: the session answers or ends, and never dies of it. */
 static void random_messages_never_crash_it(void **state)
 {
@@ -334,6 +367,9 @@ int main(void)
         cmocka_unit_test(spoiled_messages_end_the_session_with_a_reason),
         cmocka_unit_test(sigint_cancels_and_sigterm_ends),
         cmocka_unit_test(a_client_that_leaves_ends_what_it_waited_for),
+        cmocka_unit_test(a_statement_is_answered_before_what_came_with_it),
+        cmocka_unit_test(a_pipeline_whose_client_hangs_up_behind_it_is_run_and_answered),
+        cmocka_unit_test(half_a_message_behind_a_statement_does_not_hold_its_answer),
         cmocka_unit_test(random_messages_never_crash_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -212,4 +212,5 @@ void tcop_loop(struct tcop *t)
         if (t->c.dead)
             t->ended = true;
     }
+    tcop_send_held(t);                  /* Terminate came right behind it */
 }

@@ -128,7 +128,8 @@ static void do_pause(struct rig *r)
     if (n == NULL)
         return;
     note(r, F_PAUSE, n->slot, us);
-    n->ran_since_us = r->w.now_us + us;
+    if (n->ran_since_us < r->w.now_us + us)
+        n->ran_since_us = r->w.now_us + us;     /* of two pauses the longer one counts */
     sim_node_pause(&r->w, n->slot, us);
 }
 
@@ -471,6 +472,8 @@ void faults_lift(struct rig *r)
             continue;
         }
         sim_node_resume(&r->w, i);
+        if (n->ran_since_us > r->w.now_us)
+            n->ran_since_us = r->w.now_us;
         sim_clock_drift(&r->w, i, 0);
         if (n->damaged && n->m != NULL && n->damage_life == r->w.node[i].life) {
             node_die(n, DEATH_KILL);
