@@ -194,9 +194,11 @@ static bool hard_changed(const struct wal_status *s, const struct raft_append *a
     return s->hard.term != a->term || s->hard.vote != a->vote;
 }
 
-static struct wal_hard hard_of(const struct wal_status *s, const struct raft_append *a)
+/* Up to `last` only: what a hole's filling has not reached yet is another history's, and still to be superseded. */
+static struct wal_hard hard_of(const struct wal_status *s, const struct raft_append *a, uint64_t last)
 {
-    return (struct wal_hard){ a->term, a->vote, a->commit > s->hard.commit ? a->commit : s->hard.commit };
+    uint64_t commit = a->commit < last ? a->commit : last;
+    return (struct wal_hard){ a->term, a->vote, commit > s->hard.commit ? commit : s->hard.commit };
 }
 
 static enum reeve_err put(struct node *n, struct wal_item *it, uint64_t first, uint64_t prev_term, const struct wal_entry *e,
@@ -204,8 +206,8 @@ static enum reeve_err put(struct node *n, struct wal_item *it, uint64_t first, u
 {
     struct wal_status s;
     wal_status(n->wal.w, &s);
-    struct wal_append a = { .first = first, .prev_term = prev_term, .entry = e, .n = count, .hard = hard_of(&s, &it->a),
-                            .flags = flags };
+    struct wal_append a = { .first = first, .prev_term = prev_term, .entry = e, .n = count, .flags = flags,
+                            .hard = hard_of(&s, &it->a, flags & WAL_REPAIR ? first + count - 1 : UINT64_MAX) };
     enum reeve_err err = wal_append(n->wal.w, &a, &it->ticket);
     reeve_assert(err == REEVE_OK || err == REEVE_E_AGAIN);
     if (err != REEVE_OK)
