@@ -71,13 +71,14 @@ static int setup(void **state)
     return 0;
 }
 
-static void answer(struct asked *a, enum reeve_err err)
+/* word: the region's on the whole batch; err: instead of an answer */
+static void answer_with(struct asked *a, enum reeve_err err, enum reeve_err word)
 {
     uint8_t mem[32];
     struct wr w = wr_fixed(mem, sizeof mem);
     wr_u64(&w, 1);
     wr_u16(&w, 1);
-    wr_u16(&w, REEVE_OK);
+    wr_u16(&w, (uint16_t) word);
     wr_str16(&w, slice_str(""));
     wr_str16(&w, slice_str(""));
     a->answered = true;
@@ -87,6 +88,8 @@ static void answer(struct asked *a, enum reeve_err err)
         ipc_reply_err(ring, a->id, err, NULL);
     turn(4);
 }
+
+static void answer(struct asked *a, enum reeve_err err) { answer_with(a, err, REEVE_OK); }
 
 /* Until nothing waits. */
 static int teardown(void **state)
@@ -185,6 +188,23 @@ static void a_batch_that_is_repeated_goes_before_what_follows_it(void **state)
     assert_int_equal(asked[3].n, 700);
 }
 
+static void a_refused_batch_goes_item_by_item_before_all_that_came_later(void **state)
+{
+    assert_ok(say(LANE_REGISTER, 9, 1));        /* so that the next two share a batch */
+    assert_ok(say(LANE_REGISTER, 1, 60));
+    assert_ok(say(LANE_REGISTER, 2, 61));
+    assert_int_equal(asked[1].n, 121);
+    assert_ok(say(LANE_REGISTER, 1, 700));      /* follows */
+    answer(&asked[0], REEVE_OK);
+    answer_with(&asked[1], REEVE_OK, REEVE_E_MALFORMED);
+    static const unsigned want[] = { 60, 61, 700 };
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(n_asked, 3 + i);
+        assert_int_equal(asked[2 + i].n, want[i]);
+        answer(&asked[2 + i], REEVE_OK);
+    }
+}
+
 static void reports_follow_each_other_however_many(void **state)
 {
     for (uint8_t node = 1; node <= 8; node++)
@@ -216,6 +236,7 @@ int main(void)
         T(full_batches_of_different_nodes_go_side_by_side),
         T(of_one_node_one_batch_at_most_is_under_way),
         T(a_batch_that_is_repeated_goes_before_what_follows_it),
+        T(a_refused_batch_goes_item_by_item_before_all_that_came_later),
         T(reports_follow_each_other_however_many),
         T(a_lane_that_is_full_says_so_and_takes_again_later),
     };

@@ -197,6 +197,15 @@ static void answer_all(struct lane *l, struct batch *b, enum reeve_err err, stru
     }
 }
 
+static void append_all(struct lane *l, struct batch *b)
+{
+    *l->tail = b;
+    for (; b != NULL; b = b->next) {
+        l->tail = &b->next;
+        l->last = b;
+    }
+}
+
 /*
  * The region refuses a batch whole when one item is malformed to it. What the
  * codec let through should never be; if it is, each item goes alone, so that
@@ -204,23 +213,27 @@ static void answer_all(struct lane *l, struct batch *b, enum reeve_err err, stru
  */
 static bool split(struct lane *l, struct batch *b)
 {
+    struct batch *later = l->head;
     const uint8_t *at = b->cmd.p + 4;
     if (b->n_items < 2)
         return false;
     log_limited(LOG_SEV_WARNING, "the region refused a batch of %u; its items go one by one", (unsigned) b->n_items);
+    l->head = NULL;                     /* before all others: none of those is of its nodes and before it (B1) */
+    l->tail = &l->head;
     for (uint32_t i = 0; i < b->n_items; i++) {
+        struct slice item = slice_of(at, b->items[i].len);
         struct batch *one = batch_new(l);
-        if (one == NULL || !fits(one, slice_of(at, b->items[i].len), b->items[i].n)) {
+        if (one != NULL && fits(one, item, b->items[i].n) && batch_put(one, item, &b->items[i])) {
+            one->sealed = one->follows = true;
+            push(l, one);
+        } else {
             answer_of[l->kind](conn_of(l->g, b->items[i].ref), REEVE_E_NOMEM, REEVE_OK, &b->items[i]);
             if (one != NULL)
                 batch_free(one);
-        } else {
-            batch_put(one, slice_of(at, b->items[i].len), &b->items[i]);
-            one->sealed = one->follows = true;
-            push(l, one);
         }
         at += b->items[i].len;
     }
+    append_all(l, later);
     return true;
 }
 
@@ -237,8 +250,10 @@ static void retry(void *arg)
 
 static void later(struct lane *l)
 {
-    if (loop_timer_in(l->g->loop, &l->retry, RETRY_MS, retry, l) != REEVE_OK)
+    if (loop_timer_in(l->g->loop, &l->retry, RETRY_MS, retry, l) != REEVE_OK) {
+        l->over = true;
         child_stop(l->g->child, 1);
+    }
 }
 
 static void failed(struct batch *b, enum reeve_err err, const char *why)
@@ -295,7 +310,8 @@ static bool may_go(const struct lane *l, const struct batch *b)
 
 static struct batch *next_to_go(struct lane *l)
 {
-    struct batch *b = l->under_way < lane_limit[l->kind].under_way && !loop_timer_is_set(&l->retry) ? l->head : NULL;
+    bool rests = l->over || loop_timer_is_set(&l->retry) || l->under_way >= lane_limit[l->kind].under_way;
+    struct batch *b = rests ? NULL : l->head;
     while (b != NULL && !may_go(l, b))
         b = b->next;
     return b;

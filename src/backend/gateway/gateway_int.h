@@ -171,6 +171,7 @@ struct lane {
     enum lane_kind kind;
     struct batch *head, **tail, *last;
     unsigned n, under_way;
+    bool over;                          /* no memory for its timer: the process ends */
     struct loop_timer retry;
     uint64_t committed;                 /* items, for the statistics line */
 };

@@ -157,6 +157,11 @@ static enum reeve_err fill_more(struct pq_conn *c)
     enum reeve_err err = REEVE_OK;
     while (err == REEVE_OK && pq_have(c).len < FILL_AHEAD)
         err = read_once(c);
+    if (err != REEVE_OK && err != REEVE_E_AGAIN && pq_have(c).len > 0) {
+        c->dead = false;                /* what came before that is heard to its end, and then it is found again */
+        c->eof = true;
+        err = REEVE_OK;
+    }
     return err == REEVE_E_AGAIN ? REEVE_OK : err;
 }
 
@@ -165,7 +170,10 @@ enum reeve_err pq_fill_now(struct pq_conn *c) { return fill_more(c); }
 /* What came before the client's end is heard to its end. */
 static enum reeve_err none(struct pq_conn *c, enum reeve_err err)
 {
-    return err == REEVE_E_AGAIN && c->eof ? die(c, "") : err;
+    if (err != REEVE_E_AGAIN || !c->eof)
+        return err;
+    c->dead = true;                     /* why: nothing, or what fill_more() met */
+    return REEVE_E_CLOSED;
 }
 
 enum reeve_err pq_fill(struct pq_conn *c, struct mono_ms deadline)

@@ -132,17 +132,21 @@ static void set_timer(struct core *c)
 
 /*
  * Whoever was given no core for a while wakes with the timer due and the heartbeats unread (D5): they come first. Who is sent more
- * than can be read at once reads on, with the timer still due, but not for ever: some of that was heard.
+ * than can be read at once reads on, with the timer still due, but not for long: some of that was heard, and a leader's own
+ * heartbeats are due.
  */
 static void on_wake(void *arg)
 {
     struct core *c = arg;
     struct member_event e = { .type = MEMBER_E_CLOCK, .now = clock_mono() };
-    if (c->peers && !peers_read(c->peers) && ++c->wakes_late < CORE_WAKES_LATE) {
+    bool more = c->peers && !peers_read(c->peers) && !c->leads;
+    if (more && c->late_until.ms == 0)
+        c->late_until = clock_deadline(CORE_LATE_MS);
+    if (more && clock_left(c->late_until) > 0) {
         set_timer(c);
         return;
     }
-    c->wakes_late = 0;
+    c->late_until.ms = 0;
     (void) core_step(c, &e);
 }
 
@@ -180,13 +184,23 @@ static void yield_if_stalled(struct core *c)
         log_debug("nobody to offer leadership to: %s", reeve_err_text(err));
 }
 
-static void tell_stopped(struct core *c)
+static void stopped_later(void *arg)
 {
+    struct core *c = arg;
     void (*fn)(void *arg) = c->stop_fn;
     if (!c->stopped || fn == NULL)
         return;
     c->stop_fn = NULL;
     fn(c->stop_arg);
+}
+
+/* Never inside a step: who hears of it drains and ends what callers of that step still hold. */
+static void tell_stopped(struct core *c)
+{
+    if (!c->stopped || c->stop_fn == NULL)
+        return;
+    c->stop_task.fn = stopped_later;
+    loop_post(c->loop, &c->stop_task);
 }
 
 enum reeve_err core_step(struct core *c, struct member_event *e)
@@ -245,10 +259,19 @@ static bool alone(const struct core *c)
     return conf->n == 1 && st.raft.role == RAFT_LEADER;
 }
 
+/* What this member answered early, what was there at the start, and what the others answered while there were some. */
+static uint64_t alone_from(const struct core *c)
+{
+    struct raft_status st;
+    raft_status(member_raft(c->m), &st);
+    uint64_t need = c->early_index > c->start_index ? c->early_index : c->start_index;
+    return st.conf_index > need ? st.conf_index : need;
+}
+
 enum reeve_err core_read(struct core *c, core_read_done *fn, void *arg)
 {
     struct member_event e = { .type = MEMBER_E_READ, .ticket = CORE_READ_TICKET | ++c->n_reads };
-    uint64_t need = c->early_index > c->start_index ? c->early_index : c->start_index;
+    uint64_t need = alone_from(c);
     if (alone(c) && need <= c->synced_index) {
         fn(arg, REEVE_OK);
         return REEVE_OK;
@@ -284,8 +307,6 @@ static bool all_ended(struct core *c)
     member_status(c->m, &st);
     return st.tickets == 0 && c->synced_index >= st.raft.last;
 }
-
-static void stopped_later(void *arg) { tell_stopped(arg); }
 
 static void stop_later(void *arg)
 {

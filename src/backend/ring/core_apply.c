@@ -268,7 +268,6 @@ void core_run_applied(void *arg, struct state_run *run)
     if (!r->told)
         (void) core_step(c, &e);
     core_tell_hash(c);
-    look_for_refused(r);
     for (size_t i = 0; i < r->run.n; i++) {
         if (!r->cmd[i].early || r->cmd[i].ticket == 0)
             continue;
@@ -321,6 +320,7 @@ static void commands_synced(struct core *c, struct state_run *runs)
         struct core_run *r = (struct core_run *) run;
         next = run->later;
         c->bytes -= run->bytes;
+        look_for_refused(r);
         for (size_t i = 0; i < run->n; i++)
             answer(c, &r->cmd[i]);
         core_run_free(r);

@@ -10,7 +10,7 @@
 #define CORE_CUT_MS      1000           /* the log is cut at most that often: each cut writes its metadata */
 #define CORE_YIELD_MS    5000
 #define CORE_EARLY_BYTES (32u << 20)    /* so much before the store, and nobody is answered earlier than it has applied */
-#define CORE_WAKES_LATE  16             /* rounds of reading on before the clock goes on: more than the largest message */
+#define CORE_LATE_MS     30             /* for so long the clock waits for what is being read */
 #define CORE_HASH_EVERY  512            /* entries between two comparisons of the members' states; the same everywhere */
 #define CORE_READ_TICKET (1ULL << 63)   /* tickets of reads, apart from the host's */
 #define CORE_CHANGE_TICKET (1ULL << 62) /* and of a change of members */
@@ -86,7 +86,7 @@ struct core {
     void *mem;
     struct member_effects fx;
     struct loop_timer timer;            /* member_wake() */
-    unsigned wakes_late;                /* rounds in which it was due and there was more to read */
+    struct mono_ms late_until;          /* the clock waits until then for what is being read; 0: it does not */
     bool closing, stopped;              /* stopped: the member has said so */
     void (*stop_fn)(void *arg);
     void *stop_arg;

@@ -121,11 +121,9 @@ static struct region_doc *region_now(struct ring *r)
 {
     static struct region_doc d;
     struct ring_view v;
-    struct attest_object o;
     if (ring_view_open(r, &v) != REEVE_OK)
         return NULL;
-    bool there = attest_get(&v.attest, AT_REGION, &r->region_name, &o) == REEVE_OK &&
-                 region_doc_decode(&d, o.update.payload) == REEVE_OK;
+    bool there = attest_region(&v.attest, &r->region_name, &d) == REEVE_OK;
     ring_view_close(&v);
     return there ? &d : NULL;
 }
@@ -136,10 +134,12 @@ static uint32_t attester(struct ring *r)
     const struct forwards *fs = r->forwards;
     struct region_doc *d = region_now(r);
     uint32_t best = 0;
+    if (d == NULL)
+        return 0;                       /* whom to believe is not known */
     for (unsigned i = 0; i < fs->n_known; i++) {
         uint32_t id = fs->known[i].id;
         if ((fs->known[i].flags & ATTESTS) == 0 || raft_conf_find(core_conf(r->prop.core), id) == NULL ||
-            (d != NULL && region_member_find(d, id) != NULL) || (best != 0 && id > best))
+            region_member_find(d, id) != NULL || (best != 0 && id > best))
             continue;
         best = id;
     }
@@ -309,8 +309,11 @@ static void settled(void *arg, enum reeve_err err)
 static void read_behind(struct forward *f)
 {
     f->reading = true;
-    if (proposer_read(&f->r->prop, settled, f) != REEVE_OK)
-        f->reading = false;             /* otherwise it may have ended already */
+    if (proposer_read(&f->r->prop, settled, f) == REEVE_OK)
+        return;                         /* it may have ended already */
+    f->reading = false;
+    if (f->ended)
+        free(f);
 }
 
 static void settle(struct forward *f, const struct letter *l)
@@ -327,19 +330,32 @@ static void settle(struct forward *f, const struct letter *l)
 /* Before the request itself was sent: it is refused, or somebody else can by now. */
 static void not_let_in(struct forward *f, const struct letter *l)
 {
-    if (l->rep.code != REEVE_E_NOT_LEADER && l->rep.code != REEVE_E_BUSY) {
+    if (l->rep.code != REEVE_E_NOT_LEADER && l->rep.code != REEVE_E_BUSY && l->rep.code != REEVE_E_UNAVAILABLE) {
         finish(f, l->rep.code == REEVE_OK ? REEVE_E_BUG : l->rep.code, &l->rep, slice_of(NULL, 0));
         return;
     }
-    if (l->rep.code == REEVE_E_BUSY)
+    if (l->rep.code != REEVE_E_NOT_LEADER)
         f->rep = l->rep;
     else if (!forward_rule(f->kind)->leader)
         known_set(f->r->forwards, f->to, 0);
     f->state = WAITING;
 }
 
-static void answered(struct forward *f, const struct letter *l)
+/* What here ends a session, or a wait, is as another member's word about itself no more than that it was not done, or a doubt (F2). */
+static enum reeve_err word_of(const struct forward *f, enum reeve_err theirs)
 {
+    switch (theirs) {
+    case REEVE_E_SHUTDOWN:  return REEVE_E_UNAVAILABLE;
+    case REEVE_E_MALFORMED: return REEVE_E_INVALID_VALUE;
+    case REEVE_E_CLOSED: case REEVE_E_TIMEOUT: case REEVE_E_CANCELED:
+        return f->state == SENT && !changes_nothing(f) ? REEVE_E_UNKNOWN_OUTCOME : REEVE_E_UNAVAILABLE;
+    default:                return theirs;
+    }
+}
+
+static void answered(struct forward *f, struct letter *l)
+{
+    l->rep.code = word_of(f, l->rep.code);
     if (f->state == ASKED)
         not_let_in(f, l);
     else if (l->rep.code == REEVE_OK && !forward_result_is(f->kind, l->rest))
@@ -472,7 +488,7 @@ void forward_close(struct ring *r)
 
 void forward_announce(struct ring *r)
 {
-    uint8_t news[3] = { NEWS_FORWARD, 1, r->attests ? ATTESTS : 0 };
+    uint8_t news[3] = { NEWS_FORWARD, 1, forward_attests(r) ? ATTESTS : 0 };
     if (core_conf(r->prop.core)->n < 2)
         return;
     core_tell(r->prop.core, slice_of(news, sizeof news));

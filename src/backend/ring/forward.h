@@ -114,6 +114,8 @@ void forward_wake(struct ring *r);
 
 /* ---- serve.c ---- */
 
+/* Can security updates and keys be asked for here? */
+bool forward_attests(struct ring *r);
 /* ASK and BODY. */
 void forward_serve(struct ring *r, uint32_t from, const struct letter *l);
 /*

@@ -121,6 +121,8 @@ out:
 static void changed(void *arg, enum reeve_err err)
 {
     struct report rep = { .code = REEVE_OK };
+    if (err == REEVE_E_SHUTDOWN)
+        err = REEVE_E_UNKNOWN_OUTCOME;  /* it was on its way */
     if (err == REEVE_E_UNKNOWN_OUTCOME)
         report_set(&rep, err, "whether the ring's members were changed is not known");
     end(arg, err, &rep, slice_of(NULL, 0));
@@ -162,9 +164,23 @@ static enum reeve_err carry_out(struct ring *r, struct guest *g, struct slice bo
 /* ---- letters in ---- */
 
 /* Who cannot says so before anything is sent to it; the asker looks for another one. */
+bool forward_attests(struct ring *r)
+{
+    struct core_status st;
+    core_status(r->prop.core, &st);
+    return r->attests && !st.member.quarantined;
+}
+
 static bool able(struct ring *r, const struct forward_rule *rule)
 {
-    return rule->leader ? ring_leads(r) : r->attests;
+    return rule->leader ? ring_leads(r) : forward_attests(r);
+}
+
+/* Who has no vote decides nothing of the ring: whoever has taken a learner must not get at its members. */
+static bool may_ask(struct ring *r, uint32_t from, const struct forward_rule *rule)
+{
+    const struct raft_member *m = raft_conf_find(core_conf(r->prop.core), from);
+    return !rule->leader || (m != NULL && (m->role & RAFT_VOTER));
 }
 
 static void asked(struct ring *r, uint32_t from, const struct letter *l)
@@ -176,6 +192,10 @@ static void asked(struct ring *r, uint32_t from, const struct letter *l)
     enum reeve_err err = rule == NULL ? REEVE_E_UNSUPPORTED : able(r, rule) ? REEVE_OK : REEVE_E_NOT_LEADER;
     while (grant.ticket == 0)
         random_bytes(&grant.ticket, sizeof grant.ticket);
+    if (err == REEVE_OK && !may_ask(r, from, rule)) {
+        err = report_set(&rep, REEVE_E_DENIED, "a learner changes nothing of the ring's members; nothing was changed");
+        report_hint(&rep, "ALTER RING at a member that votes: SHOW MEMBERS.");
+    }
     if (err == REEVE_OK)
         err = guests_admit(&r->forwards->guests, from, core_way(r->prop.core, from), l, grant.ticket, clock_mono().ms, &g);
     if (err == REEVE_E_BUSY)
@@ -200,7 +220,10 @@ static void came(struct ring *r, uint32_t from, const struct letter *l)
         answer(r, from, l->id, REEVE_E_AGAIN, &rep, slice_of(NULL, 0));
         return;
     }
-    log_debug("%s for member %u", forward_rule(g->kind)->name, from);
+    if (g->kind == FORWARD_RING_CHANGE)
+        log_info("member %u asks for a change of the ring's members", from);
+    else
+        log_debug("%s for member %u", forward_rule(g->kind)->name, from);
     enum reeve_err err = carry_out(r, g, l->rest, &rep);
     if (err != REEVE_OK)
         end(g, err, &rep, slice_of(NULL, 0));

@@ -3,6 +3,8 @@
 
 #include <stdio.h>
 
+#define HELD_MAX 65536                  /* bytes of answers that wait for others */
+
 /* ---- being idle ---- */
 
 static enum serve_activity idle_state(const struct tcop *t)
@@ -17,7 +19,10 @@ static enum serve_activity idle_state(const struct tcop *t)
     }
 }
 
-/* The answer waits for those of statements that are here already: a pipeline costs one write, not one for each. */
+/*
+ * The answer waits for those of statements that are here already: a pipeline costs one write, not one for each. It goes out when
+ * anything is waited for (session_wait), and when there is much of it.
+ */
 static void ready(struct tcop *t)
 {
     if (t->ended)
@@ -27,7 +32,7 @@ static void ready(struct tcop *t)
     if (reply_ready(&t->c, (char) t->s.txn) != REEVE_OK)
         t->ended = true;
     t->held = true;
-    if (!pq_more(&t->c))
+    if (!pq_more(&t->c) || spool_len(&t->c.out) > HELD_MAX)
         tcop_send_held(t);
 }
 

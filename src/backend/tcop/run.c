@@ -48,8 +48,6 @@ enum reeve_err tcop_run(struct tcop *t, struct run *r, struct dest *dest, struct
         TRY(txn_ensure(t, rep));
     TRY(check_read_only(t, r->stmt->kind, rep));
     TRY(session_check_interrupts(&t->s, rep));
-    if (r->stmt->kind != AST_SELECT)
-        tcop_send_held(t);
     TRY(run_it(t, r, dest, rep));
     default_tag(r, dest);
 out:

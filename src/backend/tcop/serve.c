@@ -79,13 +79,10 @@ void tcop_error(struct tcop *t, struct report *rep, enum reeve_err err)
 
 /* ---- statements begin and end ---- */
 
-/* Whoever asks the ring waits: what was answered before goes out first. */
 void tcop_read_begin(struct tcop *t)
 {
     t->s.received = t->c.received;
     t->s.read_confirmed = pq_taken(&t->c) <= t->s.confirmed_upto;
-    if (!t->s.read_confirmed)
-        tcop_send_held(t);
 }
 
 void tcop_statement_begin(struct tcop *t)
@@ -150,6 +147,8 @@ static bool client_gone(void *arg)
     struct tcop *t = arg;
     return pq_gone(&t->c);
 }
+
+static void client_waiting(void *arg) { tcop_send_held(arg); }
 
 static const enum setting_id reported[] = {
     SET_server_version, SET_server_encoding, SET_client_encoding, SET_application_name, SET_DateStyle,
@@ -333,7 +332,8 @@ static enum reeve_err set_up(struct tcop *t, const struct serve_start *start)
     arena_init(&t->stmt_arena, STMT_ARENA_MAX);
     TRY(pq_init(&t->c, start->fd, start->spool_dir));
     TRY(session_init(&t->s, &t->session_arena, &t->stmt_arena, start->settings));
-    t->s.client = (struct session_client){ .arg = t, .notice = client_notice, .gone = client_gone, .fd = start->fd };
+    t->s.client = (struct session_client){ .arg = t, .notice = client_notice, .gone = client_gone, .waiting = client_waiting,
+                                              .fd = start->fd };
     t->s.pid = start->pid;
     auth_peer_text(&start->peer, t->s.client_addr, &t->s.client_port);
     if (start->catch_signals)

@@ -139,6 +139,8 @@ static enum reeve_err poll_once(struct session *s, int fd, short events, int64_t
 enum reeve_err session_wait(struct session *s, int fd, short events, int timeout_ms, struct report *rep)
 {
     int64_t end = timeout_ms < 0 ? 0 : session_mono_now().ms + timeout_ms;
+    if (s->client.waiting != NULL)
+        s->client.waiting(s->client.arg);
     for (;;) {
         bool ready = false;
         enum reeve_err err = session_check_interrupts(s, rep);

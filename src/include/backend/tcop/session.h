@@ -70,6 +70,8 @@ struct session_client {
     void (*notice)(void *arg, enum notice_level level, const struct report *rep);
     /* True when the client has hung up; asked by waits. */
     bool (*gone)(void *arg);
+    /* A wait begins: what the client has a right to see goes out. May be NULL. */
+    void (*waiting)(void *arg);
     int fd;                             /* to poll for hang-up; -1 none */
 };
 
