@@ -48,14 +48,16 @@ refused("ALTER RING eu ADD MEMBER 'eu-1' " . address(1) . ' AS LEARNER', '55000'
 refused("ALTER RING eu TRANSFER LEADER TO 'eu-2'", '55000', 'has no vote', 'a learner does not lead');
 refused("ALTER RING eu ADD MEMBER 'eu-2' " . address(2) . ' AS LEARNER', '42710', 'is a learner already', 'a learner is not made one again');
 refused("ALTER RING eu ADD MEMBER 'eu-2' ADDRESS 'elsewhere:1'", '22023', 'address is "localhost:', 'an address is not changed this way');
-ok($a->wait_for(sub { ask($b, "ALTER RING eu ADD MEMBER 'eu-2' " . address(2) . ' AS LEARNER') =~ /42710.*is a learner already.*HINT:/s }, 'the answer'),
-    '... whichever member is told so');
+ok($a->wait_for(sub { ask($b, "ALTER RING eu ADD MEMBER 'eu-2' " . address(2) . ' AS LEARNER') =~ /42501.*a learner changes nothing.*HINT:/s }, 'the answer'),
+    'who has no vote changes nothing of the ring');
 kill 'STOP', $b->children('ring');
 shown(qr/eu-2\|learner\|away/, 'a silent member is shown as away');
 refused("ALTER RING eu ADD MEMBER 'eu-2' " . address(2), '57P03', 'do not answer', '... and gets no vote');
 kill 'CONT', $b->children('ring');
 $ring->vote(2);
 refused("ALTER RING eu ADD MEMBER 'eu-2' " . address(2), '42710', 'has a vote already', 'a voter is not made one again');
+ok($a->wait_for(sub { ask($b, "ALTER RING eu ADD MEMBER 'eu-2' " . address(2)) =~ /42710.*has a vote already.*HINT:/s }, 'the answer'),
+    '... whichever voter is told so');
 
 # ---- three voters ----
 my $c = $ring->add;
