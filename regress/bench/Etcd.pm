@@ -41,7 +41,7 @@ sub status {
 sub leader {
     my ($self) = @_;
     my $leader;
-    until_true(60, 'an etcd that leads', sub {
+    until_true(300, 'an etcd that leads', sub {
         my %s = $self->status($self->members);
         ($leader) = grep { my $s = $s{"127.0.0.1:$_->{port}"}; $s && $s->{leader} && $s->{leader} == $s->{header}{member_id} } $self->members;
         return $leader && 3 == keys %s;
