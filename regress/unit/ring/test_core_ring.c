@@ -2,11 +2,10 @@
  * test_core_ring.c - three members in one loop, over real sockets and files: who is let in gets the state and then the log,
  * any member takes commands and serves reads, a lost leader is replaced, who was away comes back, a state replaces another.
  */
+#include "../utils/ports.h"
 #include "../utils/tmpdir.h"
 
-#include <netinet/in.h>
 #include <signal.h>
-#include <sys/socket.h>
 
 #include "backend/ring/core.h"
 #include "backend/utils/clock.h"
@@ -355,21 +354,6 @@ static void promote(struct life *n)
     fail_msg("nobody could be promoted");
 }
 
-/* A member keeps its port over its lives. Below those that the kernel hands out by itself; the same test may run beside this one. */
-static uint16_t free_port(void)
-{
-    static uint16_t port;
-    for (;;) {
-        port = port ? port + 1 : (uint16_t) (15000 + getpid() * 37 % 15000);
-        struct sockaddr_in at = { .sin_family = AF_INET, .sin_port = htons(port), .sin_addr = { htonl(INADDR_LOOPBACK) } };
-        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        bool ok = bind(fd, (struct sockaddr *) &at, sizeof at) == 0;
-        close(fd);
-        if (ok)
-            return port;
-    }
-}
-
 static int world_begin(void **state)
 {
     assert_ok(crypto_init());
@@ -387,7 +371,7 @@ static int world_begin(void **state)
         snprintf(n->dir, sizeof n->dir, "%s/%u", tmpdir, i + 1);
         assert_int_equal(mkdir(n->dir, 0700), 0);
         assert_ok(peer_identity_fresh(&n->identity));
-        n->port = free_port();
+        n->port = unit_port();          /* kept over its lives */
         life_store(n);
     }
     life_begin(&node[0]);

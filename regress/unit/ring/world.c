@@ -1,6 +1,8 @@
 /* world.c - signer, validator and ring as real processes. */
 #include "world.h"
 
+#include "../utils/ports.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -153,6 +155,7 @@ static void share_settings(struct world *w)
 void world_new(struct world *w, const char *conf)
 {
     struct report rep = { .code = REEVE_OK };
+    char text[300];
     memset(w, 0, sizeof *w);
     w->rng = rng_seeded("processes");
     signal(SIGPIPE, SIG_IGN);
@@ -163,7 +166,8 @@ void world_new(struct world *w, const char *conf)
     assert_non_null(mkdtemp(w->dir));
     assert_int_equal(rmdir(w->dir), 0);
     run("%s --init -D %s --region home --superuser root", reeved(), w->dir);
-    run("printf '%%s' '%s' >> %s/reeve.conf", conf, w->dir);
+    snprintf(text, sizeof text, "%s\npeer_port = %u\n", conf, (unsigned) unit_port());
+    run("printf '%%s' '%s' >> %s/reeve.conf", text, w->dir);
     share_settings(w);
     assert_ok(liveness_create(w->dir));
     assert_ok(datadir_lock(&w->lock, w->dir, 0, &rep));
