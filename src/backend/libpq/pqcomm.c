@@ -152,7 +152,7 @@ static enum reeve_err read_once(struct pq_conn *c)
 }
 
 /* Whose words wait already is ahead of us, and there may be more of them, each in a TLS record of its own. */
-static enum reeve_err fill_more(struct pq_conn *c)
+enum reeve_err pq_fill_now(struct pq_conn *c)
 {
     enum reeve_err err = REEVE_OK;
     while (err == REEVE_OK && pq_have(c).len < FILL_AHEAD)
@@ -165,14 +165,12 @@ static enum reeve_err fill_more(struct pq_conn *c)
     return err == REEVE_E_AGAIN ? REEVE_OK : err;
 }
 
-enum reeve_err pq_fill_now(struct pq_conn *c) { return fill_more(c); }
-
 /* What came before the client's end is heard to its end. */
 static enum reeve_err none(struct pq_conn *c, enum reeve_err err)
 {
     if (err != REEVE_E_AGAIN || !c->eof)
         return err;
-    c->dead = true;                     /* why: nothing, or what fill_more() met */
+    c->dead = true;                     /* why: nothing, or what pq_fill_now() met */
     return REEVE_E_CLOSED;
 }
 
@@ -180,7 +178,7 @@ enum reeve_err pq_fill(struct pq_conn *c, struct mono_ms deadline)
 {
     enum reeve_err err = none(c, read_once(c));
     if (err == REEVE_OK)
-        return fill_more(c);
+        return pq_fill_now(c);
     if (err != REEVE_E_AGAIN)
         return err;
     err = wait_for(c, POLLIN, deadline);

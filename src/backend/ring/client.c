@@ -59,6 +59,16 @@ static void refuse(struct ipc_channel *ch, uint64_t id, enum reeve_err err, cons
     ipc_reply_err(ch, id, err, &rep);
 }
 
+/* The answer comes later; of what could not be begun it comes now. p: NULL where there was no room for it. */
+static void begun(struct ipc_channel *ch, uint64_t id, struct pending_reply *p, enum reeve_err err)
+{
+    if (err == REEVE_OK)
+        return;
+    refuse(ch, id, err, NULL);
+    if (p)
+        reply_done(p);
+}
+
 /* ---- without a leader ---- */
 
 /* Said at once when it is known: whoever waits out an election every time cannot work. */
@@ -144,11 +154,7 @@ static void on_propose(struct client *c, struct ipc_channel *ch, struct ipc_msg 
         return;
     struct pending_reply *p = reply_later(c, ch, m->id);
     err = p ? ring_propose(&c->ring->prop, m->body, proposed, p) : REEVE_E_BUSY;
-    if (err != REEVE_OK) {
-        refuse(ch, m->id, err, NULL);
-        if (p)
-            reply_done(p);
-    }
+    begun(ch, m->id, p, err);
 }
 
 /* ---- what another process does, or another member ---- */
@@ -168,11 +174,7 @@ static void pass_on(struct client *c, struct ipc_channel *ch, struct ipc_msg *m,
 {
     struct pending_reply *p = reply_later(c, ch, m->id);
     enum reeve_err err = p ? forward_ask(c->ring, kind, m->body, answered, p) : REEVE_E_BUSY;
-    if (err != REEVE_OK) {
-        refuse(ch, m->id, err, NULL);
-        if (p)
-            reply_done(p);
-    }
+    begun(ch, m->id, p, err);
 }
 
 /* ---- SUBMIT ---- */
@@ -237,11 +239,7 @@ static void on_barrier(struct client *c, struct ipc_channel *ch, struct ipc_msg 
         return;
     struct pending_reply *p = reply_later(c, ch, m->id);
     enum reeve_err err = p ? proposer_read(&c->ring->prop, barrier_done, p) : REEVE_E_BUSY;
-    if (err != REEVE_OK) {
-        refuse(ch, m->id, err, NULL);
-        if (p)
-            reply_done(p);
-    }
+    begun(ch, m->id, p, err);
 }
 
 /* ---- RING_CHANGE, RING_STATUS ---- */
@@ -303,11 +301,7 @@ static void on_create_key(struct client *c, struct ipc_channel *ch, struct ipc_m
     }
     struct pending_reply *p = reply_later(c, ch, m->id);
     enum reeve_err err = p ? key_call(c->ring, call, m->body, answered, p) : REEVE_E_BUSY;
-    if (err != REEVE_OK) {
-        refuse(ch, m->id, err, NULL);
-        if (p)
-            reply_done(p);
-    }
+    begun(ch, m->id, p, err);
 }
 
 /* ---- the channel ---- */

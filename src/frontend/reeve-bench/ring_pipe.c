@@ -13,6 +13,7 @@
 #include <sys/epoll.h>
 
 #define STATEMENT "read"
+#define FLUSH_NS  5000000ll
 
 struct pipe {
     PGconn *pg;
@@ -38,7 +39,7 @@ static bool command(struct pipes *all, PGconn *pg, const char *text)
     PGresult *r = PQexec(pg, text);
     bool ok = PQresultStatus(r) == PGRES_COMMAND_OK || PQresultStatus(r) == PGRES_TUPLES_OK;
     if (!ok)
-        snprintf(all->pool->last_error, sizeof all->pool->last_error, "%.*s", (int) strcspn(PQerrorMessage(pg), "\n"), PQerrorMessage(pg));
+        sql_note_error(all->pool, PQerrorMessage(pg));
     PQclear(r);
     return ok;
 }
@@ -63,7 +64,7 @@ static bool connect_one(struct pipes *all, struct pipe *p, const char *target)
     p->idle = p->n_clients;
     p->pg = PQconnectdb(target);
     if (p->due_ns == NULL || PQstatus(p->pg) != CONNECTION_OK) {
-        snprintf(all->pool->last_error, sizeof all->pool->last_error, "%.*s", (int) strcspn(PQerrorMessage(p->pg), "\n"), PQerrorMessage(p->pg));
+        sql_note_error(all->pool, PQerrorMessage(p->pg));
         return false;
     }
     all->pool->connects++;
@@ -92,7 +93,7 @@ static void lose(struct pipes *all, struct pipe *p)
 {
     if (p->lost)
         return;
-    snprintf(all->pool->last_error, sizeof all->pool->last_error, "%.*s", (int) strcspn(PQerrorMessage(p->pg), "\n"), PQerrorMessage(p->pg));
+    sql_note_error(all->pool, PQerrorMessage(p->pg));
     (void) epoll_ctl(all->pool->epoll_fd, EPOLL_CTL_DEL, PQsocket(p->pg), NULL);
     p->lost = true;
     all->pool->losses++;
@@ -155,16 +156,18 @@ static void flush_all(struct pipes *all)
 static void drive(struct pipes *all, int64_t end_ns)
 {
     struct epoll_event ev[256];
-    for (int64_t now = sql_now_ns(), swept = now; !*all->o->stop && now < end_ns; now = sql_now_ns()) {
+    int64_t flush_ns = 0;
+    for (int64_t now = sql_now_ns(); !*all->o->stop && now < end_ns; now = sql_now_ns()) {
         int n = epoll_wait(all->pool->epoll_fd, ev, 256, 5);
         if (n < 0 && errno != EINTR)
             return;
         now = sql_now_ns();
         for (int i = 0; i < n; i++)
             on_readable(all, ev[i].data.ptr, now);
-        if (now - swept > 5000000)
-            flush_all(all);
-        swept = now - swept > 5000000 ? now : swept;
+        if (now < flush_ns)
+            continue;
+        flush_all(all);
+        flush_ns = now + FLUSH_NS;
     }
 }
 

@@ -55,9 +55,9 @@ static void phase(struct sql_conn *c, enum sql_phase p, int64_t now_ns)
     c->since_ns = now_ns;
 }
 
-static void note_error(struct sql_conn *c, const char *text)
+void sql_note_error(struct sql_pool *p, const char *text)
 {
-    snprintf(c->pool->last_error, sizeof c->pool->last_error, "%.*s", (int) strcspn(text, "\n"), text);
+    snprintf(p->last_error, sizeof p->last_error, "%.*s", (int) strcspn(text, "\n"), text);
 }
 
 /* ---- losing and making ---- */
@@ -66,7 +66,7 @@ static void lose(struct sql_conn *c, int64_t now_ns)
 {
     bool busy = c->phase == SQL_BUSY;
     if (c->pg != NULL && PQerrorMessage(c->pg)[0])
-        note_error(c, PQerrorMessage(c->pg));
+        sql_note_error(c->pool, PQerrorMessage(c->pg));
     if (c->phase >= SQL_IDLE) {
         c->pool->losses++;
         c->target = c->home;            /* first where it belongs: a backend's death is not a server's */
@@ -168,7 +168,7 @@ static void answered(struct sql_conn *c, int64_t now_ns)
     bool dead = PQstatus(c->pg) == CONNECTION_BAD || r == NULL;
     enum sql_outcome o = r != NULL ? outcome_of(r, &state) : SQL_UNKNOWN;
     if (o != SQL_DONE && r != NULL)
-        note_error(c, PQresultErrorMessage(r));
+        sql_note_error(c->pool, PQresultErrorMessage(r));
     if (c->phase == SQL_PREPARING || (dead && state[0] == '\0')) {
         PQclear(r);
         if (dead || o != SQL_DONE)

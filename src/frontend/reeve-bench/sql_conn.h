@@ -51,6 +51,8 @@ struct sql_conn {
 };
 
 int64_t sql_now_ns(void);
+/* The first line of libpq's text is what is shown at the end. */
+void sql_note_error(struct sql_pool *p, const char *text);
 void sql_conn_init(struct sql_conn *c, struct sql_pool *pool, unsigned home);
 /* Only in idle, or later while it is idle. */
 void sql_conn_send(struct sql_conn *c, const char *text, int64_t now_ns);
