@@ -110,6 +110,10 @@ my $many = "import psycopg, sys\nwith psycopg.connect(sys.argv[1], autocommit=Tr
 my $began = time;
 is(($s->run('/usr/bin/python3', '-c', $many, $s->conninfo))[1], '2' x 40 . "\n", 'ring stopped: forty questions in a pipeline');
 cmp_ok(time - $began, '<', 10, '... wait once, not forty times');
+$many =~ s/got = .*\n/got = []\n    for _ in range(6):\n        got.append(c.execute("SELECT value FROM sys.config WHERE key = 'x'"))\n        c.execute("SET application_name = 'y'")\n/;
+$began = time;
+is(($s->run('/usr/bin/python3', '-c', $many, $s->conninfo))[1], '2' x 6 . "\n", '... six with other statements between them');
+cmp_ok(time - $began, '>', 2.5, '... each wait by themselves: what comes behind another statement is asked for anew');
 $err = refused("SET CONFIG 'x' = '3'", '08007', 5, 'ring stopped: a plain change, limited to 2 s', '2s');
 like($err, qr/the ring did not answer in time; whether the change was made is unknown/, '... says what is not known');
 refused(attested(), '08007', 5, 'ring stopped: an attested change', '2s');
@@ -131,6 +135,8 @@ kill 'CONT', $p;
 heals('gateway');
 
 # ---- a backend: nobody else's concern ----
+# That of the statement before may be about to end: it is not the one to be stopped.
+$s->wait_for(sub { $s->children('backend') == 0 }, 'no backend');
 my $c = $s->connect_tcp;
 ok($s->wait_for(sub { $s->children('backend') == 1 }, 'a backend'), 'a session');
 ($p) = $s->children('backend');
