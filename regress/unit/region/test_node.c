@@ -236,19 +236,23 @@ static void workload(uint8_t op_code, uint64_t epoch, uint32_t applied)
 static void workloads_keep_the_newest_epoch(void **state)
 {
     struct node_row n = node_sample(&s, 1);
-    struct kv_iter it;
-    struct slice key, val;
+    struct region_workloads *it = malloc(region_workloads_size());
+    struct slice id, val;
+    uint32_t ordinal;
     struct workload_row row;
     workload(1, 1, 0);          /* nobody has that ordinal yet */
+    assert_int_equal(rows_in(&s, 'j'), 0);
     enroll_one(7, &n);
     workload(1, 5, 1);
     workload(1, 4, 1);
-    region_iter_init(&s.r, &it, 'k', (struct slice){ NULL, 0 });
-    assert_ok(region_iter_next(&it, &key, &val));
+    region_workloads_begin(it, &s.r);
+    assert_ok(region_workloads_next(it, &ordinal, &id, &val));
     assert_ok(workload_row_decode(&row, val));
     assert_int_equal(row.epoch, 5);
     workload(2, 0, 1);
-    assert_int_equal(rows_in(&s, 'k'), 0);
+    region_workloads_begin(it, &s.r);
+    assert_err(region_workloads_next(it, &ordinal, &id, &val), REEVE_E_NOT_FOUND);
+    free(it);
 }
 
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)

@@ -154,19 +154,17 @@ static const struct vcolumn workloads_columns[] = {
 static enum reeve_err scan_workloads(struct vscan *s)
 {
     struct cat c;
-    struct kv_iter it;
-    struct slice key, val;
+    struct region_workloads *it;
     struct workload_row *row;
+    struct slice id, val;
+    uint32_t ordinal;
     enum reeve_err err = cat_open(&c, s);
     if (err != REEVE_OK)
         return err;
-    if ((row = cat_alloc(&c, sizeof *row, &err)) == NULL)
+    if ((row = cat_alloc(&c, sizeof *row, &err)) == NULL || (it = cat_alloc(&c, region_workloads_size(), &err)) == NULL)
         goto out;
-    region_iter_init(&c.sn.region, &it, 'k', (struct slice){ NULL, 0 });
-    while ((err = region_iter_next(&it, &key, &val)) == REEVE_OK) {
-        struct rd k = rd_of(key);
-        uint32_t ordinal = rd_u32(&k);
-        struct slice id = rd_bytes(&k, 16);
+    region_workloads_begin(it, &c.sn.region);
+    while ((err = region_workloads_next(it, &ordinal, &id, &val)) == REEVE_OK) {
         TRY(workload_row_decode(row, val));
         struct datum v[] = { d_hex(s, id.p, id.len), d_int(ordinal), d_name(&row->service), d_int(row->port), d_int(row->weight),
                              d_int(row->health), d_wall(row->since) };

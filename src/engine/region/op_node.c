@@ -138,8 +138,7 @@ enum reeve_err op_node_drop(struct apply *a, struct rd *r, struct wr *out)
     TRY(kv_del(a->kv, rkey_slice(&k)));
     rkey_bytes(&k, 'i', row.id.b, sizeof row.id.b);
     TRY(kv_del(a->kv, rkey_slice(&k)));
-    rkey_u32(&k, 'k', ordinal);
-    TRY(del_prefix(a->kv, &k));
+    TRY(runs_drop(a->kv, ordinal));
 out:
     return err;
 }

@@ -11,6 +11,7 @@
 #include "engine/region.h"
 
 #include "common/text.h"
+#include "engine/region/runs.h"
 
 #define ROLE_NAME_MAX     63        /* as PostgreSQL's; two of them fit one key */
 #define TEXT16_MAX        65535
@@ -61,6 +62,9 @@ void wr_labels(struct wr *w, const struct labels *l);
 void node_row_read(struct node_row *n, struct rd *r);
 void token_row_read(struct token_row *t, struct rd *r);
 void workload_row_read(struct workload_row *w, struct rd *r);
+#define WORKLOAD_ROW_REST       41      /* behind the service's name; the last 16 are epoch and since */
+#define WORKLOAD_EPOCH_FROM_END 16
+size_t workload_row_len(struct rd r);
 void role_row_read(struct role_row *w, struct rd *r);
 void strategy_row_read(struct strategy_row *s, struct rd *r);
 void window_row_read(struct window_row *w, struct rd *r);
@@ -98,6 +102,7 @@ struct scratch {
     uint8_t json[2][8 * JSON_VALUE_MAX];
     uint8_t leaf[ATTEST_LEAF_MAX];
     struct account account;
+    struct runs_scratch runs;
     union { struct rollout_doc rollout; struct config_doc config; struct rollout_spec spec; } doc;
     struct rollout_doc rollout2;
 };
@@ -143,7 +148,7 @@ static inline bool refused(const struct apply *a, enum reeve_err err)
     enum reeve_err store_##kind(struct apply *a, const struct rkey *k, const struct kind##_row *row) REEVE_MUST_CHECK; \
     enum reeve_err load_##kind(struct kv *kv, const struct rkey *k, struct kind##_row *row) REEVE_MUST_CHECK
 STORE_DECL(node); STORE_DECL(config); STORE_DECL(role); STORE_DECL(token); STORE_DECL(strategy); STORE_DECL(window);
-STORE_DECL(workload); STORE_DECL(deploy); STORE_DECL(rollout_node); STORE_DECL(wave); STORE_DECL(issue);
+STORE_DECL(deploy); STORE_DECL(rollout_node); STORE_DECL(wave); STORE_DECL(issue);
 #undef STORE_DECL
 enum reeve_err key_exists(struct kv *kv, const struct rkey *k, bool *yes) REEVE_MUST_CHECK;
 enum reeve_err put_bytes(struct kv *kv, const struct rkey *k, struct slice v) REEVE_MUST_CHECK;

@@ -1,67 +1,75 @@
 /* register.c - workloads of nodes, and transitions of their liveness. */
 #include "engine/region/region_int.h"
 
-struct reg_item { uint32_t ordinal; uint8_t id[16], op; struct workload_row row; };
+struct reg_item { uint32_t ordinal; struct slice id, row; };     /* an empty row: the workload ends */
 
 static void item_read(struct reg_item *it, struct rd *r)
 {
     it->ordinal = rd_u32(r);
-    rd_copy(r, it->id, sizeof it->id);
-    it->op = rd_u8(r);
-    if (it->op == 1)
-        workload_row_read(&it->row, r);
-    else if (it->op != 2)
+    it->id = rd_bytes(r, 16);
+    uint8_t op = rd_u8(r);
+    it->row = op == 1 ? rd_bytes(r, workload_row_len(*r)) : slice_of(NULL, 0);
+    if (op != 1 && op != 2)
         r->bad = true;
+}
+
+static bool row_ok(struct slice row)
+{
+    struct workload_row w;
+    return row.len == 0 || workload_row_decode(&w, row) == REEVE_OK;
 }
 
 static bool batch_ok(struct rd r, uint16_t n)
 {
     struct reg_item it;
-    for (unsigned i = 0; i < n && !r.bad; i++)
+    for (unsigned i = 0; i < n && !r.bad; i++) {
         item_read(&it, &r);
+        if (!r.bad && !row_ok(it.row))
+            return false;
+    }
     return rd_done(&r) && n <= REGION_BATCH_MAX;
 }
 
-/* A put with an older epoch than the stored one was overtaken and changes nothing. */
-static enum reeve_err put(struct apply *a, const struct rkey *k, const struct workload_row *row)
+/* The items of one node that stand next to each other; how many. */
+static unsigned gather(struct runs_scratch *s, struct rd *r, unsigned left, uint32_t *ordinal)
 {
-    struct workload_row old;
-    enum reeve_err err = load_workload(a->kv, k, &old);
-    if (err == REEVE_OK && old.epoch > row->epoch)
-        return REEVE_OK;
-    if (err != REEVE_OK && err != REEVE_E_NOT_FOUND)
-        return err;
-    return store_workload(a, k, row);
+    struct reg_item it;
+    unsigned n = 0;
+    for (struct rd next = *r; n < left; *r = next) {
+        item_read(&it, &next);
+        if (n > 0 && it.ordinal != *ordinal)
+            break;
+        *ordinal = it.ordinal;
+        s->item[n++] = (struct run_item){ it.id.p, it.row };
+    }
+    return n;
 }
 
-static enum reeve_err one(struct apply *a, const struct reg_item *it, uint32_t *done)
+static enum reeve_err of_node(struct apply *a, uint32_t ordinal, unsigned n, uint32_t *done)
 {
     struct rkey k;
     bool exists;
-    rkey_u32(&k, 'n', it->ordinal);
+    rkey_u32(&k, 'n', ordinal);
     enum reeve_err err = key_exists(a->kv, &k, &exists);
     if (err != REEVE_OK || !exists)
         return err;
-    rkey_u32(&k, 'k', it->ordinal);
-    wr_bytes(&k.w, it->id, sizeof it->id);
-    err = it->op == 1 ? put(a, &k, &it->row) : kv_del(a->kv, rkey_slice(&k));
-    *done += err == REEVE_OK;
-    return err;
+    *done += n;
+    return runs_add(&a->s->runs, a->kv, ordinal, n);
 }
 
+/* An item with an older epoch than the workload's was overtaken and changes nothing; it counts as done all the same. */
 enum reeve_err apply_register(struct apply *a, struct rd *r)
 {
     enum reeve_err err = REEVE_OK;
-    uint32_t done = 0;
+    uint32_t done = 0, ordinal = 0;
     uint16_t n = rd_u16(r);
     if (r->bad || !batch_ok(*r, n))
         return refuse(a, REEVE_E_MALFORMED, "malformed batch of registrations");
     if (a->dry)
         return REEVE_OK;
-    for (unsigned i = 0; i < n; i++) {
-        struct reg_item it;
-        item_read(&it, r);
-        TRY(one(a, &it, &done));
+    for (unsigned i = 0, m; i < n; i += m) {
+        m = gather(&a->s->runs, r, n - i, &ordinal);
+        TRY(of_node(a, ordinal, m, &done));
     }
     result_u32(a, done);
 out:

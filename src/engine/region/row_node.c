@@ -101,6 +101,12 @@ void workload_row_read(struct workload_row *w, struct rd *r)
     w->since = rd_time(r);
 }
 
+/* Of the row that begins here, as far as its first byte tells. */
+size_t workload_row_len(struct rd r)
+{
+    return 1 + rd_u8(&r) + WORKLOAD_ROW_REST;
+}
+
 #define DECODE(kind) \
     enum reeve_err kind##_row_decode(struct kind##_row *row, struct slice in) \
     { \

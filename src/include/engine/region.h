@@ -22,7 +22,7 @@
  *   'g' grantee 00 u8 kind name        -> u32 privilege mask
  *   't' token id 8                     -> token row         's' strategy name   -> strategy row
  *   'w' window name                    -> window row        'a' setting name    -> value text
- *   'k' workload: u32 ordinal, 16 id   -> workload row
+ *   'j' ordinal u32                    -> a node's workloads, as sorted runs of rows: engine/region/runs.h
  *   'd' u8 type, object, 00, u32 ordinal -> deployment row (what a node serves of an object; type as in attest.h)
  *   'x' rollout u64, region, 00, u8 wave -> wave counters
  *   'o' rollout u64, u32 ordinal       -> rollout-node row
@@ -274,6 +274,14 @@ enum reeve_err region_note_get(struct region *r, const struct name *name, struct
 /* Generic iteration: table byte + sub-prefix; key_out is what follows the table byte. */
 void region_iter_init(struct region *r, struct kv_iter *it, uint8_t table, struct slice sub_prefix);
 enum reeve_err region_iter_next(struct kv_iter *it, struct slice *key, struct slice *val) REEVE_MUST_CHECK;
+/*
+ * All workloads, by node, then by id, until NOT_FOUND. The iterator is region_workloads_size() bytes (some 50 KB) of the caller's;
+ * id (16 bytes) and row (workload_row_decode) are valid until the next call.
+ */
+struct region_workloads;
+size_t region_workloads_size(void);
+void region_workloads_begin(struct region_workloads *w, struct region *r);
+enum reeve_err region_workloads_next(struct region_workloads *w, uint32_t *ordinal, struct slice *id, struct slice *row) REEVE_MUST_CHECK;
 /* A plan source over the node rows, for rollout_plan (engine/rollout.h). */
 enum reeve_err region_plan_each(void *region, void (*visit)(void *arg, const struct plan_node *n), void *arg);
 /* Counts of a rollout for rollout_step: fills the opened/newest counts and still_new from the wave rows. The
