@@ -184,7 +184,7 @@ static void whatever_is_said_reads_as_one_row_an_id(void **state)
 {
     for (unsigned round = 0; round < 40; round++) {
         fresh();
-        unsigned ids = 1 + rng_below(&rng, IDS), most = 1 + rng_below(&rng, rng_below(&rng, 4) ? 60 : REGION_BATCH_MAX);
+        unsigned ids = 1 + rng_below(&rng, IDS), most = (unsigned[]){ 2, 40, 100, REGION_BATCH_MAX }[rng_below(&rng, 4)];
         for (unsigned batch = 0; batch < 60; batch++) {
             unsigned node = rng_below(&rng, NODES);
             say_batch(node, 1 + rng_below(&rng, most), ids);
@@ -195,28 +195,53 @@ static void whatever_is_said_reads_as_one_row_an_id(void **state)
     }
 }
 
+/* Forty rows: more than a small run takes. */
+static void add_forty(unsigned node, unsigned first_id, uint64_t epoch)
+{
+    struct workload_row row = { .service = { 1, "a" }, .epoch = epoch };
+    for (unsigned i = 0; i < 40; i++)
+        say(node, i, first_id + i, &row);
+    add(node, 40);
+}
+
 static void an_older_epoch_comes_back_only_after_a_deletion(void **state)
 {
-    struct workload_row five = { .service = { 1, "a" }, .epoch = 5 }, three = five;
-    three.epoch = 3;
+    struct workload_row three = { .service = { 1, "a" }, .epoch = 3 };
     fresh();
-    for (unsigned i = 0; i < 2 * RUNS_MAX; i++) {       /* the deletion and what follows it are merged apart from the row below */
-        say(0, 0, i, &five);
-        add(0, 1);
-    }
+    for (unsigned i = 0; i < 3; i++)            /* a large run below, so that what follows is merged apart from it */
+        say_batch(0, REGION_BATCH_MAX, IDS);
+    for (unsigned i = 0; i < RUNS_MAX; i++)
+        add_forty(0, 0, 100);
     say(0, 0, 0, &three);
     add(0, 1);
+    assert_int_equal(twin[0][0].row.epoch, 100);
     check_against_twin();
+    add_forty(0, 40, 100);
     say(0, 0, 0, NULL);
     say(0, 1, 0, &three);
     add(0, 2);
     check_against_twin();
     for (unsigned i = 0; i < 3 * RUNS_MAX; i++) {
-        say(0, 0, 100 + i, &five);
-        add(0, 1);
+        add_forty(0, 40 + i, 100);
         check_against_twin();
     }
     assert_int_equal(twin[0][0].row.epoch, 3);
+}
+
+/* Of one container, and of a few: nothing gathers beside the row. */
+static void a_word_at_a_time_is_written_in_its_place(void **state)
+{
+    struct run_dir d;
+    fresh();
+    for (unsigned i = 0; i < 200; i++) {
+        struct workload_row row = { .service = { 1, "a" }, .epoch = i };
+        say(0, 0, i % 20, &row);
+        add(0, 1);
+    }
+    check_against_twin();
+    assert_ok(run_dir_get(sim_kv_handle(store), 0, &d));
+    assert_int_equal(d.n, 1);
+    assert_int_equal(sim_kv_count(store), 2);
 }
 
 static void a_node_whose_workloads_all_ended_leaves_nothing(void **state)
@@ -323,6 +348,7 @@ static int end(void **state)
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(whatever_is_said_reads_as_one_row_an_id),
     cmocka_unit_test(an_older_epoch_comes_back_only_after_a_deletion),
+    cmocka_unit_test(a_word_at_a_time_is_written_in_its_place),
     cmocka_unit_test(a_node_whose_workloads_all_ended_leaves_nothing),
     cmocka_unit_test(a_dropped_node_leaves_nothing_and_its_neighbours_all),
     cmocka_unit_test(a_growing_node_writes_each_row_a_few_times),

@@ -19,14 +19,19 @@ static enum reeve_err chunk_put(struct run_writer *rw)
     return err;
 }
 
+static void entry_write(struct wr *w, const struct run_entry *e)
+{
+    wr_bytes(w, e->id, 16);
+    wr_u8(w, e->kind);
+    wr_str16(w, e->row);
+}
+
 static enum reeve_err run_put(struct run_writer *rw, const struct run_entry *e)
 {
     enum reeve_err err = REEVE_OK;
     if (rw->w.len + RUN_ENTRY_HEAD + e->row.len > RUN_CHUNK_MAX)
         err = chunk_put(rw);
-    wr_bytes(&rw->w, e->id, 16);
-    wr_u8(&rw->w, e->kind);
-    wr_str16(&rw->w, e->row);
+    entry_write(&rw->w, e);
     reeve_assert(!rw->w.bad);
     return err;
 }
@@ -160,15 +165,21 @@ static struct run_entry entry_of(const struct run_item *it)
     return (struct run_entry){ it->id, it->row.len > 0 ? RUN_ROW : RUN_DELETED, it->row };
 }
 
-/* An id's words in this batch become one entry. */
+/* The batch's next id; its words become one entry. */
+static struct run_entry next_said(const struct runs_scratch *s, unsigned *i, unsigned n)
+{
+    struct run_entry e = entry_of(&s->item[s->order[*i]]);
+    while (++*i < n && memcmp(s->item[s->order[*i]].id, e.id, 16) == 0) {
+        struct run_entry next = entry_of(&s->item[s->order[*i]]);
+        e = run_fold(&e, &next);
+    }
+    return e;
+}
+
 static enum reeve_err write_batch(struct runs_scratch *s, struct run_writer *rw, unsigned n, bool bottom)
 {
     for (unsigned i = 0; i < n;) {
-        struct run_entry e = entry_of(&s->item[s->order[i]]);
-        for (i++; i < n && memcmp(s->item[s->order[i]].id, e.id, 16) == 0; i++) {
-            struct run_entry next = entry_of(&s->item[s->order[i]]);
-            e = run_fold(&e, &next);
-        }
+        struct run_entry e = next_said(s, &i, n);
         enum reeve_err err = settle(&e, bottom) ? run_put(rw, &e) : REEVE_OK;
         if (err != REEVE_OK)
             return err;
@@ -176,22 +187,68 @@ static enum reeve_err write_batch(struct runs_scratch *s, struct run_writer *rw,
     return run_end(rw);
 }
 
+static enum reeve_err add_run(struct runs_scratch *s, struct kv *kv, struct run_dir *d, unsigned n)
+{
+    struct run_writer rw = run_begin(s, kv, d->ordinal, next_run(d));
+    enum reeve_err err = write_batch(s, &rw, n, d->n == 0);
+    if (err != REEVE_OK)
+        return err;
+    dir_add(d, rw.ref);
+    if (d->n == RUNS_MAX)
+        TRY(merge(s, kv, d));
+    err = dir_put(kv, d);
+out:
+    return err;
+}
+
+/* The batch as a chunk of a run of its own, in the cursor behind those of the merge. False: more than `room` bytes. */
+static bool batch_as_run(struct runs_scratch *s, unsigned n, size_t room)
+{
+    struct wr w = wr_fixed(s->merge.cursor[s->merge.n].buf, room);
+    for (unsigned i = 0; i < n;) {
+        struct run_entry e = next_said(s, &i, n);
+        entry_write(&w, &e);
+    }
+    return !w.bad && run_merge_add(&s->merge, w.len) == REEVE_OK;
+}
+
+/*
+ * A small batch goes into the newest run while that is small too: a host that says one word at a time has one row, that is
+ * written in its place, and no directory to write. *done: it did.
+ */
+static enum reeve_err absorb(struct runs_scratch *s, struct kv *kv, struct run_dir *d, unsigned n, bool *done)
+{
+    struct run_ref *newest = &d->ref[d->n - 1];
+    *done = false;
+    if (d->n == 0 || newest->chunks > 1 || n > RUN_SMALL_MAX / RUN_ENTRY_HEAD)
+        return REEVE_OK;
+    enum reeve_err err = run_merge_begin(&s->merge, kv, d, d->n - 1);
+    size_t len = s->merge.cursor[0].len;
+    if (err != REEVE_OK || len >= RUN_SMALL_MAX || !batch_as_run(s, n, RUN_SMALL_MAX - len))
+        return err;
+    struct run_writer rw = run_begin(s, kv, d->ordinal, newest->run);
+    TRY(merge_into(s, &rw, d->n == 1));
+    *done = true;
+    if (rw.ref.chunks > 0)
+        return REEVE_OK;
+    TRY(run_drop(kv, d->ordinal, newest));
+    d->n--;
+    err = dir_put(kv, d);
+out:
+    return err;
+}
+
 enum reeve_err runs_add(struct runs_scratch *s, struct kv *kv, uint32_t ordinal, unsigned n)
 {
     struct run_dir d;
+    bool done;
     enum reeve_err err = run_dir_get(kv, ordinal, &d);
+    reeve_assert(n <= REGION_BATCH_MAX);
     if (err != REEVE_OK && err != REEVE_E_NOT_FOUND)
         return err;
-    struct run_writer rw = run_begin(s, kv, ordinal, next_run(&d));
-    reeve_assert(n <= REGION_BATCH_MAX && d.n < RUNS_MAX);
     sort_items(s, n);
-    TRY(write_batch(s, &rw, n, d.n == 0));
-    dir_add(&d, rw.ref);
-    if (d.n == RUNS_MAX)
-        TRY(merge(s, kv, &d));
-    err = dir_put(kv, &d);
-out:
-    return err;
+    err = absorb(s, kv, &d, n, &done);
+    return err != REEVE_OK || done ? err : add_run(s, kv, &d, n);
 }
 
 enum reeve_err runs_drop(struct kv *kv, uint32_t ordinal)

@@ -2,13 +2,14 @@
  * runs.h - the workloads of a node, as sorted runs
  *
  * A host registers its containers in batches, under ids that look like chance. A row of the store for each would make
- * every one of them touch a page of its own; here a batch is written as it came, as one sorted run in full pages, and
- * runs are merged when there are RUNS_MAX of them (a log-structured merge tree, O'Neil et al. 1996, one for each node).
+ * every one of them touch a page of its own; here a batch is written as it came, as one sorted run in full pages, or into the
+ * newest run if both are small, and runs are merged when there are RUNS_MAX of them (a log-structured merge tree, O'Neil et
+ * al. 1996, one for each node).
  *
  *   'j' u32 ordinal                         -> directory: u8 n { u64 run | u32 chunks }, oldest run first
  *   'j' u32 ordinal, u64 run, u32 chunk     -> entries in order of ids: 16 id | u8 kind | u16 length | row
  *
- * Nothing is read to write a run. So an entry means what it means on top of those before it: a row yields to an older
+ * What lies in older runs is not read to write a newer one. So an entry means what it means on top of those before it: a row yields to an older
  * one of a higher epoch, a deletion clears, and a row that was merged with a deletion before it says so.
  *
  * Invariants
@@ -27,6 +28,7 @@ struct rkey;
 #define RUNS_MAX       12
 #define RUN_ENTRY_HEAD 19
 #define RUN_CHUNK_MAX  4080         /* with its head one overflow page of a store with pages of 4 KiB */
+#define RUN_SMALL_MAX  1900         /* what such a store keeps among its keys: half a page */
 
 /* RUN_ANEW: a row put after a deletion; older ones below do not count, whatever their epoch. */
 enum run_kind { RUN_ROW = 1, RUN_DELETED, RUN_ANEW };
@@ -60,6 +62,8 @@ void run_chunk_key(struct rkey *k, uint32_t ordinal, uint64_t run, uint32_t chun
 /* NOT_FOUND: the node has no workloads. CORRUPT: not what was written. */
 enum reeve_err run_dir_get(struct kv *kv, uint32_t ordinal, struct run_dir *out) REEVE_MUST_CHECK;
 enum reeve_err run_merge_begin(struct run_merge *m, struct kv *kv, const struct run_dir *dir, unsigned first) REEVE_MUST_CHECK;
+/* One more run, the newest: what the caller wrote into cursor[n].buf, len bytes of entries, more than none. */
+enum reeve_err run_merge_add(struct run_merge *m, size_t len) REEVE_MUST_CHECK;
 /* The next id and what all runs together say of it; valid until the next call. NOT_FOUND at the end. */
 enum reeve_err run_merge_next(struct run_merge *m, struct run_entry *out) REEVE_MUST_CHECK;
 

@@ -122,6 +122,18 @@ struct run_entry run_fold(const struct run_entry *old, const struct run_entry *n
     return e;
 }
 
+enum reeve_err run_merge_add(struct run_merge *m, size_t len)
+{
+    reeve_assert(m->n < RUNS_MAX && len > 0);
+    struct run_cursor *c = &m->cursor[m->n++];
+    c->ref = (struct run_ref){ 0, 0 };
+    c->chunk = 0;
+    c->len = len;
+    c->pos = 0;
+    c->end = false;
+    return advance(m, c);
+}
+
 /* Past the id handed out last, in every run that has it (J1: what follows is larger). */
 static enum reeve_err move_on(struct run_merge *m)
 {
