@@ -14,7 +14,6 @@ static struct sim_kv *store;
 static struct runs_scratch *scratch;
 static struct twin_row twin[NODES][IDS];
 static uint8_t id_mem[IDS][16], row_mem[REGION_BATCH_MAX][400];
-static uint64_t entries_written;
 static struct rng rng;
 
 /* ---- the world ---- */
@@ -37,7 +36,6 @@ static void fresh(void)
     sim_kv_strict(store, true);
     sim_kv_begin(store);
     memset(twin, 0, sizeof twin);
-    entries_written = 0;
     draw_ids();
 }
 
@@ -72,8 +70,10 @@ static void say(unsigned node, unsigned i, unsigned id, const struct workload_ro
 
 static void add(unsigned node, unsigned n)
 {
-    entries_written += n;
-    assert_ok(runs_add(scratch, sim_kv_handle(store), node * 7, n));
+    struct run_dir d;
+    enum reeve_err err = run_dir_get(sim_kv_handle(store), node * 7, &d);
+    assert_true(err == REEVE_OK || err == REEVE_E_NOT_FOUND);
+    assert_ok(runs_add(scratch, sim_kv_handle(store), &d, n));
 }
 
 static void say_batch(unsigned node, unsigned n, unsigned ids)

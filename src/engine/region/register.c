@@ -45,16 +45,25 @@ static unsigned gather(struct runs_scratch *s, struct rd *r, unsigned left, uint
     return n;
 }
 
-static enum reeve_err of_node(struct apply *a, uint32_t ordinal, unsigned n, uint32_t *done)
+static enum reeve_err node_exists(struct kv *kv, uint32_t ordinal, bool *yes)
 {
     struct rkey k;
-    bool exists;
     rkey_u32(&k, 'n', ordinal);
-    enum reeve_err err = key_exists(a->kv, &k, &exists);
+    return key_exists(kv, &k, yes);
+}
+
+/* Who has workloads exists: both go together (op_node_drop). */
+static enum reeve_err of_node(struct apply *a, uint32_t ordinal, unsigned n, uint32_t *done)
+{
+    struct run_dir d;
+    bool exists = true;
+    enum reeve_err err = run_dir_get(a->kv, ordinal, &d);
+    if (err == REEVE_E_NOT_FOUND)
+        err = node_exists(a->kv, ordinal, &exists);
     if (err != REEVE_OK || !exists)
         return err;
     *done += n;
-    return runs_add(&a->s->runs, a->kv, ordinal, n);
+    return runs_add(&a->s->runs, a->kv, &d, n);
 }
 
 /* An item with an older epoch than the workload's was overtaken and changes nothing; it counts as done all the same. */

@@ -238,17 +238,13 @@ out:
     return err;
 }
 
-enum reeve_err runs_add(struct runs_scratch *s, struct kv *kv, uint32_t ordinal, unsigned n)
+enum reeve_err runs_add(struct runs_scratch *s, struct kv *kv, struct run_dir *d, unsigned n)
 {
-    struct run_dir d;
     bool done;
-    enum reeve_err err = run_dir_get(kv, ordinal, &d);
     reeve_assert(n <= REGION_BATCH_MAX);
-    if (err != REEVE_OK && err != REEVE_E_NOT_FOUND)
-        return err;
     sort_items(s, n);
-    err = absorb(s, kv, &d, n, &done);
-    return err != REEVE_OK || done ? err : add_run(s, kv, &d, n);
+    enum reeve_err err = absorb(s, kv, d, n, &done);
+    return err != REEVE_OK || done ? err : add_run(s, kv, d, n);
 }
 
 enum reeve_err runs_drop(struct kv *kv, uint32_t ordinal)

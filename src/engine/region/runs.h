@@ -59,7 +59,7 @@ struct run_merge {
 struct run_entry run_fold(const struct run_entry *old, const struct run_entry *new);
 
 void run_chunk_key(struct rkey *k, uint32_t ordinal, uint64_t run, uint32_t chunk);
-/* NOT_FOUND: the node has no workloads. CORRUPT: not what was written. */
+/* NOT_FOUND: the node has no workloads (n is 0). CORRUPT: not what was written. */
 enum reeve_err run_dir_get(struct kv *kv, uint32_t ordinal, struct run_dir *out) REEVE_MUST_CHECK;
 enum reeve_err run_merge_begin(struct run_merge *m, struct kv *kv, const struct run_dir *dir, unsigned first) REEVE_MUST_CHECK;
 /* One more run, the newest: what the caller wrote into cursor[n].buf, len bytes of entries, more than none. */
@@ -75,8 +75,8 @@ struct runs_scratch {
     uint8_t chunk[RUN_CHUNK_MAX];
     struct run_item item[REGION_BATCH_MAX];
 };
-/* Adds the first n items of s to the node's workloads. */
-enum reeve_err runs_add(struct runs_scratch *s, struct kv *kv, uint32_t ordinal, unsigned n) REEVE_MUST_CHECK;
+/* Adds the first n items of s to the node's workloads. d: as run_dir_get gave it, which may be that there are none. */
+enum reeve_err runs_add(struct runs_scratch *s, struct kv *kv, struct run_dir *d, unsigned n) REEVE_MUST_CHECK;
 /* Forgets all workloads of a node. */
 enum reeve_err runs_drop(struct kv *kv, uint32_t ordinal) REEVE_MUST_CHECK;
 
