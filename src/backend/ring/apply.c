@@ -82,8 +82,9 @@ static void host_applied(void *arg, uint64_t index, struct slice command)
     struct ring *r = arg;
     uint64_t height;
     struct slice block;
-    (void) index;
     r->txn_applied |= ring_command_type(command) == RC_TXN;
+    if (ring_command_type(command) == RC_LEVEL)
+        log_info("the state has its new level at revision %llu", (unsigned long long) index);
     if (ring_command_block(command, &height, &block))
         follow_applied(r, height, block);
 }
@@ -130,12 +131,15 @@ static void host_role(void *arg, bool leads)
     log_info(leads ? "this member leads the ring" : "this member does not lead the ring any more");
 }
 
-/* In the state writer's thread. */
+/* In the state writer's thread: of a state from another member. One of a newer program's is refused (region.h G6). */
 static enum reeve_err host_revision(void *arg, struct kv *kv, uint64_t *out)
 {
     struct applier *ap = arg;
     struct region region = { kv, &crypto_ops_real, ap->region_scratch, region_scratch_size() };
-    return region_applied_index(&region, out) == REEVE_OK && *out > 0 ? REEVE_OK : REEVE_E_MALFORMED;
+    uint32_t level;
+    if (region_applied_index(&region, out) != REEVE_OK || *out == 0 || region_level(&region, &level) != REEVE_OK)
+        return REEVE_E_MALFORMED;
+    return level <= region_level_max ? REEVE_OK : REEVE_E_WRONG_STATE;
 }
 
 const struct proposer_host ring_host = { .apply = host_apply, .early = host_early, .applied = host_applied, .committed = host_committed,

@@ -64,6 +64,7 @@ static void slow(struct ring *r)
     share_run(r, &v);
     liveshare_run(r, &v);
     forward_announce(r);
+    level_run(r, &v);
     if (r->prop.leads) {
         expiry_run(r, &v);
         members_run(r, &v);
@@ -98,6 +99,7 @@ void ring_news(void *arg, uint32_t from, struct slice bytes)
     case NEWS_LIVE:       liveshare_heard(arg, from, &in); break;
     case NEWS_QUARANTINE: quarantine_heard(arg, from); break;
     case NEWS_FORWARD:    forward_heard(arg, from, &in); break;
+    case NEWS_LEVEL:      level_heard(arg, from, &in); break;
     default:              break;
     }
 }

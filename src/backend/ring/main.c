@@ -133,6 +133,7 @@ static enum reeve_err open_store(struct ring *r, struct report *rep)
         return report_set(rep, REEVE_E_NOMEM, "out of memory");
     TRY(storage_open(&r->store, r->child->dir, STORAGE_WRITE, (uint64_t) settings_int(s, SET_lmdb_map_size),
                      (unsigned) settings_int(s, SET_max_connections) + READERS_EXTRA, rep));
+    TRY(level_check(r->store, rep));
     TRY(read_revision(r, &index, rep));
     TRY(open_log(r, &host, index, rep));
     err = read_state(r, &index, rep);

@@ -44,6 +44,8 @@ enum reeve_err applier_init(struct applier *ap) REEVE_MUST_CHECK;
 void applier_free(struct applier *ap);
 
 /* health.c: a member as the leader watches it. mark: an index of the log and since when it is waited for there. */
+/* What a member said that its program knows of the state's levels, and when. */
+struct known_level { uint32_t id, level; int64_t heard_ms; };
 struct watch { uint32_t id; int64_t linked_ms, mark_ms; uint64_t mark; bool behind; };
 
 struct ring {
@@ -77,6 +79,7 @@ struct ring {
     struct driver *driver;
     struct watch watch[RAFT_MEMBERS_MAX];
     uint32_t odd[RAFT_MEMBERS_MAX];     /* by place, the member that told that it is in quarantine; 0: none */
+    struct known_level known[RAFT_MEMBERS_MAX];     /* by place (level.c) */
     int64_t disk_slow_ms;               /* when its disk was slow last; 0: never */
     struct liveness *liveness;
     struct livewatch *livewatch;
@@ -206,8 +209,14 @@ bool watch_behind(struct watch *w, uint32_t id, int64_t now_ms, uint64_t last, u
 /* That member says of itself that its state is not the ring's. */
 void quarantine_heard(struct ring *r, uint32_t from);
 
+/* ---- level.c ---- */
+void level_heard(struct ring *r, uint32_t from, struct rd *in);
+void level_run(struct ring *r, struct ring_view *v);
+/* WRONG_STATE: the state is of a level that this program does not know. */
+enum reeve_err level_check(struct storage *store, struct report *rep) REEVE_MUST_CHECK;
+
 /* ---- what members tell each other beside the log (core_tell): u8 which | more. One that is not known is passed over. ---- */
-enum ring_news_kind { NEWS_LIVE = 1, NEWS_QUARANTINE, NEWS_FORWARD };
+enum ring_news_kind { NEWS_LIVE = 1, NEWS_QUARANTINE, NEWS_FORWARD, NEWS_PROGRESS, NEWS_LEVEL };
 void ring_news(void *ring, uint32_t from, struct slice bytes);
 /* liveshare.c: when the nodes were last heard of */
 void liveshare_heard(struct ring *r, uint32_t from, struct rd *in);

@@ -15,6 +15,7 @@ static const struct { apply_fn *fn; const char *name; } commands[] = {
     [RC_RESERVE] = { apply_reserve, "reserve" }, [RC_ISSUE] = { apply_issue, "issue" },
     [RC_NOOP] = { apply_noop, "noop" }, [RC_PRUNE] = { apply_prune, "prune" },
     [RC_BUILTIN] = { apply_builtin, "builtin" }, [RC_NOTE] = { apply_note, "note" },
+    [RC_LEVEL] = { apply_level, "level" },
 };
 #define N_COMMANDS (sizeof commands / sizeof *commands)
 

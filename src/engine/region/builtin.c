@@ -110,6 +110,8 @@ enum reeve_err apply_builtin(struct apply *a, struct rd *r)
     if (exists)
         return refuse(a, REEVE_E_DUPLICATE_OBJECT, "the region has its first rows already");
     TRY(put_all(a, &region, &superuser, verifier));
+    if (region_level_max > 0)
+        TRY(meta_put(a->kv, "level", region_level_max));
     result_item(a, REEVE_OK, "", (struct slice){ NULL, 0 });
 out:
     return err;

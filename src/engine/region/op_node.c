@@ -139,6 +139,8 @@ enum reeve_err op_node_drop(struct apply *a, struct rd *r, struct wr *out)
     rkey_bytes(&k, 'i', row.id.b, sizeof row.id.b);
     TRY(kv_del(a->kv, rkey_slice(&k)));
     TRY(runs_drop(a->kv, ordinal));
+    rkey_u32(&k, 'k', ordinal);
+    TRY(del_prefix(a->kv, &k));
 out:
     return err;
 }

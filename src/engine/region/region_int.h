@@ -148,7 +148,7 @@ static inline bool refused(const struct apply *a, enum reeve_err err)
     enum reeve_err store_##kind(struct apply *a, const struct rkey *k, const struct kind##_row *row) REEVE_MUST_CHECK; \
     enum reeve_err load_##kind(struct kv *kv, const struct rkey *k, struct kind##_row *row) REEVE_MUST_CHECK
 STORE_DECL(node); STORE_DECL(config); STORE_DECL(role); STORE_DECL(token); STORE_DECL(strategy); STORE_DECL(window);
-STORE_DECL(deploy); STORE_DECL(rollout_node); STORE_DECL(wave); STORE_DECL(issue);
+STORE_DECL(workload); STORE_DECL(deploy); STORE_DECL(rollout_node); STORE_DECL(wave); STORE_DECL(issue);
 #undef STORE_DECL
 enum reeve_err key_exists(struct kv *kv, const struct rkey *k, bool *yes) REEVE_MUST_CHECK;
 enum reeve_err put_bytes(struct kv *kv, const struct rkey *k, struct slice v) REEVE_MUST_CHECK;
@@ -184,6 +184,7 @@ enum reeve_err apply_prune(struct apply *a, struct rd *r) REEVE_MUST_CHECK;
 enum reeve_err apply_builtin(struct apply *a, struct rd *r) REEVE_MUST_CHECK;
 enum reeve_err apply_noop(struct apply *a, struct rd *r) REEVE_MUST_CHECK;
 enum reeve_err apply_note(struct apply *a, struct rd *r) REEVE_MUST_CHECK;
+enum reeve_err apply_level(struct apply *a, struct rd *r) REEVE_MUST_CHECK;
 
 /* operations of RC_TXN; data into *out */
 typedef enum reeve_err op_fn(struct apply *a, struct rd *r, struct wr *out);

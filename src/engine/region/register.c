@@ -45,6 +45,35 @@ static unsigned gather(struct runs_scratch *s, struct rd *r, unsigned left, uint
     return n;
 }
 
+/* ---- level 0: a row of the store for each workload ---- */
+
+static enum reeve_err put_plain(struct apply *a, const struct rkey *k, struct slice row)
+{
+    struct workload_row old, new;
+    enum reeve_err err = load_workload(a->kv, k, &old);
+    if (err == REEVE_E_NOT_FOUND)
+        return put_bytes(a->kv, k, row);
+    if (err == REEVE_OK)
+        err = workload_row_decode(&new, row);
+    return err == REEVE_OK && old.epoch <= new.epoch ? put_bytes(a->kv, k, row) : err;
+}
+
+static enum reeve_err plain_rows(struct apply *a, uint32_t ordinal, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        const struct run_item *it = &a->s->runs.item[i];
+        struct rkey k;
+        rkey_u32(&k, 'k', ordinal);
+        wr_bytes(&k.w, it->id, 16);
+        enum reeve_err err = it->row.len > 0 ? put_plain(a, &k, it->row) : kv_del(a->kv, rkey_slice(&k));
+        if (err != REEVE_OK)
+            return err;
+    }
+    return REEVE_OK;
+}
+
+/* ---- and since ---- */
+
 static enum reeve_err node_exists(struct kv *kv, uint32_t ordinal, bool *yes)
 {
     struct rkey k;
@@ -53,7 +82,7 @@ static enum reeve_err node_exists(struct kv *kv, uint32_t ordinal, bool *yes)
 }
 
 /* Who has workloads exists: both go together (op_node_drop). */
-static enum reeve_err of_node(struct apply *a, uint32_t ordinal, unsigned n, uint32_t *done)
+static enum reeve_err of_node(struct apply *a, uint32_t level, uint32_t ordinal, unsigned n, uint32_t *done)
 {
     struct run_dir d;
     bool exists = true;
@@ -63,22 +92,23 @@ static enum reeve_err of_node(struct apply *a, uint32_t ordinal, unsigned n, uin
     if (err != REEVE_OK || !exists)
         return err;
     *done += n;
-    return runs_add(&a->s->runs, a->kv, &d, n);
+    return level == 0 ? plain_rows(a, ordinal, n) : runs_add(&a->s->runs, a->kv, &d, n);
 }
 
 /* An item with an older epoch than the workload's was overtaken and changes nothing; it counts as done all the same. */
 enum reeve_err apply_register(struct apply *a, struct rd *r)
 {
     enum reeve_err err = REEVE_OK;
-    uint32_t done = 0, ordinal = 0;
+    uint32_t done = 0, ordinal = 0, level;
     uint16_t n = rd_u16(r);
     if (r->bad || !batch_ok(*r, n))
         return refuse(a, REEVE_E_MALFORMED, "malformed batch of registrations");
     if (a->dry)
         return REEVE_OK;
+    TRY(region_level(a->r, &level));
     for (unsigned i = 0, m; i < n; i += m) {
         m = gather(&a->s->runs, r, n - i, &ordinal);
-        TRY(of_node(a, ordinal, m, &done));
+        TRY(of_node(a, level, ordinal, m, &done));
     }
     result_u32(a, done);
 out:

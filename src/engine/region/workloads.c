@@ -4,7 +4,8 @@
 struct region_workloads {
     struct kv *kv;
     uint64_t next;                      /* the first ordinal not yet looked at */
-    bool in_node;
+    bool begun, in_node, plain;
+    struct kv_iter rows;                /* plain: a row each (level 0) */
     struct run_merge merge;
 };
 
@@ -17,7 +18,7 @@ void region_workloads_begin(struct region_workloads *w, struct region *r)
 {
     w->kv = r->kv;
     w->next = 0;
-    w->in_node = false;
+    w->begun = w->in_node = false;
 }
 
 /* The next directory: the first row of its node. NOT_FOUND behind the last. */
@@ -58,9 +59,34 @@ static enum reeve_err next_row(struct region_workloads *w, struct slice *id, str
     return err;
 }
 
+static enum reeve_err begin(struct region_workloads *w)
+{
+    struct region r = { .kv = w->kv };
+    uint32_t level;
+    enum reeve_err err = region_level(&r, &level);
+    w->begun = true;
+    w->plain = level == 0;
+    region_iter_init(&r, &w->rows, 'k', slice_of(NULL, 0));
+    return err;
+}
+
+static enum reeve_err next_plain(struct region_workloads *w, uint32_t *ordinal, struct slice *id, struct slice *row)
+{
+    struct slice key;
+    enum reeve_err err = region_iter_next(&w->rows, &key, row);
+    if (err != REEVE_OK)
+        return err;
+    struct rd r = rd_of(key);
+    *ordinal = rd_u32(&r);
+    *id = rd_bytes(&r, 16);
+    return rd_done(&r) ? REEVE_OK : REEVE_E_CORRUPT;
+}
+
 enum reeve_err region_workloads_next(struct region_workloads *w, uint32_t *ordinal, struct slice *id, struct slice *row)
 {
-    enum reeve_err err = REEVE_OK;
+    enum reeve_err err = w->begun ? REEVE_OK : begin(w);
+    if (err != REEVE_OK || w->plain)
+        return err != REEVE_OK ? err : next_plain(w, ordinal, id, row);
     for (;;) {
         if (!w->in_node)
             TRY(next_node(w));

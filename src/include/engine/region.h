@@ -12,6 +12,8 @@
  *  G3 ordinals are dense, given in enrolment order, never reused.
  *  G4 check before do: a refused operation changes nothing but applied_index and the session's result.
  *  G5 the change feed has one row per changed object and revision, pruned below the retained revision.
+ *  G6 what an older program does not know, or would write otherwise, begins with a level that every member of the ring knows:
+ *     what a command does follows from its bytes and the state, never from who applies it.
  *
  * Tables (key = 'R' + table byte + ...; integers big endian so that order is numeric):
  *   'm' meta name                      -> value (applied index, next ordinal, next ids, region name)
@@ -23,6 +25,7 @@
  *   't' token id 8                     -> token row         's' strategy name   -> strategy row
  *   'w' window name                    -> window row        'a' setting name    -> value text
  *   'j' ordinal u32                    -> a node's workloads, as sorted runs of rows: engine/region/runs.h
+ *   'k' u32 ordinal, 16 id             -> workload row, at level 0
  *   'd' u8 type, object, 00, u32 ordinal -> deployment row (what a node serves of an object; type as in attest.h)
  *   'x' rollout u64, region, 00, u8 wave -> wave counters
  *   'o' rollout u64, u32 ordinal       -> rollout-node row
@@ -164,6 +167,13 @@ ROW_DECL(workload); ROW_DECL(deploy); ROW_DECL(rollout_node); ROW_DECL(wave); RO
 ROW_DECL(history); ROW_DECL(event); ROW_DECL(feed);
 #undef ROW_DECL
 
+/*
+ * Levels of the state (G6). 1: workloads as runs. A new region begins at the newest; RC_LEVEL raises one that is older and
+ * rewrites what it has to. A state of a level above region_level_max must not be touched.
+ */
+#define REGION_LEVEL_NEWEST 1
+extern const uint32_t region_level_max;
+
 /* ---- commands ---- */
 enum region_cmd {
     RC_TXN = 1,         /* an operator's transaction, below */
@@ -179,7 +189,8 @@ enum region_cmd {
     RC_NOOP = 9,        /* a barrier */
     RC_PRUNE = 10,      /* u64 revision: forget feed and session rows below */
     RC_BUILTIN = 11,    /* u64 now, name region, name superuser, str16 verifier: initial rows (roles, strategies) */
-    RC_NOTE = 12        /* name, str16 bytes (empty: the note goes): between members of the ring, see backend/ring */
+    RC_NOTE = 12,       /* name, str16 bytes (empty: the note goes): between members of the ring, see backend/ring */
+    RC_LEVEL = 13       /* u32 level: from here on the state is of that level; one below changes nothing -> u32 level */
 };
 /*
  * Rows inside commands stand as their encoders write them, without a length.
@@ -269,6 +280,7 @@ enum reeve_err region_window_get(struct region *r, const struct name *window, st
 bool window_cron_ok(const char *cron);
 bool window_is_open(const struct window_row *w, struct wall_ms now);
 struct wall_ms window_next_open(const struct window_row *w, struct wall_ms now);
+enum reeve_err region_level(struct region *r, uint32_t *out) REEVE_MUST_CHECK;
 /* A note of the ring's members; borrowed per K2. */
 enum reeve_err region_note_get(struct region *r, const struct name *name, struct slice *out) REEVE_MUST_CHECK;
 /* Generic iteration: table byte + sub-prefix; key_out is what follows the table byte. */
