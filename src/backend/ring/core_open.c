@@ -335,24 +335,39 @@ static enum reeve_err refuse_found(const struct wal_found *f, struct report *rep
 
 /* ---- a log that has lost something, in a ring that has it (raft.h RAFT_START_REPAIR) ---- */
 
-/* 'L' 'd' -> u8 1 | u64 index | u64 term: the log held as much, and does not again yet. Votes are judged by it. */
-static enum reeve_err damaged_read(struct core *c)
+/* A short row of this member's own, as the start finds it. NOT_FOUND: there is none. */
+struct note { uint8_t mem[32]; size_t len; };
+
+static enum reeve_err note_read(struct core *c, struct slice key, struct note *n)
 {
     struct storage_txn *t;
     struct slice v;
     enum reeve_err err = storage_begin(c->store, STORAGE_READ, &t);
     if (err != REEVE_OK)
         return err;
-    err = kv_get(storage_kv(t), slice_of(damaged_key, sizeof damaged_key), &v);
+    err = kv_get(storage_kv(t), key, &v);
+    if (err == REEVE_OK && v.len > sizeof n->mem)
+        err = REEVE_E_CORRUPT;
     if (err == REEVE_OK) {
-        struct rd r = rd_of(v);
-        uint8_t version = rd_u8(&r);
-        c->lost_index = rd_u64(&r);
-        c->lost_term = rd_u64(&r);
-        err = version == 1 && rd_done(&r) ? REEVE_OK : REEVE_E_CORRUPT;
+        memcpy(n->mem, v.p, v.len);
+        n->len = v.len;
     }
     storage_abort(t);
-    return err == REEVE_E_NOT_FOUND ? REEVE_OK : err;
+    return err;
+}
+
+/* 'L' 'd' -> u8 1 | u64 index | u64 term: the log held as much, and does not again yet. Votes are judged by it. */
+static enum reeve_err damaged_read(struct core *c)
+{
+    struct note n;
+    enum reeve_err err = note_read(c, slice_of(damaged_key, sizeof damaged_key), &n);
+    if (err != REEVE_OK)
+        return err == REEVE_E_NOT_FOUND ? REEVE_OK : err;
+    struct rd r = rd_of(slice_of(n.mem, n.len));
+    uint8_t version = rd_u8(&r);
+    c->lost_index = rd_u64(&r);
+    c->lost_term = rd_u64(&r);
+    return version == 1 && rd_done(&r) ? REEVE_OK : REEVE_E_CORRUPT;
 }
 
 static enum reeve_err damaged_write(struct core *c)
@@ -534,22 +549,17 @@ out:
 /* It put itself into quarantine, and a restart changes nothing about that. */
 static enum reeve_err refuse_diverged(struct core *c, struct report *rep)
 {
-    struct storage_txn *t;
-    struct slice v;
-    enum reeve_err err = storage_begin(c->store, STORAGE_READ, &t);
+    struct note n;
+    enum reeve_err err = note_read(c, slice_of(diverged_key, sizeof diverged_key), &n);
     if (err != REEVE_OK)
-        return err;
-    err = kv_get(storage_kv(t), slice_of(diverged_key, sizeof diverged_key), &v);
-    if (err == REEVE_OK) {
-        struct rd r = rd_of(v);
-        rd_u8(&r);
-        report_set(rep, REEVE_E_CORRUPT, "the state of this member is not the ring's, which was found at entry %llu of the log",
-                   (unsigned long long) rd_u64(&r));
-        report_hint(rep, "Keep a copy of the data directory for those who look for the cause. Drop this member from the ring "
-                    "(ALTER RING ... DROP MEMBER), and join anew with an empty directory.");
-    }
-    storage_abort(t);
-    return err == REEVE_E_NOT_FOUND ? REEVE_OK : err == REEVE_OK ? REEVE_E_CORRUPT : err;
+        return err == REEVE_E_NOT_FOUND ? REEVE_OK : err;
+    struct rd r = rd_of(slice_of(n.mem, n.len));
+    rd_u8(&r);
+    report_set(rep, REEVE_E_CORRUPT, "the state of this member is not the ring's, which was found at entry %llu of the log",
+               (unsigned long long) rd_u64(&r));
+    report_hint(rep, "Keep a copy of the data directory for those who look for the cause. Drop this member from the ring "
+                "(ALTER RING ... DROP MEMBER), and join anew with an empty directory.");
+    return REEVE_E_CORRUPT;
 }
 
 static void collected_free(struct collected *k)
