@@ -18,6 +18,7 @@
 
 #include "common/text.h"
 #include "fleet_int.h"
+#include "row_id.h"
 
 struct registrant {
     uint64_t next, acked, done;         /* workloads: put; acknowledged; acknowledged or refused */
@@ -35,25 +36,13 @@ struct registering {
     bool on;
 };
 
-/* splitmix64, twice: an id that looks like chance and comes back with its number. */
-static void id_of(uint8_t id[16], uint64_t seed)
-{
-    for (int half = 0; half < 2; half++) {
-        uint64_t z = seed * 2 + (uint64_t) half + 0x9e3779b97f4a7c15ull;
-        z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ull;
-        z = (z ^ z >> 27) * 0x94d049bb133111ebull;
-        z ^= z >> 31;
-        memcpy(id + 8 * half, &z, 8);
-    }
-}
-
 static bool put_rows(struct registering *g, struct member *m, struct registrant *r, unsigned n)
 {
     uint64_t me = (uint64_t) (m - g->fleet->m), rows = g->o->keys;
     agent_workloads_forget(m->agent);
     for (unsigned i = 0; i < n; i++, r->next++) {
         struct agent_workload w = { .port = 8080, .ttl_s = 60, .weight = 1, .health = 1, .epoch = ++g->epoch };
-        id_of(w.id, (g->o->seed << 52) ^ me << 32 ^ (rows > 0 ? r->next % rows : r->next));
+        row_id(w.id, g->o->seed, me, rows > 0 ? r->next % rows : r->next);
         (void) name_set_str(&w.service, "bench");
         w.addr.family = 4;
         memcpy(w.addr.b, (uint8_t[]){ 10, (uint8_t) (me >> 8), (uint8_t) me, (uint8_t) r->next }, 4);
