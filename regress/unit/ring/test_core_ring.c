@@ -32,7 +32,7 @@ struct life {
     unsigned replaced;
     bool leads, admits;
     size_t map;                         /* 0: MAP */
-    bool differs;                       /* read by the state writer: this member writes something else */
+    bool differs, held;                 /* read by the state writer: this member writes something else; it waits */
 };
 static struct life node[MEMBERS];
 static struct loop *loop;
@@ -56,6 +56,8 @@ static enum reeve_err toy_apply(void *arg, struct kv *kv, uint64_t index, struct
     if (kv_get(kv, slice_of(key, 5), &have) == REEVE_OK)
         return report_set(rep, REEVE_E_DUPLICATE_OBJECT, "twice");
     struct life *n = arg;
+    while (__atomic_load_n(&n->held, __ATOMIC_RELAXED))
+        usleep(1000);
     enum reeve_err err = kv_put(kv, slice_of(key, 5), command);
     if (err == REEVE_OK && __atomic_load_n(&n->differs, __ATOMIC_RELAXED))
         err = put_u64(kv, slice_str("another"), index);
@@ -72,7 +74,8 @@ static enum reeve_err toy_revision(void *arg, struct kv *kv, uint64_t *out)
     return err;
 }
 
-static bool toy_early(struct slice command) { return false; }
+static bool all_early;
+static bool toy_early(struct slice command) { return all_early; }
 
 static uint64_t stored_revision(const struct life *n)
 {
@@ -354,6 +357,8 @@ static void promote(struct life *n)
     fail_msg("nobody could be promoted");
 }
 
+static void hold(struct life *n, bool held) { __atomic_store_n(&n->held, held, __ATOMIC_RELAXED); }
+
 static int world_begin(void **state)
 {
     assert_ok(crypto_init());
@@ -365,6 +370,7 @@ static int world_begin(void **state)
     memset(node, 0, sizeof node);
     next_id = 1;
     pad = n_again = 0;
+    all_early = false;
     for (unsigned i = 0; i < MEMBERS; i++) {
         struct life *n = &node[i];
         n->nth = i + 1;
@@ -381,6 +387,7 @@ static int world_begin(void **state)
 static int world_end(void **state)
 {
     for (unsigned i = 0; i < MEMBERS; i++) {
+        hold(&node[i], false);
         if (node[i].core)
             life_end(&node[i]);
         storage_close(node[i].st);
@@ -731,6 +738,65 @@ static void a_log_that_ends_before_the_state_goes_on_behind_it(void **state)
     rounds_until(all_equal, "the same everywhere");
 }
 
+static struct { struct life *n; bool told; unsigned open; } stop;
+
+static void on_stopped(void *arg)
+{
+    stop.open = stop.n->open;
+    for (unsigned i = 0; i < n_again; i++)
+        stop.open -= again[i].n == stop.n;      /* that one has its end */
+    stop.told = true;
+    if (stop.open == 0)
+        core_drain(stop.n->core);               /* as its host does */
+}
+static bool stop_told(void) { return stop.told; }
+
+/* Who hears of the stop drains, and that ends what is at hand: what ended in the same step has been answered by then. */
+static void the_stop_is_told_outside_of_a_step_when_all_is_answered(void **state)
+{
+    make_ring();
+    stop.n = led() == &node[1] ? &node[2] : &node[1];
+    stop.told = false;
+    all_early = true;
+    for (unsigned i = 0; i < 8; i++)
+        assert_ok(propose(stop.n, next_id++));
+    core_stop(stop.n->core, on_stopped, NULL);
+    rounds_until(stop_told, "the end");
+    assert_int_equal(stop.open, 0);
+}
+
+static struct life *last;
+static bool last_is_alone(void) { return last->leads && core_conf(last->core)->n == 1; }
+
+/* What the other one answered as long as it was there is known here by the place of the configuration without it. */
+static void who_has_become_alone_reads_what_the_others_had_answered(void **state)
+{
+    rounds_until(somebody_leads, "the first leader");
+    write_some(&node[0], 50);
+    assert_ok(ask_to_join(&node[1], &node[0], secret));
+    life_begin(&node[1]);
+    promote(&node[1]);
+    rounds_until(all_equal, "the same everywhere");
+    last = led();
+    struct life *other = last == &node[0] ? &node[1] : &node[0];
+    struct raft_change drop = { .kind = RAFT_REMOVE, .id = core_id(other->core) };
+    hold(last, true);
+    write_some(other, 1);
+    enum reeve_err err = core_change(last->core, &drop, 1, on_changed, NULL);
+    if (err == REEVE_OK)
+        rounds_until(last_is_alone, "a ring of one");
+    read_ended = false;
+    if (err == REEVE_OK)
+        err = core_read(last->core, on_read, NULL);
+    bool early = read_ended;
+    hold(last, false);                  /* before anything is judged: its writer could not end */
+    assert_ok(err);
+    assert_false(early);
+    rounds_until(read_done, "a read");
+    assert_ok(read_err);
+    assert_true(holds(last, next_id - 1));
+}
+
 static struct life *heir;
 static bool heir_leads(void) { return heir->leads; }
 
@@ -777,6 +843,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(who_is_let_in_gets_the_state_and_then_the_log, world_begin, world_end),
         cmocka_unit_test_setup_teardown(any_member_takes_commands_and_serves_what_was_acknowledged, world_begin, world_end),
         cmocka_unit_test_setup_teardown(leadership_is_handed_over_on_request, world_begin, world_end),
+        cmocka_unit_test_setup_teardown(the_stop_is_told_outside_of_a_step_when_all_is_answered, world_begin, world_end),
+        cmocka_unit_test_setup_teardown(who_has_become_alone_reads_what_the_others_had_answered, world_begin, world_end),
         cmocka_unit_test_setup_teardown(members_that_stood_still_keep_their_leader, world_begin, world_end),
         cmocka_unit_test_setup_teardown(a_lost_leader_is_replaced_and_comes_back_with_all, world_begin, world_end),
         cmocka_unit_test_setup_teardown(a_log_damaged_above_the_state_is_filled_by_the_others, world_begin, world_end),

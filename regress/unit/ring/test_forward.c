@@ -161,6 +161,21 @@ static void a_result_has_the_form_of_its_kind(void **state)
     }
 }
 
+static void what_ends_a_session_there_is_here_a_refusal_or_a_doubt(void **state)
+{
+    assert_err(forward_word(REEVE_E_SHUTDOWN, true), REEVE_E_UNAVAILABLE);      /* it gave up what it had not begun */
+    assert_err(forward_word(REEVE_E_SHUTDOWN, false), REEVE_E_UNAVAILABLE);
+    assert_err(forward_word(REEVE_E_TIMEOUT, true), REEVE_E_UNKNOWN_OUTCOME);
+    assert_err(forward_word(REEVE_E_TIMEOUT, false), REEVE_E_UNAVAILABLE);
+    assert_err(forward_word(REEVE_E_CONFLICT, true), REEVE_E_CONFLICT);
+    for (unsigned e = 0; e < 2 * REEVE_E__COUNT; e++) {
+        enum reeve_err here = forward_word((enum reeve_err) (e / 2), e % 2);
+        assert_true(here != REEVE_E_SHUTDOWN && here != REEVE_E_MALFORMED && here != REEVE_E_CLOSED && here != REEVE_E_TIMEOUT &&
+                    here != REEVE_E_CANCELED);
+        assert_int_equal(here == REEVE_OK, e / 2 == REEVE_OK);
+    }
+}
+
 /* ---- guests ---- */
 
 static struct letter ask_of(uint64_t id, uint8_t kind, uint32_t size)
@@ -436,6 +451,7 @@ int main(void)
         cmocka_unit_test(what_does_not_fit_the_form_is_refused),
         cmocka_unit_test(any_bytes_are_read_or_refused),
         cmocka_unit_test(a_result_has_the_form_of_its_kind),
+        cmocka_unit_test(what_ends_a_session_there_is_here_a_refusal_or_a_doubt),
         cmocka_unit_test(a_ticket_is_taken_once_and_by_its_owner),
         cmocka_unit_test(what_is_not_as_it_was_asked_for_loses_its_ticket),
         cmocka_unit_test(each_kind_has_its_size),

@@ -86,6 +86,8 @@ static enum reeve_err call(struct session *s, const struct ast_expr *x, struct d
         return report_set(rep, REEVE_E_DIVISION, "division by zero");
     if (strcmp(x->name, "hang") == 0)
         return hang(s, rep);
+    if (strcmp(x->name, "stall") == 0)
+        return session_wait(s, -1, 0, -1, rep);
     if (strcmp(x->name, "notice") == 0)
         session_notice(s, NOTICE_NOTICE, NULL, "hello");
     if (strcmp(x->name, "crash") == 0)

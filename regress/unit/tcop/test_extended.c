@@ -1,6 +1,7 @@
 /* test_extended.c - Parse, Bind, Describe, Execute, Close, Flush, Sync. */
 #include "talk.h"
 
+#include <poll.h>
 #include <signal.h>
 #include <sys/socket.h>
 
@@ -321,6 +322,20 @@ static void a_pipeline_whose_client_hangs_up_behind_it_is_run_and_answered(void 
     talk_close(&t);
 }
 
+/* What was answered is not kept back by what stands behind it and waits: nothing else would send it. */
+static void what_is_held_of_a_pipeline_goes_out_when_a_wait_begins(void **state)
+{
+    struct pollfd p = { .events = POLLIN };
+    talk_login(&t, signals);
+    talk_raw(&t, BYTES("Q\0\0\0\5\0" "Q\0\0\0\23SELECT stall()\0"));
+    p.fd = t.fd;
+    assert_int_equal(poll(&p, 1, 20000), 1);
+    talk_expect(&t, "I Z(I)");
+    kill(t.pid, SIGINT);
+    talk_expect(&t, "T(x:23:0) E(57014 canceling statement due to user request) Z(I)");
+    talk_close(&t);
+}
+
 static void half_a_message_behind_a_statement_does_not_hold_its_answer(void **state)
 {
     talk_login(&t, NULL);
@@ -369,6 +384,7 @@ int main(void)
         cmocka_unit_test(a_client_that_leaves_ends_what_it_waited_for),
         cmocka_unit_test(a_statement_is_answered_before_what_came_with_it),
         cmocka_unit_test(a_pipeline_whose_client_hangs_up_behind_it_is_run_and_answered),
+        cmocka_unit_test(what_is_held_of_a_pipeline_goes_out_when_a_wait_begins),
         cmocka_unit_test(half_a_message_behind_a_statement_does_not_hold_its_answer),
         cmocka_unit_test(random_messages_never_crash_it),
     };

@@ -341,21 +341,20 @@ static void not_let_in(struct forward *f, const struct letter *l)
     f->state = WAITING;
 }
 
-/* What here ends a session, or a wait, is as another member's word about itself no more than that it was not done, or a doubt (F2). */
-static enum reeve_err word_of(const struct forward *f, enum reeve_err theirs)
+enum reeve_err forward_word(enum reeve_err theirs, bool in_doubt)
 {
     switch (theirs) {
     case REEVE_E_SHUTDOWN:  return REEVE_E_UNAVAILABLE;
     case REEVE_E_MALFORMED: return REEVE_E_INVALID_VALUE;
     case REEVE_E_CLOSED: case REEVE_E_TIMEOUT: case REEVE_E_CANCELED:
-        return f->state == SENT && !changes_nothing(f) ? REEVE_E_UNKNOWN_OUTCOME : REEVE_E_UNAVAILABLE;
+        return in_doubt ? REEVE_E_UNKNOWN_OUTCOME : REEVE_E_UNAVAILABLE;
     default:                return theirs;
     }
 }
 
 static void answered(struct forward *f, struct letter *l)
 {
-    l->rep.code = word_of(f, l->rep.code);
+    l->rep.code = forward_word(l->rep.code, f->state == SENT && !changes_nothing(f));
     if (f->state == ASKED)
         not_let_in(f, l);
     else if (l->rep.code == REEVE_OK && !forward_result_is(f->kind, l->rest))

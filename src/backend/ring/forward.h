@@ -109,6 +109,11 @@ struct forwards {
     unsigned n_known;
     struct guests guests;
 };
+/*
+ * Another member's error as ours: what here ends a session, or a wait, is as its word about itself no more than that it was not
+ * done, or a doubt (F2). in_doubt: it has a request that may have been carried out.
+ */
+enum reeve_err forward_word(enum reeve_err theirs, bool in_doubt);
 /* The timer runs from now on, as long as it is needed. */
 void forward_wake(struct ring *r);
 
