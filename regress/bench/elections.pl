@@ -8,14 +8,14 @@
 use strict;
 use warnings;
 use Bench;
-use TestRing;
+use Ring;
 use Time::HiRes qw(sleep time);
 
 my $seconds = env_int('BENCH_SECONDS', 200);
 my $busy = env_int('BENCH_BUSY', 2);
 my $writers = env_int('BENCH_WRITERS', 6);
 my $where = machine();
-my $r = TestRing->new(conf => $ENV{BENCH_VERBOSE} ? "log_level = debug\n" : '');
+my $r = Ring->new(conf => $ENV{BENCH_VERBOSE} ? "log_level = debug\n" : '');
 
 sub term { return $r->somewhere('its term', 'SELECT term FROM sys.ring_members ORDER BY term DESC LIMIT 1') + 0 }
 sub loadavg { return (split ' ', ReeveServer::slurp('/proc/loadavg'))[0] }
@@ -56,7 +56,7 @@ my $c = $load->counts;
 my ($stall) = sort { $b <=> $a } map { ($_->[3] - $_->[2]) / 1e6 } grep { $_->[2] > $since * 1e9 } $load->events;
 say_err("$terms elections in $seconds s, $stalls stalls, $c->{ack} changes, longest wait " . rounded($stall, 0) . ' ms, load ' . join(' ', @avg));
 if ($ENV{BENCH_VERBOSE}) { print STDERR map { my $n = $r->name($_); map { "$n: $_\n" } grep { /ring: / } split /\n/, $r->server($_)->log } $r->all }
-$_->stop for @{$r->{s}};
+$_->stop for $r->servers;
 finish({ bench => 'elections', machine => $where, seconds => $seconds, busy => $busy, writers => $writers, stalls => $stalls, elections => $terms,
     changes => $c->{ack}, unknown => $c->{lost}, refused => $c->{no}, longest_wait_ms => rounded($stall, 0),
     load => [median(@avg), (sort { $b <=> $a } @avg)[0]] });

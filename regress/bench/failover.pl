@@ -7,13 +7,13 @@
 use strict;
 use warnings;
 use Bench;
-use TestRing;
+use Ring;
 use Time::HiRes qw(sleep time);
 
 my $kills = env_int('BENCH_KILLS', 20);
 my $writers = env_int('BENCH_WRITERS', 6);
 my $where = machine();
-my $r = TestRing->new;
+my $r = Ring->new;
 my (@first, @all, @stall, @elected);
 my ($lost, $no) = (0, 0);
 
@@ -46,7 +46,7 @@ sub one {
 }
 
 one($_) for 1 .. $kills;
-$_->stop for @{$r->{s}};
+$_->stop for $r->servers;
 # By nearest rank: with fewer than 100 kills p99 is the worst one.
 sub rank { my ($p, @v) = @_; @v = sort { $a <=> $b } @v; return rounded($v[POSIX::ceil($p * @v / 100) - 1], 1) }
 sub figures { return { p50_ms => rank(50, @_), p99_ms => rank(99, @_), max_ms => rank(100, @_) } }

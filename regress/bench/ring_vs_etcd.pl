@@ -21,7 +21,7 @@ use Etcd;
 use File::Temp qw(tempdir);
 use JSON::PP;
 use POSIX ();
-use RingThree;
+use Ring;
 use Time::HiRes qw(sleep time clock_gettime CLOCK_MONOTONIC);
 
 $SIG{$_} = sub { exit 1 } for qw(INT TERM);         # what was started is stopped
@@ -64,7 +64,7 @@ my %got;        # {what}{figure} = [ one a round ]
 sub servers_cpu {
     my %sum = (etcd => 0);
     $sum{etcd} += Bench::cpu_of($_->{pid}) for $etcd->members;
-    for my $s ($ring->members) {
+    for my $s ($ring->servers) {
         my $one = kinds_cpu($s);
         $sum{$_} += $one->{$_} for keys %$one;
     }
@@ -108,7 +108,7 @@ sub reeve_load {
     note_figures("reeve $name", load("reeve $name", 'reeve-bench', 'ring', '--json', '--duration', $seconds, '--keys', 100,
         '--value-size', $padding, @more), $kind);
 }
-sub connects { return map { ('--connect', $_->conninfo) } $ring->members }
+sub connects { return map { ('--connect', $_->conninfo) } $ring->servers }
 
 sub etcd_load {
     my ($name, $kind, @more) = @_;
@@ -122,7 +122,7 @@ sub etcd_load {
 # Rows that hosts register through gateways, against transactions of as many puts.
 sub reeve_agents {
     my ($name, $clients, $batch, $connections) = @_;
-    my $o = load('registrations', 'reeve-bench', 'ring', '--json', '--agents', '127.0.0.1:' . ($ring->members)[0]->agent_port,
+    my $o = load('registrations', 'reeve-bench', 'ring', '--json', '--agents', '127.0.0.1:' . ($ring->servers)[0]->agent_port,
         '--token-file', "$base/token", '--clients', $clients, '--batch', $batch, ($connections ? ('--connections', $connections) : ()), '--duration', $seconds, '--warmup', 2,
         '--seed', 1 + int rand 2000);
     note_figures("reeve $name", $o, 'batches');
@@ -178,7 +178,7 @@ sub now_ns { return clock_gettime(CLOCK_MONOTONIC) * 1e9 }
 sub reeve_failovers {
     my $dead;
     failovers('reeve', [ 'reeve-bench', 'ring', '--json', connects(), '--clients', 32, '--keys', 100, '--duration', 100000, '--warmup', 0 ],
-        sub { ($dead) = $ring->by_role; my $t = now_ns(); $ring->kill_9($dead); return $t },
+        sub { ($dead) = $ring->by_role; my $t = now_ns(); $ring->kill_server($dead); return $t },
         sub { reeve_start($dead); $ring->by_role });
 }
 sub etcd_failovers {
@@ -194,11 +194,11 @@ sub etcd_failovers {
 $etcd->start($_) for $etcd->members;
 weigh($$);
 my $per_member = int(($clients + $readers) / 3) + 50;
-$ring = RingThree->new(conf => "max_connections = $per_member\n");
-weigh($_->pid) for $ring->members;
+$ring = Ring->new(conf => "max_connections = $per_member\n");
+weigh($_->pid) for $ring->servers;
 $etcd->leader;
 open my $f, '>', "$base/token" or die $!;
-print $f (($ring->members)[0]->psql('CREATE JOIN_TOKEN WITH (uses = 1000000)') =~ s/\|.*//sr), "\n";
+print $f (($ring->servers)[0]->psql('CREATE JOIN_TOKEN WITH (uses = 1000000)') =~ s/\|.*//sr), "\n";
 close $f;
 for my $round (1 .. $rounds) {
     for my $p (grep { $part{$_->[0]} } @parts) {

@@ -12,7 +12,7 @@ use Etcd;
 use File::Temp qw(tempdir);
 use JSON::PP;
 use ReeveServer;
-use RingThree;
+use Ring;
 use Time::HiRes qw(sleep time);
 
 $SIG{$_} = sub { exit 1 } for qw(INT TERM);         # what was started is stopped
@@ -72,8 +72,8 @@ sub settled {
 }
 
 sub ring_figures {
-    my $ring = RingThree->new(conf => "max_connections = 50\n");
-    my ($first) = $ring->members;
+    my $ring = Ring->new(conf => "max_connections = 50\n");
+    my ($first) = $ring->servers;
     open my $f, '>', "$base/token" or die $!;
     print $f ($first->psql('CREATE JOIN_TOKEN WITH (uses = 1000000)') =~ s/\|.*//sr), "\n";
     close $f;

@@ -5,7 +5,7 @@ use warnings;
 use Test::More;
 use Time::HiRes qw(sleep time);
 use lib 'regress/lib';
-use TestRing;
+use Ring;
 
 my ($owner, @mounts) = ($$);
 my $small = ReeveServer->new;
@@ -22,7 +22,7 @@ plan skip_all => 'a small file system cannot be mounted here'
     if $> != 0 || system('mount', '-t', 'tmpfs', '-o', 'size=200m,mode=0700', 'reeve-test', $small->dir) != 0;
 push @mounts, $small->dir;
 
-my $r = TestRing->new(first => $small->init->start);
+my $r = Ring->new(first => $small->init->start);
 my @others = (1, 2);
 
 sub fill {
@@ -74,7 +74,7 @@ $load->verify($_) for $r->all;
 # ---- a bit flipped in each of three logs, at different places, of entries that the states have ----
 $r->server(1)->psql("SET CONFIG 'flip' = 'flipped-$_'") for $r->all;
 $r->caught_up($_) for $r->all;
-$_->stop for @{$r->{s}};
+$_->stop for $r->servers;
 my %at = map { $_ => "flipped-$_" } $r->all;
 for my $i (sort keys %at) {
     my $flipped = 0;
@@ -91,11 +91,11 @@ for my $i (sort keys %at) {
     }
     is($flipped, 1, $r->name($i) . ': a bit of its log is flipped');
 }
-$_->start for @{$r->{s}};
+$_->start for $r->servers;
 ok($r->caught_up($_), $r->name($_) . ' is back') for $r->all;
 for my $i ($r->all) {
     is($r->server($i)->psql("SELECT count(*) FROM sys.config WHERE key LIKE 'fill/%'"), $rows, '... with every row');
     like($r->server($i)->log, qr/WARNING: log: segment \d+, offset \d+: /, '... and its log says where the damage is');
 }
-ok($_->stop, 'it stops') for @{$r->{s}};
+ok($_->stop, 'it stops') for $r->servers;
 done_testing;

@@ -4,9 +4,9 @@ use warnings;
 use Test::More;
 use File::Path qw(remove_tree);
 use lib 'regress/lib';
-use TestRing;
+use Ring;
 
-my $r = TestRing->new;
+my $r = Ring->new;
 # A writer goes to another member when its own fails it: members disappear here.
 my $load = $r->load(writers => 4, roam => 1);
 ok($load->wait_all, 'a load');

@@ -4,9 +4,9 @@ use strict;
 use warnings;
 use Test::More;
 use lib 'regress/lib';
-use TestRing;
+use Ring;
 
-my $r = TestRing->new;
+my $r = Ring->new;
 my $load = $r->load(writers => 6, roam => 1);
 ok($load->wait_all, 'a load');
 for my $i ($r->all) {
@@ -39,5 +39,5 @@ for my $round (1 .. 2) {
     ok($r->caught_up($l), 'it is back');
     $load->verify($_) for $r->all;
 }
-ok($_->stop, 'it stops') for @{$r->{s}};
+ok($_->stop, 'it stops') for $r->servers;
 done_testing;

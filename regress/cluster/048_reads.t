@@ -8,7 +8,7 @@ use Time::HiRes qw(sleep time);
 use lib 'regress/lib';
 use Ring;
 
-my $ring = Ring->new(3);
+my $ring = Ring->new;
 my ($a, $b, $c) = $ring->servers;
 
 sub set { my ($s, $value) = @_; $s->psql("SET CONFIG 'k' = '$value'") }
@@ -64,7 +64,7 @@ for my $s ($ring->servers) {
 set($a, 30);
 
 # ---- a member whose ring process stands still knows nothing new ----
-my $leader = $ring->leader;
+my ($leader) = $ring->by_role;
 my ($f) = grep { $_ != $leader } $ring->servers;
 my ($pid) = $f->children('ring');
 kill 'STOP', $pid;
@@ -87,7 +87,7 @@ ok($f->wait_for(sub { value($f) eq 'newer' }, 'the newer value'), 'when it goes 
 # ---- one of three is left ----
 set($a, 'last');
 is(value($_), 'last', 'all have it') for $ring->servers;
-$ring->kill($_) for $a, $b;
+$ring->kill_server($a, $b);
 ($said, $took) = quickest($c, "SET read_consistency = local; $SELECT");
 is($said, 'last', 'without a quorum a local read works');
 cmp_ok($took, '<', 1, '... at once');

@@ -8,8 +8,8 @@ use Time::HiRes qw(sleep time);
 use lib 'regress/lib';
 use Ring;
 
-my $ring = Ring->new(1);
-my $a = $ring->first;
+my $ring = Ring->new(members => 1);
+my $a = $ring->server(0);
 
 sub ask {
     my ($s, $sql) = @_;
@@ -22,7 +22,7 @@ sub ask {
 sub said {
     my ($sql, $answer) = @_;
     for (my $end = time + 60; time < $end; sleep 0.1) {
-        my $s = $ring->leader // next;
+        my $s = $ring->leading // next;
         $answer = ask($s, $sql);
         return $answer if $answer !~ /RL008|RL004|08007|at this moment/;
     }
@@ -35,13 +35,13 @@ sub refused {
     like($answer, qr/HINT:/, '... with a hint');
 }
 sub done { my ($sql, $what) = @_; my $answer = said($sql); is($answer, '', $what) }
-sub members { my ($s) = @_; return eval { ($s // $ring->leader)->psql('SELECT member, role, state FROM sys.ring_members ORDER BY member') } // '' }
+sub members { my ($s) = @_; return eval { ($s // $ring->leading)->psql('SELECT member, role, state FROM sys.ring_members ORDER BY member') } // '' }
 sub address { my ($n) = @_; return "ADDRESS 'localhost:" . ($ring->servers)[$n - 1]{peer_port} . "'" }
-sub number { my ($s) = @_; return (grep { ($ring->servers)[$_ - 1] == $s } 1 .. $ring->servers)[0] }
+sub number { my ($s) = @_; return 1 + $ring->number($s) }
 sub shown { my ($like, $what) = @_; ok($a->wait_for(sub { members() =~ $like }, $what), $what) or diag(members()) }
 
 # ---- one voter and a learner ----
-my $b = $ring->add(learner => 1);
+my $b = $ring->server($ring->add(learner => 1));
 shown(qr/^eu-1\|leader\|up\neu-2\|learner\|up$/, 'a learner beside the only voter');
 refused("ALTER RING eu DROP MEMBER 'eu-1'", '55000', 'nobody in the ring has a vote', 'the last voter is not dropped');
 refused("ALTER RING eu ADD MEMBER 'eu-1' " . address(1) . ' AS LEARNER', '55000', 'nobody in the ring has a vote', '... nor made a learner');
@@ -54,30 +54,30 @@ kill 'STOP', $b->children('ring');
 shown(qr/eu-2\|learner\|away/, 'a silent member is shown as away');
 refused("ALTER RING eu ADD MEMBER 'eu-2' " . address(2), '57P03', 'do not answer', '... and gets no vote');
 kill 'CONT', $b->children('ring');
-$ring->vote(2);
+$ring->promote(1);
 refused("ALTER RING eu ADD MEMBER 'eu-2' " . address(2), '42710', 'has a vote already', 'a voter is not made one again');
 ok($a->wait_for(sub { ask($b, "ALTER RING eu ADD MEMBER 'eu-2' " . address(2)) =~ /42710.*has a vote already.*HINT:/s }, 'the answer'),
     '... whichever voter is told so');
 
 # ---- three voters ----
-my $c = $ring->add;
+my $c = $ring->server($ring->add);
 shown(qr/^eu-1\|(leader|voter)\|up\neu-2\|(leader|voter)\|up\neu-3\|(leader|voter)\|up$/, 'three voters');
-my ($next) = grep { $_ != $ring->leader } $a, $b;
+my ($next) = grep { $_ != $ring->leading } $a, $b;
 done("ALTER RING eu TRANSFER LEADER TO 'eu-" . number($next) . "'", 'leadership is handed over, and answered when it has come about');
-ok($a->wait_for(sub { ($ring->leader // return)->psql("SELECT count(*) FROM sys.ring_members WHERE last_contact > now() - interval '5 s'") eq '2' },
+ok($a->wait_for(sub { ($ring->leading // return)->psql("SELECT count(*) FROM sys.ring_members WHERE last_contact > now() - interval '5 s'") eq '2' },
     'two'), 'the leader hears of the two others');
 is(said("SELECT string_agg(DISTINCT state, ',') FROM sys.ring_members"), "up\n", 'all are up');
 
 # ---- with one away the other two are needed ----
-$ring->kill($c);
+$ring->kill_server($c);
 shown(qr/eu-3\|voter\|away/, 'the third is away');
 refused("ALTER RING eu TRANSFER LEADER TO 'eu-3'", '57P03', 'does not answer', 'who is away does not lead');
-my $leader = $ring->leader;
+my $leader = $ring->leading;
 my ($follower) = grep { $_ != $leader } $a, $b;
 refused("ALTER RING eu DROP MEMBER 'eu-" . number($follower) . "'", '57P03', 'do not answer', 'who is needed is not dropped');
-ok($a->wait_for(sub { ($ring->leader // return)->psql("SELECT object FROM sys.issues WHERE kind = 'member_away'") eq 'eu-3' }, 'the issue'), 'it is an issue');
+ok($a->wait_for(sub { ($ring->leading // return)->psql("SELECT object FROM sys.issues WHERE kind = 'member_away'") eq 'eu-3' }, 'the issue'), 'it is an issue');
 $c->start;
-ok($a->wait_for(sub { ($ring->leader // return)->psql("SELECT count(*) FROM sys.issues WHERE kind = 'member_away'") eq '0' }, 'no issue'),
+ok($a->wait_for(sub { ($ring->leading // return)->psql("SELECT count(*) FROM sys.issues WHERE kind = 'member_away'") eq '0' }, 'no issue'),
     '... which goes when it is back');
 
 # ---- who was let in is not sent away because another change is under way ----
@@ -90,7 +90,7 @@ if ($busy == 0) {
 my @refused;
 for my $s (map { ReeveServer->new } 1 .. 3) {
     my ($token, $via);
-    $a->wait_for(sub { $via = $ring->leader; $token = eval { $via->psql("CREATE JOIN_TOKEN WITH (kind = 'member')") =~ s/\|.*//sr } }, 'a token');
+    $a->wait_for(sub { $via = $ring->leading; $token = eval { $via->psql("CREATE JOIN_TOKEN WITH (kind = 'member')") =~ s/\|.*//sr } }, 'a token');
     my ($code, $out, $err) = $s->ctl('join', '--ring', "localhost:$via->{peer_port}", '--token', $token, '--address', "localhost:$s->{peer_port}");
     push @refused, $err if $code;
 }
@@ -101,7 +101,7 @@ like(said("ALTER RING eu DROP MEMBER 'eu-$_'"), qr/^$|has no member/, '... and g
 like(said("ALTER RING eu ADD MEMBER 'eu-3' " . address(3)), qr/^$|already/, 'the third votes');
 
 # ---- a leader drops itself ----
-$leader = $ring->leader;
+$leader = $ring->leading;
 my $gone = number($leader);
 is(said("ALTER RING eu DROP MEMBER 'eu-$gone'"), '', 'a leader drops itself');
 my ($x, $y) = grep { $_ != $leader } $a, $b, $c;

@@ -6,12 +6,12 @@ use warnings;
 use Test::More;
 use File::Path qw(remove_tree);
 use lib 'regress/lib';
-use TestRing;
+use Ring;
 
 my $lose = ($ENV{REEVE_BUILD} // 'build') . '/regress/lib/storelose';
 plan skip_all => 'the test programs are not built' if !-x $lose;
 
-my $r = TestRing->new;
+my $r = Ring->new;
 my $first = $r->server(0);
 
 sub ask {
@@ -90,5 +90,5 @@ for my $i ($r->all) {
     ok($r->caught_up($i), $r->name($i) . ' has everything');
     $_->verify($i) for $load, $more;
 }
-ok($_->stop, 'it stops') for @{$r->{s}};
+ok($_->stop, 'it stops') for $r->servers;
 done_testing;

@@ -5,9 +5,9 @@ use warnings;
 use Test::More;
 use Time::HiRes qw(sleep time);
 use lib 'regress/lib';
-use TestRing;
+use Ring;
 
-my $r = TestRing->new;
+my $r = Ring->new;
 my $hurt = 2;
 my $s = $r->server($hurt);
 my @well = $r->others($hurt);
@@ -85,5 +85,5 @@ is(($s->run('reeve-ctl', 'waldump', $s->dir))[0], 0, 'its log is sound');
 $s->start;
 ok($r->caught_up($hurt), '... and it starts as any other');
 is(scalar(() = $s->log =~ /the log is damaged between/g), 1, '... with nothing to repair');
-ok($_->stop, 'it stops') for @{$r->{s}};
+ok($_->stop, 'it stops') for $r->servers;
 done_testing;

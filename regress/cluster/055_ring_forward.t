@@ -12,7 +12,7 @@ use Ring;
 use RolloutFleet;
 
 my $fleet = RolloutFleet->new(conf => "rollout_report_timeout = 30s\n");
-my $ring = Ring->new(3, first => $fleet, conf => $fleet->{conf});
+my $ring = Ring->new(first => $fleet, conf => $fleet->{conf});
 my ($a, $b, $c) = $ring->servers;               # the keys and the validator are at the first
 
 sub ask {
@@ -46,7 +46,7 @@ sub seen {
 sub leads { my ($n) = @_; return here($b, "SELECT member FROM sys.ring_members WHERE role = 'leader'") eq "eu-$n" }
 sub lead {
     my ($n) = @_;
-    return $a->wait_for(sub { my $l = $ring->leader // return; leads($n) || (said($l, "ALTER RING eu TRANSFER LEADER TO 'eu-$n'"), leads($n))[1] },
+    return $a->wait_for(sub { my $l = $ring->leading // return; leads($n) || (said($l, "ALTER RING eu TRANSFER LEADER TO 'eu-$n'"), leads($n))[1] },
         "eu-$n leads", 60);
 }
 
@@ -143,7 +143,7 @@ is(here($b, "SELECT count(*) FROM sys.certs WHERE name = 'away'") + here($b, "SE
     '... and what was refused was not done late');
 
 ok(lead(3), 'the third leads');
-$ring->kill($a);
+$ring->kill_server($a);
 refused("CREATE CERT away FROM AUTHORITY ca SANS ('away.example')", 'a dead server with the keys');
 ok($b->wait_for(sub { ask($b, "ALTER RING eu DROP MEMBER 'eu-2'") =~ /RL008.*HINT:.*Say it there/s }, 'the refusal'),
     'who would not hear the answer is sent to the leader');
