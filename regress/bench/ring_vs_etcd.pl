@@ -3,11 +3,13 @@
 #
 # Environment: BENCH_SECONDS (each measurement; 6), BENCH_ROUNDS (2), BENCH_KILLS (of each leader; 5), BENCH_CLIENTS
 # (unbatched; 1000), BENCH_READERS (100), BENCH_AGENTS (1000), BENCH_VALUE (bytes of padding; 64), BENCH_PARTS (of single,
-# unbatched, reads, batched, failover; all), BENCH_WEIGHT (as root, on a machine that does something else too: nice of
+# unbatched, reads, batched, direct, failover; all), BENCH_WEIGHT (as root, on a machine that does something else too: nice of
 # every session of servers and loads, theirs and ours alike; 0). The full one: BENCH_SECONDS=60 BENCH_ROUNDS=5 BENCH_KILLS=50.
 #
 # Single, unbatched and batched are registrations by agents over TLS (one row, one row, 100 rows at a time, each agent one
 # request under way) against puts and transactions of 100 puts; ..._sql are changes of configuration through the SQL port.
+# direct: the batched ones put straight into the three ring processes, without agents, TLS and gateways (ring_direct.c), beside
+# etcd's batched ones.
 # unbatched_N: the same clients, each with one row under way, at N agents, which send together what their clients say at the
 # same time. etcd's clients share connections always (30; reads 3 and 30). Of several ways the better one is compared, on
 # either side.
@@ -35,8 +37,9 @@ my @shared = (3, 30);            # connections that all readers share: both side
 my $agents = env_int('BENCH_AGENTS', 1000);
 my $padding = env_int('BENCH_VALUE', 64);
 my $weight = ($ENV{BENCH_WEIGHT} // 0) =~ /^(-?\d+)$/ ? $1 : 0;
-my %part = map { $_ => 1 } split /[ ,]+/, $ENV{BENCH_PARTS} // 'single unbatched reads batched failover';
+my %part = map { $_ => 1 } split /[ ,]+/, $ENV{BENCH_PARTS} // 'single unbatched reads batched direct failover';
 my $where = machine();
+$ENV{REEVED} = "$ENV{REEVE_BUILD}/bin/reeved";      # ring_direct starts it
 my $base = tempdir('reeve-bench-XXXXXX', TMPDIR => 1, CLEANUP => 1);
 
 # Each server is a session of its own, etcd's too, as daemons are; the kernel shares CPU between sessions first.
@@ -128,6 +131,18 @@ sub reeve_agents {
     note_figures("reeve $name", $o, 'batches');
 }
 
+# The same rows without what stands before the ring: the members' processes are ring_direct's for that time.
+sub reeve_direct {
+    $ring->stop or die "the servers do not stop\n";
+    my $o = load('direct', "$ENV{REEVE_BUILD}/regress/bench/ring_direct", '--duration', $seconds, '--nodes', $agents,
+        '--seed', 1 + int rand 2000, map { $_->dir } $ring->servers);
+    $o->{rows_per_second} = $o->{rows_per_s};
+    $o->{cores}{ring} = $o->{ring_cores};
+    note_figures('reeve direct', $o, 'batches');
+    reeve_start($_) for $ring->servers;
+    $ring->by_role;
+}
+
 my @parts = (
     [ single => sub { reeve_load('single_sql', 'writes', connects(), '--clients', 1); reeve_agents('single', 1, 1) },
         sub { etcd_load('single', 'writes', '--clients', 1) } ],
@@ -137,6 +152,7 @@ my @parts = (
         sub { etcd_load("reads_$_", 'reads', '--clients', $readers, '--reads', '--connections', $_) for @shared } ],
     [ batched => sub { reeve_agents('batched', $agents, 100) },
         sub { etcd_load('batched', 'writes', '--clients', 100, '--batch', 100) } ],
+    [ direct => \&reeve_direct, sub { } ],
 );
 
 # ---- kill -9 of the leader under load: from the kill to the next acknowledged write ----
@@ -224,6 +240,7 @@ for my $what (grep { $part{$_} } qw(batched unbatched reads)) {
     my $theirs = best(etcd => $what);
     $o{"ratio_$what"} = rounded(best(reeve => $what) / $theirs, 2) if $theirs;
 }
+$o{ratio_direct} = rounded($o{reeve}{direct}{per_second} / best(etcd => 'batched'), 2) if $part{direct} && $part{batched};
 $o{ratio_unbatched_sql} = rounded($o{reeve}{unbatched_sql}{per_second} / best(etcd => "unbatched"), 2) if $part{unbatched};
 $o{ratio_failover_p99} = rounded($o{etcd}{failover}{p99_ms} / $o{reeve}{failover}{p99_ms}, 2) if $o{reeve}{failover};
 $o{machine}{load_after} = 0 + (split ' ', ReeveServer::slurp('/proc/loadavg'))[0];

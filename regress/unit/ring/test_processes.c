@@ -411,7 +411,7 @@ static void no_key_leaves_the_key_folder(void **state)
     call_set(&w, 1, "canary", "v", REEVE_OK, 1000);
     kill_all(&w);
     for (int i = 0; i < 4; i++) {
-        char path[128];
+        char path[256];
         uint8_t key[32];
         snprintf(path, sizeof path, "%s/keys/%s", w.dir, files[i]);
         FILE *f = fopen(path, "r");

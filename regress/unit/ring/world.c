@@ -136,6 +136,24 @@ void world_kill(struct world *w, int which)
     k->ready = false;
 }
 
+void world_shut_down(struct world *w, int which, int ms)
+{
+    struct kid *k = &w->kid[which];
+    uint8_t fast = SHUTDOWN_FAST;
+    int64_t end = world_ms() + ms;
+    assert_ok(ipc_send(k->ch, MSG_SHUTDOWN, slice_of(&fast, 1), -1));
+    while (k->pid > 0 && world_ms() < end) {
+        world_turn(w, 20);
+        if (waitpid(k->pid, NULL, WNOHANG) == k->pid)
+            k->pid = 0;
+    }
+    if (k->pid > 0)
+        fail_msg("%s does not end within %d ms", proc_title(k->kind), ms);
+    ipc_close(k->ch);
+    k->ch = NULL;
+    k->ready = false;
+}
+
 void world_signal(struct world *w, int which, int sig)
 {
     assert_int_equal(kill(w->kid[which].pid, sig), 0);
@@ -152,29 +170,64 @@ static void share_settings(struct world *w)
     settings_free(s);
 }
 
-void world_new(struct world *w, const char *conf)
+static void quiet(void)
 {
-    struct report rep = { .code = REEVE_OK };
-    char text[300];
-    memset(w, 0, sizeof *w);
-    w->rng = rng_seeded("processes");
     signal(SIGPIPE, SIG_IGN);
     assert_ok(crypto_init());
     log_init("test");
     log_configure(LOG_SEV_ERROR, LOG_FORM_TEXT);
+}
+
+/* The directory is there, and nobody else's. */
+static void take_dir(struct world *w)
+{
+    struct report rep = { .code = REEVE_OK };
+    share_settings(w);
+    assert_ok(liveness_create(w->dir));
+    assert_ok(datadir_lock(&w->lock, w->dir, 0, &rep));
+}
+
+void world_new(struct world *w, const char *conf)
+{
+    char text[300];
+    memset(w, 0, sizeof *w);
+    w->rng = rng_seeded("processes");
+    quiet();
     strcpy(w->dir, "/tmp/reeve-ring-XXXXXX");
     assert_non_null(mkdtemp(w->dir));
     assert_int_equal(rmdir(w->dir), 0);
     run("%s --init -D %s --region home --superuser root", reeved(), w->dir);
     snprintf(text, sizeof text, "%s\npeer_port = %u\n", conf, (unsigned) unit_port());
     run("printf '%%s' '%s' >> %s/reeve.conf", text, w->dir);
-    share_settings(w);
-    assert_ok(liveness_create(w->dir));
-    assert_ok(datadir_lock(&w->lock, w->dir, 0, &rep));
+    take_dir(w);
     assert_ok(loop_new(&w->loop));
     for (int i = 0; i < W_KIDS; i++)
         world_start(w, i);
     world_ready(w);
+}
+
+static bool has_folder(const struct world *w, const char *name)
+{
+    char path[256];
+    snprintf(path, sizeof path, "%s/%s", w->dir, name);
+    return access(path, F_OK) == 0;
+}
+
+void world_open(struct world *w, struct loop *loop, const char *dir)
+{
+    memset(w, 0, sizeof *w);
+    quiet();
+    if (strlen(dir) >= sizeof w->dir)
+        fail_msg("%s: too long a path", dir);
+    strcpy(w->dir, dir);
+    take_dir(w);
+    w->loop = loop;
+    w->given = true;
+    w->kid[W_SIGNER].absent = !has_folder(w, "keys");
+    w->kid[W_VALIDATOR].absent = !has_folder(w, "validator");
+    for (int i = 0; i < W_KIDS; i++)
+        if (!w->kid[i].absent)
+            world_start(w, i);
 }
 
 void world_free(struct world *w)
@@ -183,8 +236,11 @@ void world_free(struct world *w)
     ipc_close(w->gateway);
     for (int i = 0; i < W_KIDS; i++)
         world_kill(w, i);
-    loop_free(w->loop);
+    if (!w->given)
+        loop_free(w->loop);
     close(w->lock);
+    if (w->given)
+        return;
     if (getenv("REEVE_KEEP"))
         fprintf(stderr, "# kept %s\n", w->dir);
     else
@@ -224,7 +280,7 @@ void world_ready(struct world *w)
     for (;;) {
         bool all = true;
         for (int i = 0; i < W_KIDS; i++)
-            all = all && w->kid[i].ready;
+            all = all && (w->kid[i].ready || w->kid[i].absent);
         connect_ring(w, &w->ring, PROC_BACKEND);
         connect_ring(w, &w->gateway, PROC_GATEWAY);
         if (all && w->ring && w->gateway)
@@ -306,7 +362,7 @@ void submit_class(struct wr *w, const char *prefix)
 
 void look_open(struct world *w, struct look *l, const char *what)
 {
-    char dir[128];
+    char dir[256];
     struct report rep = { .code = REEVE_OK };
     snprintf(dir, sizeof dir, "%s%s", w->dir, what);
     assert_ok(storage_open(&l->st, dir, STORAGE_READ, 0, 16, &rep));

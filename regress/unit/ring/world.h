@@ -20,9 +20,10 @@ struct kid {
     int pid;
     struct ipc_channel *ch;
     bool ready;
+    bool absent;                        /* the directory has none of the kind */
 };
 struct world {
-    char dir[64];
+    char dir[128];
     struct loop *loop;
     int lock;
     struct kid kid[W_KIDS];
@@ -30,14 +31,22 @@ struct world {
     struct ipc_channel *gateway;        /* this test as a gateway of the ring */
     bool as_gateway;                    /* which of the two world_ask uses */
     struct rng rng;
+    bool given;                         /* directory and loop are somebody else's */
 };
 
 /* conf: lines for reeve.conf. */
 void world_new(struct world *w, const char *conf);
+/*
+ * A member of a ring in a directory that is there, without a server on it: the kinds of processes that it has are started, and are
+ * ready after world_ready(). Several may share a loop. They stay the caller's.
+ */
+void world_open(struct world *w, struct loop *loop, const char *dir);
 void world_free(struct world *w);
 void world_start(struct world *w, int which);
 void world_kill(struct world *w, int which);
 void world_signal(struct world *w, int which, int sig);
+/* An orderly end, waited for. */
+void world_shut_down(struct world *w, int which, int ms);
 /* Runs the loop until all kids are ready and a channel to the ring is there. */
 void world_ready(struct world *w);
 void world_turn(struct world *w, int ms);
