@@ -66,6 +66,8 @@ my ($next) = grep { $_ != $ring->leading } $a, $b;
 done("ALTER RING eu TRANSFER LEADER TO 'eu-" . number($next) . "'", 'leadership is handed over, and answered when it has come about');
 ok($a->wait_for(sub { ($ring->leading // return)->psql("SELECT count(*) FROM sys.ring_members WHERE last_contact > now() - interval '5 s'") eq '2' },
     'two'), 'the leader hears of the two others');
+my $known = 'SELECT count(*) FROM sys.ring_members WHERE match_index > 0 AND lag >= 0';
+ok($_->wait_for(sub { ask($_, $known) eq "3\n" }, 'three'), 'how far each is can be read at member ' . number($_)) for $ring->servers;
 is(said("SELECT string_agg(DISTINCT state, ',') FROM sys.ring_members"), "up\n", 'all are up');
 
 # ---- with one away the other two are needed ----

@@ -12,12 +12,12 @@
 #define NOW_MS_MAX 1000
 #define LEADERLESS_MS 2000
 
-/* What the ring process knows of the members now: how far each is, as the leader sees it. */
+/* What the ring process knows of the members now: how far each is, as the leader sees it, and tells the others once a second. */
 struct member_now { uint32_t id, heard_ms; uint64_t match; bool linked, snapshot, behind; };
 struct ring_now {
     bool answers;
     uint32_t leader, leaderless_ms;
-    uint64_t term, last;
+    uint64_t term, last;                /* of the leader's log; 0: not known */
     uint8_t disk;
     bool quarantined;                   /* this server's own */
     unsigned n;
@@ -28,7 +28,7 @@ static void decode_now(struct rd *r, struct ring_now *out)
 {
     out->leader = rd_u32(r);
     out->term = rd_u64(r);
-    out->last = rd_u64(r);
+    rd_u64(r);
     out->leaderless_ms = rd_u32(r);
     out->disk = rd_u8(r);
     unsigned n = rd_u16(r);
@@ -42,6 +42,7 @@ static void decode_now(struct rd *r, struct ring_now *out)
         m->behind = rd_u8(r) != 0;
     }
     out->quarantined = rd_u8(r) != 0;
+    out->last = rd_u64(r);
     out->answers = !r->bad;
 }
 
@@ -200,7 +201,6 @@ static enum reeve_err member_row(struct vscan *s, struct members *x, unsigned i)
     const struct raft_member *m = &x->ring.conf.m[i];
     const struct member_now *n = now_of(&x->now, m->id);
     const char *end = memchr(m->addr, '#', m->addr_len);
-    bool leads = x->now.leader == x->ring.self;
     if (n != NULL) {
         linked = d_bool(n->linked);
         state = d_str(state_of(x, i, n));
@@ -208,7 +208,7 @@ static enum reeve_err member_row(struct vscan *s, struct members *x, unsigned i)
             disk = d_str(disk_of(x, i));
         if (n->match > 0)
             match = d_int((int64_t) n->match);
-        if (n->match > 0 && leads)
+        if (n->match > 0 && x->now.last > 0)
             lag = d_int(x->now.last > n->match ? (int64_t) (x->now.last - n->match) : 0);
         if (n->heard_ms != UINT32_MAX)
             heard = d_wall((struct wall_ms){ session_wall_now().ms - n->heard_ms });

@@ -68,6 +68,7 @@ static void slow(struct ring *r)
     if (r->prop.leads) {
         expiry_run(r, &v);
         members_run(r, &v);
+        progress_tell(r);
     }
     health_run(r, &v);
     autoconf_run(r, &v);
@@ -99,6 +100,7 @@ void ring_news(void *arg, uint32_t from, struct slice bytes)
     case NEWS_LIVE:       liveshare_heard(arg, from, &in); break;
     case NEWS_QUARANTINE: quarantine_heard(arg, from); break;
     case NEWS_FORWARD:    forward_heard(arg, from, &in); break;
+    case NEWS_PROGRESS:   progress_heard(arg, from, &in); break;
     case NEWS_LEVEL:      level_heard(arg, from, &in); break;
     default:              break;
     }

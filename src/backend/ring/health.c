@@ -71,18 +71,30 @@ static enum ring_disk own_disk(struct ring *r, const struct core_status *st)
 
 /* ---- looking in ---- */
 
-static void put_member(struct ring *r, const struct core_status *st, unsigned place, uint32_t id, struct wr *out)
+struct progress_of progress_here(struct ring *r, const struct core_status *st, unsigned place, uint32_t id)
 {
-    struct core *core = r->prop.core;
     struct raft_peer_status p = { .match = 0 };
-    bool self = id == core_id(core), known = core_peer_status(core, id, &p);
+    bool self = id == core_id(r->prop.core), known = core_peer_status(r->prop.core, id, &p);
     int64_t heard = known && !self && p.heard.ms > 0 ? clock_mono().ms - p.heard.ms : -1;
+    return (struct progress_of){
+        .id = id, .match = self ? st->member.raft.durable : known ? p.match : 0,
+        .heard_ms = heard < 0 || heard > INT32_MAX ? UINT32_MAX : (uint32_t) heard, .snapshot = known && !self && p.state == 3,
+        .behind = known && r->watch[place].id == id && r->watch[place].behind,
+    };
+}
+
+/* told: the leader's word; NULL: there is none. */
+static void put_member(struct ring *r, const struct core_status *st, const struct progress *told, unsigned place, uint32_t id, struct wr *out)
+{
+    struct progress_of m;
+    if (id == core_id(r->prop.core) || told == NULL || !progress_find(told, id, clock_mono().ms, &m))
+        m = progress_here(r, st, place, id);
     wr_u32(out, id);
-    wr_u64(out, self ? st->member.raft.durable : known ? p.match : 0);
-    wr_u32(out, heard < 0 || heard > INT32_MAX ? UINT32_MAX : (uint32_t) heard);
-    wr_u8(out, member_linked(core, id));
-    wr_u8(out, known && !self && p.state == 3);
-    wr_u8(out, known && r->watch[place].id == id && r->watch[place].behind);
+    wr_u64(out, m.match);
+    wr_u32(out, m.heard_ms);
+    wr_u8(out, member_linked(r->prop.core, id));
+    wr_u8(out, m.snapshot);
+    wr_u8(out, m.behind);
 }
 
 void ring_status(struct ring *r, struct wr *out)
@@ -90,6 +102,9 @@ void ring_status(struct ring *r, struct wr *out)
     const struct raft_conf *conf = core_conf(r->prop.core);
     struct core_status st;
     core_status(r->prop.core, &st);
+    bool leads = st.member.raft.leader == core_id(r->prop.core);
+    bool counts = !leads && progress_counts(&r->progress, st.member.raft.leader, st.member.raft.term, clock_mono().ms);
+    const struct progress *told = counts ? &r->progress : NULL;
     wr_u32(out, st.member.raft.leader);
     wr_u64(out, st.member.raft.term);
     wr_u64(out, st.member.raft.last);
@@ -97,8 +112,9 @@ void ring_status(struct ring *r, struct wr *out)
     wr_u8(out, (uint8_t) own_disk(r, &st));
     wr_u16(out, conf->n);
     for (unsigned i = 0; i < conf->n; i++)
-        put_member(r, &st, i, conf->m[i].id, out);
+        put_member(r, &st, told, i, conf->m[i].id, out);
     wr_u8(out, st.member.quarantined);
+    wr_u64(out, leads ? st.member.raft.last : told ? told->last : 0);
 }
 
 /* ---- issues ---- */

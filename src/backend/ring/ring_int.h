@@ -48,6 +48,11 @@ void applier_free(struct applier *ap);
 struct known_level { uint32_t id, level; int64_t heard_ms; };
 struct watch { uint32_t id; int64_t linked_ms, mark_ms; uint64_t mark; bool behind; };
 
+/* progress.c: how far a member's log is. heard_ms: since the leader heard of it; UINT32_MAX, match 0: not known. */
+struct progress_of { uint32_t id, heard_ms; uint64_t match; bool snapshot, behind; };
+/* All of them, as that member told at at_ms, with its term and the end of its own log. from 0: nobody has. */
+struct progress { uint32_t from; uint64_t term, last; int64_t at_ms; unsigned n; struct progress_of m[RAFT_MEMBERS_MAX]; };
+
 struct ring {
     struct child *child;
     struct loop *loop;
@@ -78,6 +83,7 @@ struct ring {
     struct loop_timer driver_timer, slow_timer, reader_timer;
     struct driver *driver;
     struct watch watch[RAFT_MEMBERS_MAX];
+    struct progress progress;           /* what the leader told last; progress.c */
     uint32_t odd[RAFT_MEMBERS_MAX];     /* by place, the member that told that it is in quarantine; 0: none */
     struct known_level known[RAFT_MEMBERS_MAX];     /* by place (level.c) */
     int64_t disk_slow_ms;               /* when its disk was slow last; 0: never */
@@ -205,6 +211,21 @@ bool member_linked(struct core *core, uint32_t id);
 void ring_status(struct ring *r, struct wr *out);
 /* Is that member more than 10 s behind? Asked now and then, with the log's last index and what it is known to have. */
 bool watch_behind(struct watch *w, uint32_t id, int64_t now_ms, uint64_t last, uint64_t match);
+
+/* Of the member at that place of the configuration, as far as this one knows by itself: only who leads knows of others. */
+struct progress_of progress_here(struct ring *r, const struct core_status *st, unsigned place, uint32_t id);
+
+/* ---- progress.c ---- */
+/* The leader: once a second, to the others. */
+void progress_tell(struct ring *r);
+void progress_heard(struct ring *r, uint32_t from, struct rd *in);
+void progress_encode(const struct progress *p, struct wr *out);
+/* Behind the kind. False: spoiled, or of a form that is not known. */
+bool progress_decode(struct progress *p, struct rd *in);
+/* Is it the word of that leader, in that term, and not old? */
+bool progress_counts(const struct progress *p, uint32_t leader, uint64_t term, int64_t now_ms);
+/* False: nothing was told of that member. */
+bool progress_find(const struct progress *p, uint32_t id, int64_t now_ms, struct progress_of *out);
 
 /* That member says of itself that its state is not the ring's. */
 void quarantine_heard(struct ring *r, uint32_t from);

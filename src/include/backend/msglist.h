@@ -25,7 +25,7 @@ MSG(PROPOSE,         K_BACKEND | K_GATEWAY, K_RING, 0)          /* a region comm
 MSG(SUBMIT,          K_BACKEND, K_RING, 0)                      /* u16 n, n x str32 update without signature -> u64 height, u64 first leaf index */
 MSG(BARRIER,         K_BACKEND, K_RING, 0)                      /* empty -> u64 applied index: a linearizable read point */
 MSG(RING_CHANGE,     K_BACKEND, K_RING, 0)                      /* u8 1 voter 2 learner 3 drop 4 lead, u32 member -> empty, when it is in force */
-MSG(RING_STATUS,     K_BACKEND, K_RING, 0)                      /* empty -> u32 leader (0: none known), u64 term, u64 last index, u32 ms without a leader, u8 own disk (enum ring_disk), u16 n, n x { u32 member, u64 match index (0: not known), u32 ms since it was heard (ffffffff: not known), u8 link up, u8 gets a snapshot, u8 behind }, u8 in quarantine itself */
+MSG(RING_STATUS,     K_BACKEND, K_RING, 0)                      /* empty -> u32 leader (0: none known), u64 term, u64 last index, u32 ms without a leader, u8 own disk (enum ring_disk), u16 n, n x { u32 member, u64 match index (0: not known), u32 ms since it was heard (ffffffff: not known), u8 link up, u8 gets a snapshot, u8 behind }, u8 in quarantine itself, u64 last index of the leader (0: not known) */
 MSG(WAKE,            K_RING, K_GATEWAY, 0)                      /* u64 revision, u64 attested height; no reply, may be coalesced */
 MSG(CREATE_AUTHORITY_KEY, K_BACKEND, K_RING, 0)                 /* name authority, u32 gen, u8 key type, u8 external, u32 ttl_s, str16 subject -> str16 SPKI hash, str32 DER certificate or request; the ring asks the signer */
 MSG(CREATE_SHARED_KEY,    K_BACKEND, K_RING, 0)                 /* name cert, u32 gen, u8 key type -> 32 SPKI hash; the ring asks the signer */
