@@ -151,25 +151,59 @@ $a->start;
 done($b, "CREATE CERT away FROM AUTHORITY ca SANS ('away.example')", '... which comes back');
 
 # ---- the one with the keys dies while it is at it ----
-ok(lead(3), 'the third leads');
-my ($signer) = $a->children('signer');
-kill 'STOP', $signer;
-my $mark = length $a->log;
-my $out = "$a->{base}/doubt";
-my $pid = fork // die "fork: $!";
-if ($pid == 0) {
-    open my $h, '>', $out;
-    print $h said($b, "CREATE CERT doubt FROM AUTHORITY ca SANS ('doubt.example')");
-    close $h;
-    POSIX::_exit(0);
+# Said at the second member until the first one's log has that line; then its ring process dies, and what comes after that is done.
+# The answer, and its time.
+sub cut_off {
+    my ($stopped, $name, $line, $then) = @_;
+    my ($out, $mark) = ("$a->{base}/$name", length $a->log);
+    ok(lead(3), 'the third leads');
+    kill 'STOP', $stopped;
+    my $pid = fork // die "fork: $!";
+    if ($pid == 0) {
+        open my $h, '>', $out;
+        print $h said($b, "CREATE CERT $name FROM AUTHORITY ca SANS ('$name.example')");
+        close $h;
+        POSIX::_exit(0);
+    }
+    ok($a->wait_for(sub { substr($a->log, $mark) =~ $line }, 'the request'), "$name: a request has come");
+    my $begun = time;
+    kill 'KILL', $a->children('ring');
+    kill 'CONT', $stopped;
+    $then->() if $then;
+    waitpid $pid, 0;
+    return (ReeveServer::slurp($out), time - $begun);
 }
-ok($a->wait_for(sub { substr($a->log, $mark) =~ /member 2 asks for cert "doubt"/ }, 'the request'), 'a request has come');
-kill 'KILL', $a->children('ring');
-kill 'CONT', $signer;
-waitpid $pid, 0;
-like(ReeveServer::slurp($out), qr/ERROR:\s+08007: member "eu-1" was lost.*unknown.*HINT:/s, 'nobody knows what became of it');
+my ($signer) = $a->children('signer');
+my ($answer, $took) = cut_off($signer, 'doubt', qr/member 2 asks for cert "doubt"/);
+like($answer, qr/ERROR:\s+08007: member "eu-1" was lost.*unknown.*HINT:/s, 'what has not become final is not known');
+cmp_ok($took, '<', 29, '... and said in time');
 like(done($b, "CREATE CERT doubt FROM AUTHORITY ca SANS ('doubt.example')", '... and it is said again'), qr/doubt|^$/);
 seen("SELECT count(*) FROM sys.certs WHERE name = 'doubt'", qr/^1$/, '... with its effect');
+
+# What the validator has becomes final without the ring process, and the object tells so.
+$a->append_conf("log_level = debug\n");
+$a->ctl('reload');
+my ($validator) = $a->children('validator');
+# (Where its ring process takes too long to come back, once more.)
+my $name;
+for my $n (1 .. 3) {
+    $name = "told$n";
+    ($answer, $took) = cut_off($validator, $name, qr/member 2 asks for cert "$name".*signed updates are with the validator/s);
+    last if $answer !~ /08007/;
+}
+unlike($answer, qr/ERROR/, 'what became final is answered as done by the one that asked') or diag("$answer, after $took s");
+seen("SELECT count(*) FROM sys.certs WHERE name = '$name'", qr/^1$/, '... with its effect');
+
+# Somebody else was there first: certainly not made.
+for my $n (1 .. 3) {
+    $name = "taken$n";
+    ($answer) = cut_off($signer, $name, qr/member 2 asks for cert "$name"/,
+        sub { done($c, "CREATE CERT $name FROM AUTHORITY ca SANS ('another.example')", 'another one of that name') });
+    last if $answer !~ /08007/;
+}
+like($answer, qr/ERROR:\s+42710/, '... and the first one is told that it exists') or diag($answer);
+$a->append_conf("log_level = info\n");
+$a->ctl('reload');
 
 # ---- a member is dropped at another ----
 ok(lead(1), 'the first leads');

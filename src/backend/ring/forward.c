@@ -2,10 +2,11 @@
  * forward.c - what this member cannot do, asked of the one that can (forward.h)
  *
  *   WAITING --way, ASK--> ASKED --GRANT, BODY--> SENT --ANSWER--> SETTLING --it can be read here--> answered
- *      ^--- way lost, "not me" ---'
+ *      ^--- way lost, "not me" ---'                '-way lost, no answer, a doubt-> DOUBT --its object tells--> answered
  *
  * Until the BODY leaves nothing has happened, so looking for the member that can goes on for ASK_MS, whoever that is by then.
- * Where the member with the keys has not been there for as long, nobody waits. After the BODY there is no second try.
+ * Where the member with the keys has not been there for as long, nobody waits. After the BODY there is no second try, but a look
+ * at what the region has by then: security updates name their object's version.
  */
 #include "backend/ring/forward.h"
 
@@ -23,7 +24,7 @@
 #define SETTLE_MS 4000
 #define ATTESTS   1u            /* flag in news */
 
-enum forward_state { WAITING, ASKED, SENT, SETTLING };
+enum forward_state { WAITING, ASKED, SENT, DOUBT, SETTLING };
 
 struct forward {
     struct ring *r;
@@ -35,7 +36,7 @@ struct forward {
     bool reading, ended;                /* a read is under way that names this; answered meanwhile */
     key_done *done;
     void *arg;
-    struct report rep;                  /* while SETTLING: the answer; before: why it was not let in yet */
+    struct report rep;                  /* while SETTLING: the answer; DOUBT: if nothing tells; before: why it was not let in yet */
     uint8_t result[16];
     size_t result_len;
     size_t len;
@@ -76,18 +77,55 @@ static void finish(struct forward *f, enum reeve_err err, const struct report *r
 
 static bool changes_nothing(const struct forward *f) { return forward_rule(f->kind)->key; }
 
-static void finish_lost(struct forward *f, const char *what)
+static void finish_rep(struct forward *f) { finish(f, f->rep.code, &f->rep, slice_of(NULL, 0)); }
+
+static void report_lost(struct forward *f, const char *what)
 {
-    struct report rep = { .code = REEVE_OK };
     struct told t = ring_told(f->r, f->to);
+    report_clear(&f->rep);
     if (changes_nothing(f)) {
-        report_set(&rep, REEVE_E_UNAVAILABLE, "member \"%s\" %s; nothing was changed", t.s, what);
-        report_hint(&rep, "Try again.");
+        report_set(&f->rep, REEVE_E_UNAVAILABLE, "member \"%s\" %s; nothing was changed", t.s, what);
+        report_hint(&f->rep, "Try again.");
     } else {
-        report_set(&rep, REEVE_E_UNKNOWN_OUTCOME, "member \"%s\" %s; whether the change was made is unknown", t.s, what);
-        report_hint(&rep, "Look before you try again; a change is never made twice.");
+        report_set(&f->rep, REEVE_E_UNKNOWN_OUTCOME, "member \"%s\" %s; whether the change was made is unknown", t.s, what);
+        report_hint(&f->rep, "Look before you try again; a change is never made twice.");
     }
-    finish(f, rep.code, &rep, slice_of(NULL, 0));
+}
+
+/* rep says so. Whoever has it may have carried it out, or another one found it half done: its object tells, if it is told in time. */
+static void doubt(struct forward *f)
+{
+    int64_t least = clock_mono().ms + SETTLE_MS;
+    if (f->kind != FORWARD_SUBMIT) {
+        finish_rep(f);
+        return;
+    }
+    f->state = DOUBT;
+    if (f->until_ms < least)
+        f->until_ms = least;
+}
+
+static void lost(struct forward *f, const char *what)
+{
+    report_lost(f, what);
+    doubt(f);
+}
+
+static void look_for_effect(struct forward *f)
+{
+    uint64_t height, first_leaf;
+    struct wr w = wr_fixed(f->result, sizeof f->result);
+    enum reeve_err err = submit_look(f->r, slice_of(f->body, f->len), &height, &first_leaf);
+    if (err == REEVE_E_AGAIN)
+        return;
+    report_clear(&f->rep);
+    if (err == REEVE_OK) {
+        wr_u64(&w, height);
+        wr_u64(&w, first_leaf);
+    } else {
+        report_set(&f->rep, err, "it was changed by somebody else meanwhile; nothing was changed by this");
+    }
+    finish(f, err, &f->rep, wr_slice(&w));
 }
 
 static void finish_settled(struct forward *f)
@@ -358,8 +396,11 @@ static void answered(struct forward *f, struct letter *l)
     if (f->state == ASKED)
         not_let_in(f, l);
     else if (l->rep.code == REEVE_OK && !forward_result_is(f->kind, l->rest))
-        finish_lost(f, "answered something that is no answer");
-    else if (changes_nothing(f))
+        lost(f, "answered something that is no answer");
+    else if (l->rep.code == REEVE_E_UNKNOWN_OUTCOME && f->kind == FORWARD_SUBMIT) {
+        f->rep = l->rep;
+        doubt(f);
+    } else if (changes_nothing(f))
         finish(f, l->rep.code, &l->rep, l->rest);
     else
         settle(f, l);
@@ -401,16 +442,20 @@ static void step(struct forward *f, int64_t now)
     if (f->state == ASKED && core_way(f->r->prop.core, f->to) != f->way)
         f->state = WAITING;
     if (f->state == SENT && core_way(f->r->prop.core, f->to) != f->way)
-        finish_lost(f, "was lost while it was at it");
+        lost(f, "was lost while it was at it");
     else if (now < f->until_ms) {
         if (f->state == WAITING)
             look(f, now);
+        else if (f->state == DOUBT)
+            look_for_effect(f);
         else if (f->state == SETTLING && !f->reading)
             read_behind(f);
     } else if (f->state == SETTLING)
         finish_settled(f);
     else if (f->state == SENT)
-        finish_lost(f, "did not answer in time");
+        lost(f, "did not answer in time");
+    else if (f->state == DOUBT)
+        finish_rep(f);
     else
         finish_not_let_in(f);
 }
@@ -474,8 +519,11 @@ void forward_close(struct ring *r)
         struct forward *f = fs->list;
         if (f->state == SETTLING)
             finish_settled(f);
-        else if (f->state == SENT)
-            finish_lost(f, "was at it when this server was shut down");
+        else if (f->state == SENT) {
+            report_lost(f, "was at it when this server was shut down");
+            finish_rep(f);
+        } else if (f->state == DOUBT)
+            finish_rep(f);
         else
             finish_err(f, REEVE_E_SHUTDOWN, "the server is shutting down");
     }

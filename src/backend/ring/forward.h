@@ -30,7 +30,8 @@
  * Invariants
  *  F1 A request is carried out once at most: nobody sends one again, and a ticket is taken once.
  *  F2 Before its BODY leaves, a request has changed nothing, and its end says so. After that an end without an ANSWER is
- *     UNKNOWN_OUTCOME, but for keys: one that nobody names changes nothing.
+ *     UNKNOWN_OUTCOME, but for keys: one that nobody names changes nothing; and for security updates whose object tells, within
+ *     the time that the request has, that it was made, or that another took its place, so that it never will be.
  *  F3 A ticket ends with its time, or with the connections it came by. So who stood still carries out nothing that was asked
  *     for before, and given up since.
  *  F4 Only members of the configuration are heard, each of what its connection proves it to be (P1 of peer.h). A request is

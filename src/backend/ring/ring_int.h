@@ -133,6 +133,11 @@ enum reeve_err ring_submit(struct ring *r, const struct slice *updates, size_t n
 /* The same for another member of the ring: each update is judged first (forward_judge). */
 enum reeve_err ring_submit_guest(struct ring *r, uint32_t from, const struct slice *updates, size_t n, submit_done *done, void *arg,
                                  struct report *rep) REEVE_MUST_CHECK;
+/*
+ * What became of a submission, from the newest state here: OK, it was made (the same leaves, whoever submitted them, in one
+ * block); CONFLICT: it was not, and never will be, since another leaf has the version of one; AGAIN: this cannot be told, or not yet.
+ */
+enum reeve_err submit_look(struct ring *r, struct slice body, uint64_t *height, uint64_t *first_leaf) REEVE_MUST_CHECK;
 /* The body of SUBMIT: 1 to SUBMIT_UPDATES_MAX updates, borrowed. */
 bool submit_body_read(struct slice body, struct slice updates[SUBMIT_UPDATES_MAX], size_t *n);
 /* The same with updates as structures (drivers). */

@@ -240,6 +240,7 @@ static void hand_over(struct submit *s)
         s->state = SENT;
         s->handed = true;
         s->calls++;
+        log_debug("%u signed updates are with the validator", (unsigned) s->n);
     } else
         retry_later(s);
 }
@@ -368,6 +369,51 @@ bool submit_body_read(struct slice body, struct slice updates[SUBMIT_UPDATES_MAX
     for (size_t i = 0; i < *n; i++)
         updates[i] = rd_str32(&in, ATTEST_LEAF_MAX);
     return rd_done(&in);
+}
+
+/* Versions of an object follow each other without a gap, so the leaf that has this one's version is this one or keeps it out. */
+static enum reeve_err compare(const struct submit_leaf *l, const struct update *u, const struct attest_object *o)
+{
+    if (o->version != u->version)
+        return REEVE_E_AGAIN;           /* not yet; or later ones are on top of it, and hide it */
+    return o->leaf.len == l->len && memcmp(o->leaf.p, l->p, l->len - 64) == 0 ? REEVE_OK : REEVE_E_CONFLICT;
+}
+
+static enum reeve_err look_at(struct ring *r, struct ring_view *v, struct slice bytes, struct attest_object *o)
+{
+    struct submit_leaf l = { .p = NULL };
+    struct update u;
+    enum reeve_err err;
+    TRY(leaf_make(r, &l, bytes));
+    TRY(update_decode(&u, slice_of(l.p, l.len)));
+    TRY(attest_get(&v->attest, u.type, &u.object, o));
+    err = compare(&l, &u, o);
+out:
+    free(l.p);
+    return err == REEVE_OK || err == REEVE_E_CONFLICT ? err : REEVE_E_AGAIN;
+}
+
+enum reeve_err submit_look(struct ring *r, struct slice body, uint64_t *height, uint64_t *first_leaf)
+{
+    struct slice updates[SUBMIT_UPDATES_MAX];
+    enum reeve_err all = REEVE_OK;
+    struct attest_object o;
+    struct ring_view v;
+    size_t n;
+    if (!submit_body_read(body, updates, &n) || ring_view_open(r, &v) != REEVE_OK)
+        return REEVE_E_AGAIN;
+    for (size_t i = 0; i < n && all != REEVE_E_CONFLICT; i++) {
+        enum reeve_err one = look_at(r, &v, updates[i], &o);
+        if (one == REEVE_OK && i == 0) {
+            *height = o.height;
+            *first_leaf = o.leaf_index;
+        } else if (one == REEVE_OK && o.height != *height)
+            one = REEVE_E_AGAIN;        /* somebody submitted the same, piece by piece */
+        if (one != REEVE_OK)
+            all = one;
+    }
+    ring_view_close(&v);
+    return all;
 }
 
 static enum reeve_err judge_all(struct ring *r, uint32_t from, const struct submit *s, struct report *rep)
