@@ -63,9 +63,9 @@ sub figures {
 # The load went away with batches under way.
 sub settled {
     my ($s) = @_;
-    my ($n, $was) = (0, -1);
-    while ($n != $was) {
-        ($was, $n) = ($n, $s->psql('SELECT count(*) FROM sys.workloads'));
+    my ($n, $was);
+    until (defined $n && defined $was && $n == $was) {
+        ($was, $n) = ($n, eval { $s->psql('SELECT count(*) FROM sys.workloads') });     # not yet up to date: again
         sleep 0.5;
     }
     return $n;
