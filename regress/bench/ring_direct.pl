@@ -42,7 +42,8 @@ for my $round (1 .. $rounds) {
 }
 # Every row that was acknowledged, and none else.
 $_->start for $ring->servers;
-my $count = $ring->somewhere('a count', 'SELECT count(*) FROM sys.workloads');
+my $count;
+until_true(600, 'the rows are counted', sub { defined($count = eval { $ring->server(0)->psql('SELECT count(*) FROM sys.workloads') }) });
 die "$count rows in the table, $total acknowledged\n" if $rows == 0 && $count != $total;
 my %o = (bench => 'ring-direct', machine => $where, seconds => 0 + $seconds, rounds => $rounds, table_rows => 0 + $count,
     map({ $_ => $got[0]{$_} } qw(members nodes batch under_way)), rows => $rows,

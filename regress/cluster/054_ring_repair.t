@@ -73,7 +73,7 @@ is($s->psql("SELECT value FROM sys.config WHERE key = 'flip'"), 'flipped-here', 
 # ---- the same state: compared every 512 entries, which the load goes past ----
 sub last_index { return $s->psql("SELECT match_index FROM sys.ring_members WHERE member = '" . $r->name($hurt) . "'") + 0 }
 my $since = last_index();
-ok($s->wait_for(sub { last_index() > $since + 1100 }, '1,100 entries'), 'states are compared, twice and more');
+ok($s->wait_for(sub { last_index() > $since + 1100 }, '1,100 entries', 180), 'states are compared, twice and more');
 $load->stop;
 ok($r->caught_up($_), $r->name($_) . ' has everything') for $r->all;
 is($r->server($_)->psql("SELECT count(*) FROM sys.issues WHERE kind = 'member_quarantined'"), '0', '... and nobody differs') for $r->all;
