@@ -77,6 +77,23 @@ enum reeve_err merkle_log_root(struct merkle_log *l, uint64_t size, struct hash3
     return range_hash(l, 0, size, out);
 }
 
+enum reeve_err merkle_log_range(struct merkle_log *l, uint64_t size, struct merkle_range *out)
+{
+    enum reeve_err err = REEVE_OK;
+    uint64_t lo = 0;
+    size_t n = 0;
+    merkle_range_init(out);
+    for (int level = 63; level >= 0; level--) {
+        if ((size >> level & 1) == 0)
+            continue;
+        TRY(subtree_get(l, (uint8_t) level, lo >> level, &out->h[n++]));
+        lo += UINT64_C(1) << level;
+    }
+    out->size = size;
+out:
+    return err;
+}
+
 /* Largest power of two smaller than n; n >= 2. */
 static uint64_t split_of(uint64_t n)
 {

@@ -43,6 +43,8 @@ void merkle_range_root(const struct crypto_ops *c, const struct merkle_range *r,
 struct merkle_log { struct kv *kv; const struct crypto_ops *c; uint8_t prefix; };
 enum reeve_err merkle_log_append(struct merkle_log *l, uint64_t size, const struct hash32 *leaf) REEVE_MUST_CHECK;
 enum reeve_err merkle_log_root(struct merkle_log *l, uint64_t size, struct hash32 *out) REEVE_MUST_CHECK;
+/* The compact range of the log as it was at that size. */
+enum reeve_err merkle_log_range(struct merkle_log *l, uint64_t size, struct merkle_range *out) REEVE_MUST_CHECK;
 enum reeve_err merkle_log_inclusion(struct merkle_log *l, uint64_t index, uint64_t size,
                                     struct hash32 path[MERKLE_PATH_MAX], size_t *n) REEVE_MUST_CHECK;
 enum reeve_err merkle_log_consistency(struct merkle_log *l, uint64_t m, uint64_t n_size,
