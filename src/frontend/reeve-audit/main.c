@@ -1,0 +1,96 @@
+/* main.c - reeve-audit verify|show|keygen|sign: what an auditor does without any server */
+#include "audit.h"
+
+#include <getopt.h>
+#include <stdio.h>
+
+#include "config.h"
+#include "crypto/hash.h"
+
+static void usage(FILE *to)
+{
+    fprintf(to,
+        "reeve-audit verifies what was exported from Reeve, without any server.\n\n"
+        "  reeve-audit verify FILE --trust-root FILE [--leaf FILE]\n"
+        "      FILE: a history bundle (COPY HISTORY), a tlog-proof, or a checkpoint. A proof is about a leaf: --leaf,\n"
+        "      or the file beside it that ends in .leaf. The trust root is a policy: COPY HISTORY TO STDOUT\n"
+        "      WITH (format = 'policy'), got from somebody you believe, or compared with what others got.\n"
+        "  reeve-audit show FILE [--trust-root FILE] [--leaf FILE]\n"
+        "      what is in it; with a trust root only if it is sound\n"
+        "  reeve-audit keygen NAME --key FILE\n"
+        "      makes a private key, and prints the public one\n"
+        "  reeve-audit sign [FILE] --key FILE [--signature]\n"
+        "      signs a text (standard input without FILE) as a note; --signature prints the signature line alone\n\n"
+        "Exit status of verify: 0 sound, 1 unsound (the reason is on standard error), 2 it could not be judged.\n");
+}
+
+static int mistaken(const char *what)
+{
+    if (what != NULL)
+        fprintf(stderr, "reeve-audit: %s\n", what);
+    fprintf(stderr, "Try \"reeve-audit --help\".\n");
+    return EXIT_COULD_NOT;
+}
+
+static const struct { const char *name; int (*fn)(const struct options *o); bool file; } commands[] = {
+    { "verify", audit_verify, true }, { "show", audit_show, true }, { "keygen", audit_keygen, true }, { "sign", audit_sign, false },
+};
+
+static int run(const struct options *o)
+{
+    if (o->second != NULL)
+        return mistaken("too many files");
+    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
+        if (strcmp(commands[i].name, o->command) != 0)
+            continue;
+        if (commands[i].file && o->file == NULL)
+            return mistaken("a file is needed");
+        return commands[i].fn(o);
+    }
+    fprintf(stderr, "reeve-audit: unknown command \"%s\"\n", o->command);
+    return mistaken(NULL);
+}
+
+static bool options_read(int argc, char **argv, struct options *o, int *done)
+{
+    static const struct option longs[] = {
+        { "trust-root", required_argument, NULL, 't' }, { "leaf", required_argument, NULL, 'l' }, { "key", required_argument, NULL, 'k' },
+        { "pkcs11", required_argument, NULL, 'p' }, { "signature", no_argument, NULL, 's' }, { "help", no_argument, NULL, 'h' },
+        { "version", no_argument, NULL, 'V' }, { NULL, 0, NULL, 0 },
+    };
+    *done = EXIT_COULD_NOT;
+    for (int c; (c = getopt_long(argc, argv, "hV", longs, NULL)) != -1;) {
+        switch (c) {
+        case 't': o->trust_root = optarg; break;
+        case 'l': o->leaf = optarg; break;
+        case 'k': o->key = optarg; break;
+        case 'p': o->pkcs11 = optarg; break;
+        case 's': o->bare = true; break;
+        case 'h': usage(stdout); *done = EXIT_SOUND; return false;
+        case 'V': printf("reeve-audit %s\n", PACKAGE_VERSION); *done = EXIT_SOUND; return false;
+        default: *done = mistaken(NULL); return false;
+        }
+    }
+    const char **words[] = { &o->command, &o->file, &o->second };
+    for (int i = 0; i < 3 && optind + i < argc; i++)
+        *words[i] = argv[optind + i];
+    if (o->command == NULL)
+        *done = mistaken("a command is needed");
+    return o->command != NULL;
+}
+
+int main(int argc, char **argv)
+{
+    struct options o = { 0 };
+    int code;
+    if (!options_read(argc, argv, &o, &code))
+        return code;
+    if (crypto_init() != REEVE_OK) {
+        fprintf(stderr, "reeve-audit: this libsodium cannot be used\n");
+        return EXIT_COULD_NOT;
+    }
+    code = run(&o);
+    if (fflush(stdout) != 0 && code == EXIT_SOUND)
+        code = EXIT_COULD_NOT;
+    return code;
+}
