@@ -12,6 +12,8 @@
 #include "backend/signer/signer_int.h"
 #include "crypto/hash.h"
 #include "crypto/ops.h"
+#include "engine/attest_history.h"
+#include "engine/note.h"
 #include "engine/wire.h"
 #include "sim/sim_kv.h"
 
@@ -643,6 +645,122 @@ static void an_older_proof_does_not_bring_a_revoked_generation_back(void **state
     wr_free(&body);
 }
 
+/* ---- checkpoints ---- */
+
+static uint64_t cosigned_size(void)
+{
+    struct wr body = wr_heap(16);
+    wr_u8(&body, 0);
+    assert_ok(ask(signer_sign_checkpoint, &body));
+    struct rd r = rd_of(wr_slice(&reply));
+    wr_free(&body);
+    return rd_u64(&r);
+}
+
+static void checkpoint_body(uint64_t from, uint64_t said, struct wr *body)
+{
+    struct wr bundle = wr_heap(1 << 16);
+    assert_ok(attest_bundle(&a, from, NULL, 0, &bundle));
+    wr_u8(body, 1);
+    wr_u64(body, said);
+    wr_str32(body, wr_slice(&bundle));
+    wr_free(&bundle);
+}
+
+static enum reeve_err checkpoint(uint64_t from)
+{
+    struct wr body = wr_heap(1 << 16);
+    checkpoint_body(from, from, &body);
+    enum reeve_err err = ask(signer_sign_checkpoint, &body);
+    wr_free(&body);
+    return err;
+}
+
+/* The reply as a note that the set's cosigning key and the log's key have signed. */
+static void note_is_of(const struct attest_head *h)
+{
+    static struct note n;
+    struct rd r = rd_of(wr_slice(&reply));
+    char origin[HISTORY_ORIGIN_LEN + 1], cosigner[HISTORY_COSIGNER_MAX];
+    struct pubkey log;
+    struct note_key keys[2];
+    struct checkpoint cp;
+    bool seen[2];
+    uint64_t at[2];
+    rd_copy(&r, log.b, 32);
+    assert_ok(note_parse(&n, rd_str32(&r, 65536)));
+    assert_true(rd_done(&r));
+    history_origin(origin, &h->chain_id);
+    history_cosigner(cosigner, &h->chain_id, &s.trust.set.v[0].name);
+    note_key_init(&crypto_ops_real, &keys[0], slice_str(origin), NOTE_ED25519, &log);
+    note_key_init(&crypto_ops_real, &keys[1], slice_str(cosigner), NOTE_COSIGNATURE, &s.trust.set.v[0].cosign_key);
+    assert_ok(note_verify(&crypto_ops_real, &n, keys, 2, seen, at, NULL));
+    assert_true(seen[0] && seen[1]);
+    assert_int_equal(at[1], now_ms / 1000);
+    assert_ok(checkpoint_parse(&cp, n.text));
+    assert_true(slice_eq(cp.origin, slice_str(origin)));
+    assert_int_equal(cp.size, h->log_size);
+    assert_true(hash32_eq(&cp.root, &h->log_root));
+    assert_memory_not_equal(log.b, s.trust.set.v[0].cosign_key.b, 32);      /* three keys for three purposes */
+    assert_memory_not_equal(log.b, s.trust.set.v[0].key.b, 32);
+}
+
+static void the_head_is_cosigned_and_that_is_remembered(void **state)
+{
+    struct attest_head h;
+    struct class_doc doc = { 1 };
+    struct wr payload = wr_heap(64);
+    assert_int_equal(cosigned_size(), 0);
+    assert_ok(attest_head(&a, &h));
+    assert_ok(checkpoint(0));
+    note_is_of(&h);
+    reopen();
+    assert_int_equal(cosigned_size(), h.log_size);
+    assert_ok(checkpoint(h.log_size));  /* the same once more */
+    note_is_of(&h);
+    class_doc_encode(&doc, &payload);
+    put(AT_CLASS, "a/", wr_slice(&payload));
+    uint64_t before = h.log_size;
+    assert_ok(attest_head(&a, &h));
+    assert_ok(checkpoint(before));
+    note_is_of(&h);
+    assert_int_equal(cosigned_size(), h.log_size);
+    wr_free(&payload);
+}
+
+static void what_does_not_extend_the_cosigned_log_is_refused(void **state)
+{
+    uint64_t size = cosigned_size();
+    struct wr body = wr_heap(1 << 16);
+    assert_true(size > 1);
+    assert_err(checkpoint(0), REEVE_E_AGAIN);           /* proved from another size than was cosigned */
+    checkpoint_body(size - 1, size, &body);
+    assert_err(ask(signer_sign_checkpoint, &body), REEVE_E_V_CONSISTENCY);
+    wr_reset(&body);
+    checkpoint_body(size, size, &body);
+    for (size_t i = 13; i < body.len; i += 7) {         /* version, header, finalization, proof */
+        body.p[i] ^= 1;
+        assert_int_not_equal(ask(signer_sign_checkpoint, &body), REEVE_OK);
+        body.p[i] ^= 1;
+    }
+    assert_int_equal(cosigned_size(), size);
+    assert_ok(ask(signer_sign_checkpoint, &body));
+    wr_free(&body);
+}
+
+static void a_damaged_record_of_cosigned_heads_stops_cosigning(void **state)
+{
+    uint8_t file[128];
+    size_t len = 0;
+    assert_ok(keydir_read(s.dirfd, "cosigned", file, sizeof file, &len));
+    file[3] ^= 1;
+    assert_ok(keydir_write(s.dirfd, "cosigned", slice_of(file, len), false));
+    assert_err(checkpoint(0), REEVE_E_CORRUPT);
+    file[3] ^= 1;
+    assert_ok(keydir_write(s.dirfd, "cosigned", slice_of(file, len), false));
+    assert_ok(checkpoint(cosigned_size()));
+}
+
 /* ---- secrets at rest ---- */
 
 static void the_key_folder_is_closed_to_others_and_holds_no_plain_key(void **state)
@@ -703,6 +821,9 @@ int main(void)
         cmocka_unit_test(a_delegation_verifies_under_the_region_key),
         cmocka_unit_test(a_members_signer_issues_under_its_own_intermediate),
         cmocka_unit_test(an_older_proof_does_not_bring_a_revoked_generation_back),
+        cmocka_unit_test(the_head_is_cosigned_and_that_is_remembered),
+        cmocka_unit_test(what_does_not_extend_the_cosigned_log_is_refused),
+        cmocka_unit_test(a_damaged_record_of_cosigned_heads_stops_cosigning),
         cmocka_unit_test(the_key_folder_is_closed_to_others_and_holds_no_plain_key),
         cmocka_unit_test(init_refuses_a_folder_that_has_keys),
     };

@@ -40,6 +40,7 @@ static signer_request *handler_of(enum msg_type type)
     case MSG_INTERMEDIATE_ISSUE: return signer_intermediate_issue;
     case MSG_SHARED_EXPORT: return signer_shared_export;
     case MSG_SHARED_IMPORT: return signer_shared_import;
+    case MSG_SIGN_CHECKPOINT: return signer_sign_checkpoint;
     default: return NULL;
     }
 }
@@ -50,8 +51,8 @@ static enum reeve_err allowed(const struct signer *s, enum msg_type type, struct
     bool always = type == MSG_MEMBER_KEYS || type == MSG_MEMBER_PIN || type == MSG_TICKET_KEYS;
     if (!s->pinned && !always)
         return report_set(rep, REEVE_E_UNAVAILABLE, "this signer does not know its chain yet");
-    if (s->member && type == MSG_SIGN_VOTE)
-        return report_set(rep, REEVE_E_DENIED, "this signer has no validator's key");
+    if (s->member && (type == MSG_SIGN_VOTE || type == MSG_SIGN_CHECKPOINT))
+        return report_set(rep, REEVE_E_DENIED, "this signer has no validator's keys");
     return REEVE_OK;
 }
 

@@ -40,12 +40,26 @@ static enum reeve_err read_seed(struct signer *s, const char *file, struct sign_
     return err == REEVE_OK ? err : report_set(rep, err, "could not read %s", file);
 }
 
+static enum reeve_err make_seed(int dirfd, const char *file, struct pubkey *pub);
+
+/* Folders of earlier versions have none. */
+static enum reeve_err read_log_key(struct signer *s, struct report *rep)
+{
+    if (faccessat(s->dirfd, "log.key", F_OK, 0) != 0) {
+        enum reeve_err err = make_seed(s->dirfd, "log.key", &s->log_pub);
+        if (err != REEVE_OK)
+            return report_set(rep, err, "could not make log.key");
+    }
+    return read_seed(s, "log.key", &s->sec->log, &s->log_pub, rep);
+}
+
 static enum reeve_err read_first_keys(struct signer *s, struct report *rep)
 {
     enum reeve_err err;
     TRY(read_seed(s, "region.key", &s->sec->region, &s->region_pub, rep));
     TRY(read_seed(s, "validator.key", &s->sec->validator, &s->validator_pub, rep));
     TRY(read_seed(s, "cosign.key", &s->sec->cosign, &s->cosign_pub, rep));
+    err = read_log_key(s, rep);
 out:
     return err;
 }

@@ -3,6 +3,9 @@
  *
  * DIR/keys, all 0600, replaced only by rename:
  *   region.key validator.key cosign.key   32-byte Ed25519 seeds
+ *   log.key                               32-byte Ed25519 seed: the plain line of checkpoints, which proves nothing by itself; made
+ *                                         where it is missing
+ *   cosigned                              the largest tree that was cosigned, see cosign.c
  *   member.key seal.key                   instead of those three, at a member that joined a ring: its Ed25519 seed and its
  *                                         X25519 key
  *   master.key                            32 bytes: seals what is below
@@ -19,6 +22,7 @@
  *  G2 the last-sign state is synced before a vote's signature leaves.
  *  G3 nothing is issued from a template that was not proved under a finalization
  *     at a height not below the highest one ever seen.
+ *  G4 the largest tree cosigned is synced before its cosignature leaves; what is cosigned later extends it, and is final.
  */
 #ifndef REEVE_BACKEND_SIGNER_INT_H
 #define REEVE_BACKEND_SIGNER_INT_H
@@ -105,7 +109,7 @@ struct opened { struct opened_entry e[OPENED_MAX]; uint64_t clock; };
 
 /* ---- the whole ---- */
 struct signer_secrets {
-    struct sign_key region, validator, cosign;      /* region: the key that this signer speaks for the region with */
+    struct sign_key region, validator, cosign, log;      /* region: the key that this signer speaks for the region with */
     struct seal_key seal;           /* of a member that joined */
     struct aead_key master;
     uint8_t ticket[80];
@@ -113,7 +117,7 @@ struct signer_secrets {
 struct signer {
     int dirfd, authfd, sharedfd;
     struct signer_secrets *sec;     /* secret_alloc */
-    struct pubkey region_pub, validator_pub, cosign_pub;
+    struct pubkey region_pub, validator_pub, cosign_pub, log_pub;
     bool member;                    /* joined a ring: no votes */
     bool pinned;                    /* knows its chain; region and trust are set */
     struct name region;
@@ -199,6 +203,6 @@ enum reeve_err template_issue(struct signer *s, struct template_ref *t, struct s
 typedef enum reeve_err signer_request(struct signer *s, struct rd *in, struct wr *out, struct report *rep);
 signer_request signer_sign_vote, signer_sign_update, signer_authority_key, signer_shared_key,
     signer_gateway_delegate, signer_ticket_keys, signer_issue_leaf, signer_reseal_key, signer_member_keys, signer_member_pin,
-    signer_intermediate_key, signer_intermediate_issue, signer_shared_export, signer_shared_import;
+    signer_intermediate_key, signer_intermediate_issue, signer_shared_export, signer_shared_import, signer_sign_checkpoint;
 
 #endif
