@@ -7,6 +7,7 @@
 #include "cmd_int.h"
 
 #include "backend/access/access.h"
+#include "history_int.h"
 
 static const struct {
     enum ast_kind kind;
@@ -30,6 +31,8 @@ static const struct {
     { AST_CREATE_ROLE, cmd_create_role }, { AST_ALTER_ROLE, cmd_alter_role }, { AST_DROP_ROLE, cmd_drop_role },
     { AST_GRANT, cmd_grant }, { AST_REVOKE, cmd_grant }, { AST_GRANT_ROLE, cmd_grant_role },
     { AST_REVOKE_ROLE, cmd_grant_role }, { AST_EXPLAIN, cmd_explain }, { AST_COPY_QUERY, cmd_copy_query },
+    { AST_CREATE_CHECKPOINT, cmd_create_checkpoint }, { AST_SHOW_PROOF, cmd_show_proof },
+    { AST_VERIFY_HISTORY, cmd_verify_history }, { AST_COPY_HISTORY, cmd_copy_history },
 };
 
 static const struct {
@@ -46,11 +49,7 @@ static const struct {
     { AST_CREATE_REGION, "this server has one region", "More regions come with the global validators." },
     { AST_CREATE_VALIDATOR, "the validator set has one member", "More validators come with the global validators." },
     { AST_DROP_VALIDATOR, "the validator set has one member", "More validators come with the global validators." },
-    { AST_VERIFY_HISTORY, "exported proofs are not available yet", "SHOW HISTORY lists the attested changes with their leaf hashes." },
     { AST_DIFF_CONFIG, "exported proofs are not available yet", "SHOW HISTORY shows each change of the configuration before and after." },
-    { AST_COPY_HISTORY, "exported proofs are not available yet", "SHOW HISTORY lists the attested changes with their leaf hashes." },
-    { AST_CREATE_CHECKPOINT, "exported proofs are not available yet", "sys.checkpoints comes with the auditors' tools." },
-    { AST_SHOW_PROOF, "exported proofs are not available yet", "Agents verify every update themselves; proofs for auditors come later." },
     { AST_CREATE_APPROVER, "approvals are not available yet", "Approvers come with the global validators." },
     { AST_ALTER_APPROVER, "approvals are not available yet", "Approvers come with the global validators." },
     { AST_DROP_APPROVER, "approvals are not available yet", "Approvers come with the global validators." },
@@ -133,20 +132,27 @@ static const struct dest_column token_columns[] = { { "token", T_TEXT }, { "expi
 static const struct dest_column wait_columns[] = {
     { "rollout_id", T_INT8 }, { "state", T_TEXT }, { "done", T_INT4 }, { "failed", T_INT4 }, { "silent", T_INT4 } };
 
+/* Statements whose rows are always the same. */
+static const struct { enum ast_kind kind; const struct dest_column *cols; int n; } shapes[] = {
+    { AST_CREATE_JOIN_TOKEN, token_columns, 3 }, { AST_WAIT_ROLLOUT, wait_columns, 5 },
+    { AST_CREATE_CHECKPOINT, cmd_checkpoint_columns, 5 }, { AST_SHOW_PROOF, cmd_proof_columns, 6 },
+    { AST_VERIFY_HISTORY, cmd_verify_columns, 6 },
+};
+
 void command_columns(const struct session *s, const struct ast_stmt *stmt, const struct dest_column **cols, int *n)
 {
     *cols = NULL;
     *n = 0;
+    for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++)
+        if (shapes[i].kind == stmt->kind) {
+            *cols = shapes[i].cols;
+            *n = shapes[i].n;
+            return;
+        }
     if (stmt->kind == AST_EXPLAIN) {
         bool json = cmd_explain_is_json(stmt);
         *cols = json ? &cmd_explain_json_column : cmd_explain_columns;
         *n = json ? 1 : CMD_EXPLAIN_COLUMNS;
-    } else if (stmt->kind == AST_CREATE_JOIN_TOKEN) {
-        *cols = token_columns;
-        *n = 3;
-    } else if (stmt->kind == AST_WAIT_ROLLOUT) {
-        *cols = wait_columns;
-        *n = 5;
     } else if (ast_flags(stmt->kind) & STMT_FLEET && ast_flags(stmt->kind) & STMT_ROWS &&
                session_bool(s, SET_rollout_returning)) {
         *cols = cmd_fleet_columns;

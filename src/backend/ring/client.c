@@ -291,7 +291,7 @@ static void on_ring_status(struct client *c, struct ipc_channel *ch, struct ipc_
     wr_free(&w);
 }
 
-/* ---- CREATE_AUTHORITY_KEY, CREATE_SHARED_KEY: the signer's work ---- */
+/* ---- CREATE_AUTHORITY_KEY, CREATE_SHARED_KEY, CREATE_CHECKPOINT: the signer's work ---- */
 
 static void on_create_key(struct client *c, struct ipc_channel *ch, struct ipc_msg *m, enum msg_type call, enum forward_kind kind)
 {
@@ -317,6 +317,7 @@ static void on_message(void *arg, struct ipc_channel *ch, struct ipc_msg *m)
     case MSG_RING_STATUS: on_ring_status(c, ch, m); break;
     case MSG_CREATE_AUTHORITY_KEY: on_create_key(c, ch, m, MSG_AUTHORITY_KEY, FORWARD_AUTHORITY_KEY); break;
     case MSG_CREATE_SHARED_KEY: on_create_key(c, ch, m, MSG_SHARED_KEY, FORWARD_SHARED_KEY); break;
+    case MSG_CREATE_CHECKPOINT: on_create_key(c, ch, m, MSG_SIGN_CHECKPOINT, FORWARD_CHECKPOINT); break;
     default: refuse(ch, m->id, REEVE_E_DENIED, NULL); break;
     }
 }

@@ -22,6 +22,7 @@
  *   RING_CHANGE     the body of RING_CHANGE                empty                        the leader
  *   AUTHORITY_KEY   the body of CREATE_AUTHORITY_KEY       its result                   the member with key and validator
  *   SHARED_KEY      the body of CREATE_SHARED_KEY          its result                   likewise
+ *   CHECKPOINT      the body of CREATE_CHECKPOINT          its result                   likewise
  * Results are public: hashes of public keys, certificates, requests for them. Nothing secret crosses, sealed or not.
  *
  * News (ring_int.h): u8 NEWS_FORWARD | u8 1 | u8 flags (1: has key and validator), told by everybody once a second.

@@ -1,5 +1,5 @@
 /*
- * keycall.c - CREATE_AUTHORITY_KEY, CREATE_SHARED_KEY: the signer's work, passed on
+ * keycall.c - CREATE_AUTHORITY_KEY, CREATE_SHARED_KEY, CREATE_CHECKPOINT: the signer's work, passed on
  *
  * A signer that is just starting is waited for. Asking again after a lost
  * answer leaves at most a key that nobody ever names.

@@ -14,6 +14,7 @@ const struct forward_rule *forward_rule(uint8_t kind)
         [FORWARD_RING_CHANGE] = { "a change of the ring's members", 5, true, false },
         [FORWARD_AUTHORITY_KEY] = { "an authority's key", 2048, false, true },
         [FORWARD_SHARED_KEY] = { "a shared key", 1024, false, true },
+        [FORWARD_CHECKPOINT] = { "a checkpoint", 16384, false, true },
     };
     return kind > 0 && kind < FORWARD__COUNT ? &rules[kind] : NULL;
 }
@@ -24,6 +25,16 @@ static bool is_authority_key(struct slice result)
     return rd_str16(&in, 32).len == 32 && rd_str32(&in, AUTHORITY_CHAIN_MAX).len > 0 && rd_done(&in);
 }
 
+/* The size asked for, or a log's key and a note. */
+static bool is_checkpoint(struct slice result)
+{
+    struct rd in = rd_of(result);
+    if (result.len == 8)
+        return true;
+    rd_bytes(&in, 32);
+    return rd_str32(&in, 16384).len > 0 && rd_done(&in);
+}
+
 bool forward_result_is(uint8_t kind, struct slice result)
 {
     switch (kind) {
@@ -31,6 +42,7 @@ bool forward_result_is(uint8_t kind, struct slice result)
     case FORWARD_RING_CHANGE: return result.len == 0;
     case FORWARD_AUTHORITY_KEY: return is_authority_key(result);
     case FORWARD_SHARED_KEY: return result.len == 32;
+    case FORWARD_CHECKPOINT: return is_checkpoint(result);
     default: return false;
     }
 }

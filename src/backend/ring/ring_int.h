@@ -156,7 +156,7 @@ enum reeve_err key_call(struct ring *r, enum msg_type type, struct slice body, k
 void key_calls_close(struct ring *r);
 
 /* ---- forward.c: what this member cannot do is asked of the one that can; letters and news in ---- */
-enum forward_kind { FORWARD_SUBMIT = 1, FORWARD_RING_CHANGE, FORWARD_AUTHORITY_KEY, FORWARD_SHARED_KEY, FORWARD__COUNT };
+enum forward_kind { FORWARD_SUBMIT = 1, FORWARD_RING_CHANGE, FORWARD_AUTHORITY_KEY, FORWARD_SHARED_KEY, FORWARD_CHECKPOINT, FORWARD__COUNT };
 struct forwards *forwards_new(void);
 void forwards_free(struct forwards *fs);
 /* Copies the request (bodies: msglist.h). done runs exactly once, with the result as the other member made it. BUSY, TOO_BIG, NOMEM. */

@@ -9,7 +9,7 @@ bool control_owns(enum ast_kind k)
     case AST_SHOW_SETTING: case AST_SHOW_ALL: case AST_SET_SETTING: case AST_RESET_SETTING: case AST_RESET_ALL:
     case AST_DISCARD: case AST_LISTEN: case AST_UNLISTEN: case AST_NOTIFY: case AST_SET_TRANSACTION:
     case AST_DECLARE: case AST_FETCH: case AST_CLOSE: case AST_PREPARE: case AST_EXECUTE: case AST_DEALLOCATE:
-    case AST_COPY_QUERY:
+    case AST_COPY_QUERY: case AST_COPY_HISTORY:
         return true;
     default:
         return (ast_flags(k) & STMT_TXN) != 0;
@@ -49,6 +49,8 @@ enum reeve_err control_run(struct tcop *t, struct run *r, struct dest *dest, str
         return control_prepare(t, r, dest, rep);
     case AST_COPY_QUERY:
         return control_copy(t, r, rep);
+    case AST_COPY_HISTORY:
+        return control_copy_history(t, r, rep);
     default:
         return control_txn(t, r, rep);
     }

@@ -171,6 +171,7 @@ enum reeve_err control_txn(struct tcop *t, struct run *r, struct report *rep) RE
 enum reeve_err control_cursor(struct tcop *t, struct run *r, struct dest *dest, struct report *rep) REEVE_MUST_CHECK;
 enum reeve_err control_prepare(struct tcop *t, struct run *r, struct dest *dest, struct report *rep) REEVE_MUST_CHECK;
 enum reeve_err control_copy(struct tcop *t, struct run *r, struct report *rep) REEVE_MUST_CHECK;
+enum reeve_err control_copy_history(struct tcop *t, struct run *r, struct report *rep) REEVE_MUST_CHECK;
 /* Columns of SHOW setting, SHOW ALL, FETCH, EXECUTE; none for the others. */
 enum reeve_err control_columns(struct tcop *t, struct arena *a, const struct ast_stmt *stmt,
                                struct query_shape *out, struct report *rep) REEVE_MUST_CHECK;

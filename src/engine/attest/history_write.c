@@ -109,3 +109,9 @@ enum reeve_err attest_inclusion(struct attest *a, uint64_t index, uint64_t size,
     struct merkle_log log = { a->kv, a->c, ATTEST_KV_PREFIX };
     return merkle_log_inclusion(&log, index, size, path, n);
 }
+
+enum reeve_err attest_consistency(struct attest *a, uint64_t old, uint64_t size, struct hash32 path[MERKLE_PATH_MAX], size_t *n)
+{
+    struct merkle_log log = { a->kv, a->c, ATTEST_KV_PREFIX };
+    return merkle_log_consistency(&log, old, size, path, n);
+}

@@ -101,5 +101,8 @@ enum reeve_err attest_history_end(struct attest *a, const struct history_plan *p
 /* Path from a leaf to the log's root at that size. */
 enum reeve_err attest_inclusion(struct attest *a, uint64_t index, uint64_t size, struct hash32 path[MERKLE_PATH_MAX],
                                 size_t *n) REEVE_MUST_CHECK;
+/* That the log of one size extends that of another. */
+enum reeve_err attest_consistency(struct attest *a, uint64_t old, uint64_t size, struct hash32 path[MERKLE_PATH_MAX],
+                                  size_t *n) REEVE_MUST_CHECK;
 
 #endif

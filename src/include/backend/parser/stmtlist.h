@@ -54,7 +54,7 @@ AST_STMT(DROP_VALIDATOR,    "DROP VALIDATOR",    C | X, object)
 AST_STMT(VERIFY_HISTORY,    "VERIFY HISTORY",    R, history)
 AST_STMT(DIFF_CONFIG,       "DIFF CONFIG",       R, history)
 AST_STMT(COPY_HISTORY,      "COPY#",             R, history)
-AST_STMT(CREATE_CHECKPOINT, "CREATE CHECKPOINT", C, none)
+AST_STMT(CREATE_CHECKPOINT, "CREATE CHECKPOINT", C | R, none)
 AST_STMT(SHOW_PROOF,        "SHOW",              R, history)
 /* approvers and proposals: parsed so that commands can refuse them */
 AST_STMT(CREATE_APPROVER,   "CREATE APPROVER",   C | X, object)
