@@ -1,6 +1,8 @@
 /* sys_config.c - sys.config, sys.history, sys.config_versions, sys.checkpoints */
 #include "cat_int.h"
 
+#include "backend/catalog/config_past.h"
+
 static const struct vcolumn config_columns[] = {
     { "key", T_TEXT, true }, { "value", T_TEXT, true }, { "value_type", T_TEXT, true }, { "class", T_TEXT, false },
     { "version", T_INT8, true }, { "generation", T_INT4, false }, { "updated_by", T_TEXT, true },
@@ -56,6 +58,36 @@ static enum reeve_err one_key(struct cat *c)
     return err == REEVE_OK ? config_row_out(c, &key, &row) : cat_end(err);
 }
 
+/* ---- AS OF VERSION: out of the region's history; what that does not keep is NULL ---- */
+
+static enum reeve_err past_row_out(struct cat *c, const struct past_key *k)
+{
+    struct slice value, type;
+    if (!cat_may_see(c, GK_CONFIG, &k->key) || !config_past_value(c->s->row, k->after, &value, &type))
+        return REEVE_OK;
+    struct datum v[] = {
+        d_name(&k->key), slice_eq(type, slice_str("null")) ? d_null() : d_text(value), d_text(type), d_null(),
+        d_int((int64_t) k->version), d_null(), d_name(&k->actor), d_wall(k->at), d_null(), d_null(),
+    };
+    return vscan_row(c->s, v);
+}
+
+static enum reeve_err scan_config_past(struct cat *c)
+{
+    struct config_past past;
+    uint64_t newest;
+    struct vscan *s = c->s;
+    enum reeve_err err;
+    TRY(region_applied_index(&c->sn.region, &newest));
+    if (s->as_of < 0 || (uint64_t) s->as_of > newest)
+        return report_set(s->report, REEVE_E_INVALID_VALUE, "revision %lld has not come yet", (long long) s->as_of);
+    TRY(config_past_read(&c->sn, s->arena, 0, (uint64_t) s->as_of, &past, s->report));
+    for (size_t i = 0; i < past.n; i++)
+        TRY(past_row_out(c, past.v[i]));
+out:
+    return err;
+}
+
 static enum reeve_err scan_config(struct vscan *s)
 {
     struct cat c;
@@ -64,8 +96,8 @@ static enum reeve_err scan_config(struct vscan *s)
     enum reeve_err err = cat_open(&c, s);
     if (err != REEVE_OK)
         return err;
-    if (s->has_key) {
-        err = one_key(&c);
+    if (s->has_as_of || s->has_key) {
+        err = s->has_as_of ? scan_config_past(&c) : one_key(&c);
         goto out;
     }
     region_iter_init(&c.sn.region, &it, 'c', (struct slice){ NULL, 0 });
@@ -80,7 +112,7 @@ out:
     cat_close(&c);
     return cat_end(err);
 }
-RELATION(sys_config, "sys", "config", config_columns, 0, scan_config, "config");
+const struct vtable sys_config = { "sys", "config", config_columns, VCOLUMNS(config_columns), 0, scan_config, true, "config" };
 
 /* ---- history: the region's own log and the attested one ---- */
 

@@ -162,6 +162,7 @@ COMMAND(cmd_alter_system); COMMAND(cmd_reload); COMMAND(cmd_signal_session);
 COMMAND(cmd_create_role); COMMAND(cmd_alter_role); COMMAND(cmd_drop_role);
 COMMAND(cmd_grant); COMMAND(cmd_grant_role); COMMAND(cmd_explain); COMMAND(cmd_copy_query);
 COMMAND(cmd_create_checkpoint); COMMAND(cmd_show_proof); COMMAND(cmd_verify_history); COMMAND(cmd_copy_history);
+COMMAND(cmd_diff_config);
 #undef COMMAND
 
 command_fn command_function(enum ast_kind kind);

@@ -33,6 +33,7 @@ static const struct {
     { AST_REVOKE_ROLE, cmd_grant_role }, { AST_EXPLAIN, cmd_explain }, { AST_COPY_QUERY, cmd_copy_query },
     { AST_CREATE_CHECKPOINT, cmd_create_checkpoint }, { AST_SHOW_PROOF, cmd_show_proof },
     { AST_VERIFY_HISTORY, cmd_verify_history }, { AST_COPY_HISTORY, cmd_copy_history },
+    { AST_DIFF_CONFIG, cmd_diff_config },
 };
 
 static const struct {
@@ -49,7 +50,6 @@ static const struct {
     { AST_CREATE_REGION, "this server has one region", "More regions come with the global validators." },
     { AST_CREATE_VALIDATOR, "the validator set has one member", "More validators come with the global validators." },
     { AST_DROP_VALIDATOR, "the validator set has one member", "More validators come with the global validators." },
-    { AST_DIFF_CONFIG, "exported proofs are not available yet", "SHOW HISTORY shows each change of the configuration before and after." },
     { AST_CREATE_APPROVER, "approvals are not available yet", "Approvers come with the global validators." },
     { AST_ALTER_APPROVER, "approvals are not available yet", "Approvers come with the global validators." },
     { AST_DROP_APPROVER, "approvals are not available yet", "Approvers come with the global validators." },
@@ -136,7 +136,7 @@ static const struct dest_column wait_columns[] = {
 static const struct { enum ast_kind kind; const struct dest_column *cols; int n; } shapes[] = {
     { AST_CREATE_JOIN_TOKEN, token_columns, 3 }, { AST_WAIT_ROLLOUT, wait_columns, 5 },
     { AST_CREATE_CHECKPOINT, cmd_checkpoint_columns, 5 }, { AST_SHOW_PROOF, cmd_proof_columns, 6 },
-    { AST_VERIFY_HISTORY, cmd_verify_columns, 6 },
+    { AST_VERIFY_HISTORY, cmd_verify_columns, 6 }, { AST_DIFF_CONFIG, cmd_diff_columns, 7 },
 };
 
 void command_columns(const struct session *s, const struct ast_stmt *stmt, const struct dest_column **cols, int *n)
