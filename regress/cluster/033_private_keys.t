@@ -24,6 +24,8 @@ sub write_text { open my $f, '>', $_[0] or die "$_[0]: $!"; print $f $_[1]; clos
 
 $s->psql("CREATE AUTHORITY ca_ec WITH (key_type = 'ecdsa', ttl = '1 year')");
 $s->psql("CREATE AUTHORITY ca_ed WITH (key_type = 'ed25519', ttl = '1 year')");
+$s->psql('CREATE CHECKPOINT');
+$s->psql('COPY HISTORY TO STDOUT');
 
 # An authority whose certificate comes from outside: request out, chain in.
 $s->psql("CREATE AUTHORITY ca_out WITH (key_type = 'ecdsa', external = true)");
@@ -101,7 +103,7 @@ for (split /\n/, $dump) {
     push @keys, $name;
     $form{$_} = $name for key_forms(pack 'H*', $raw);
 }
-is(scalar @keys, 4 + 3 + 3, 'seeds, authorities and shared generations: ' . join ' ', @keys);
+is(scalar @keys, 5 + 3 + 3, 'seeds, authorities and shared generations: ' . join ' ', @keys);
 my %first;
 push @{ $first{substr $_, 0, 8} }, $_ for keys %form;
 my $finder = join '|', map { quotemeta } keys %first;
@@ -149,7 +151,7 @@ is_deeply([files_with_keys(@files)], [], 'no key in any file outside of keys/');
 is_deeply([files_with_keys("$base/received")], [], '... and none in what the agent was sent: only sealed');
 cmp_ok(-s "$base/received", '>', 1000, '... which was something');
 is_deeply([sort map { m{([^/]+)$} ? $1 : () } files_with_keys(files_under($s->dir . '/keys'))],
-    [qw(cosign.key master.key region.key validator.key)], 'in keys/ only the four seeds lie open; the rest is sealed');
+    [qw(cosign.key log.key master.key region.key validator.key)], 'in keys/ only the five seeds lie open; the rest is sealed');
 
 # ---- memory ----
 

@@ -68,6 +68,29 @@ seen("SELECT count(*) FROM sys.certs WHERE name IN ('one', 'two')", qr/^2$/, '..
 like(said($b, "CREATE CERT web FROM AUTHORITY ca SANS ('web.example')"), qr/42710/, 'what is refused is refused as at one server');
 
 
+# ---- the history at a member that has no cosigning key ----
+{
+    my $dir = $b->{base};
+    my $file = sub {
+        my ($name, $rest) = @_;
+        my ($code, $out, $err);
+        local $ENV{PGPASSWORD} = $ReeveServer::PASSWORD;
+        for (my $end = time + 90; time < $end; sleep 0.1) {      # without an error, and without the warning that no checkpoint came
+            ($code, $out, $err) = $b->run('psql', '-Xq', '-h', '127.0.0.1', '-p', $b->port, '-U', 'admin', '-d', 'reeve',
+                '-c', "COPY HISTORY TO STDOUT $rest");
+            last if $err eq '';
+        }
+        open my $f, '>:raw', "$dir/$name" or die $!;
+        print $f $out;
+        close $f;
+    };
+    $file->('policy', "WITH (format = 'policy')");
+    $file->('history', '');
+    my ($code, $out, $err) = $b->run('reeve-audit', 'verify', "$dir/history", '--trust-root', "$dir/policy");
+    is($code, 0, 'a bundle exported there is sound') or diag($err);
+    like($out, qr/checkpoint cosigned by 1/, '... under a checkpoint of the member that has the key');
+}
+
 # ---- more at once than one member is let in with ----
 my @crowd = map {
     my $n = $_;

@@ -45,6 +45,7 @@ is($got, 0, 'npm has @transmute/rfc9162 of the digest that is expected') or diag
 sub js { my ($code) = $s->run('node', "$dir/npm/verify.js", @_); return $code }
 
 # ---- a log, and a checkpoint at each of its sizes ----
+ok($s->wait_for(sub { $s->psql('SELECT tree_size FROM sys.chain') eq '1' }, 'the first leaf'), 'a log of one leaf, its region');
 my $policy = export('policy.txt', "TO STDOUT WITH (format = 'policy')");
 for my $n (1 .. 9) {
     export("checkpoint.$n", "TO STDOUT WITH (format = 'checkpoint')");

@@ -112,6 +112,7 @@ int main(int argc, char **argv)
     print_raw("region.key");
     print_raw("validator.key");
     print_raw("cosign.key");
+    print_raw("log.key");
     print_raw("master.key");
     authorities(&a);
     certs(&a);
