@@ -36,3 +36,13 @@ CREATE CHECKPOINT;
 COPY HISTORY TO STDOUT;
 \c - ada
 VERIFY HISTORY;
+-- before and after
+\c - admin
+ALTER CERT web SET (overlap = '1 h');
+SET CONFIG 'security/level' = 'high' IMMEDIATE REASON 'attested by its digest';
+SET client_min_messages = warning;
+WAIT FOR ROLLOUT 1 UNTIL succeeded;
+REVOKE CERT web REASON 'lost';
+DROP CERT web;
+SELECT action, object_kind, object, object_version, before, after FROM sys.history WHERE log = 'global' ORDER BY version;
+SELECT count(*) FROM sys.history WHERE log = 'global' AND object = 'web' AND before IS NOT NULL;

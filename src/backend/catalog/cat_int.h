@@ -45,6 +45,14 @@ struct datum d_hex(struct vscan *s, const void *p, size_t len);
 struct datum d_labels(struct vscan *s, const struct labels *l);
 struct datum d_names(struct vscan *s, const struct name *v, unsigned n);
 
+/* "active", "retired"; "prepared", "tainted". */
+const char *cat_gen_state(uint8_t state);
+const char *cat_auth_state(uint8_t state);
+/* What an update makes of its object, as JSON in the row's arena; NULL for a deletion. docs: attested_docs_size() bytes. */
+struct attested_docs;
+size_t attested_docs_size(void);
+struct datum attested_json(struct vscan *s, struct attested_docs *docs, const struct update *u);
+
 /* Counts of what the nodes say about one object. */
 struct deploy_counts { uint32_t current, previous, older, unknown, targets; };
 

@@ -3,13 +3,13 @@
 
 #include "crypto/x509.h"
 
-static const char *gen_state_name(uint8_t s)
+const char *cat_gen_state(uint8_t s)
 {
     static const char *const names[] = { "?", "prepared", "active", "retired", "withdrawn", "revoked" };
     return s < 6 ? names[s] : "?";
 }
 
-static const char *auth_state_name(uint8_t s)
+const char *cat_auth_state(uint8_t s)
 {
     static const char *const names[] = { "?", "pending", "prepared", "active", "tainted", "revoked" };
     return s < 6 ? names[s] : "?";
@@ -122,7 +122,7 @@ static enum reeve_err cert_row(struct cat *c, const struct name *name, struct ce
     const struct cert_gen *g = cert_gen_find(d, d->active_gen);
     struct datum v[] = {
         d_name(name), d_name(&d->authority), g ? d_int(g->gen) : d_null(),
-        d_str(d->rollout_id ? "rotating" : g == NULL ? "none" : gen_state_name(g->state)),
+        d_str(d->rollout_id ? "rotating" : g == NULL ? "none" : cat_gen_state(g->state)),
         d_str(d->subject), d_names(s, d->san, d->n_sans), d_str(key_type_name(d->key_type)),
         d_str(d->mode < 4 ? modes[d->mode] : "?"), g ? d_wall(g->not_before) : d_null(), g ? d_wall(g->not_after) : d_null(),
         g ? d_wall(cert_renew_at(d, g)) : d_null(), d_name(&d->strategy),
@@ -192,7 +192,7 @@ static enum reeve_err gen_rows(struct cat *c, const struct name *name, struct ce
         if (vscan_needs(c->s, 8))
             TRY(count_serving(c, name, g->gen, &n));
         struct datum v[] = {
-            d_name(name), d_int(g->gen), d_str(gen_state_name(g->state)), d_wall(g->created), d_wall(g->not_before),
+            d_name(name), d_int(g->gen), d_str(cat_gen_state(g->state)), d_wall(g->created), d_wall(g->not_before),
             d_wall(g->not_after), d_int(g->authority_gen),
             hash32_is_zero(&g->spki_hash) ? d_null() : d_hex(c->s, g->spki_hash.b, 32), d_int(n),
             d_int((int64_t) c->o->leaf_index),
@@ -271,7 +271,7 @@ static enum reeve_err auth_rows(struct cat *c, const struct name *name, const st
     for (uint8_t i = 0; i < d->n; i++) {
         const struct authority_gen *g = &d->g[i];
         struct datum v[] = {
-            d_name(name), d_str(auth_state_name(g->state)), d_int(g->gen), d_str(key_type_name(g->key_type)),
+            d_name(name), d_str(cat_auth_state(g->state)), d_int(g->gen), d_str(key_type_name(g->key_type)),
             d_str(d->subject), d_wall(g->not_before), d_wall(g->not_after), d_bool(d->external),
             d_hex(c->s, g->spki_hash.b, 32), d_int(leaves), chain_pem(c->s, g), request_pem(c->s, g),
         };

@@ -166,18 +166,63 @@ static enum reeve_err block_time(struct cat *c, uint64_t height, struct finaliza
     return err;
 }
 
-static enum reeve_err leaf_row(struct cat *c, uint64_t index, uint64_t height, struct slice leaf, struct wall_ms at,
-                               struct update *u)
+/* The newest leaf of each object while the log is read: what it was before the next one. Leaves are the snapshot's. */
+#define LAST_BUCKETS 1024
+enum { HISTORY_BEFORE = 9, HISTORY_AFTER = 10 };
+struct last_leaf { struct last_leaf *next; uint8_t type; struct name name; struct slice leaf; };
+struct attested_reading {
+    struct last_leaf *bucket[LAST_BUCKETS];
+    struct update u, before;
+    struct finalization f;
+    struct attest_head head;
+    struct attested_docs *docs;
+};
+
+static struct last_leaf *last_of(struct cat *c, struct attested_reading *r, const struct update *u)
+{
+    unsigned h = u->type;
+    for (size_t i = 0; i < u->object.len; i++)
+        h = h * 33 + (uint8_t) u->object.s[i];
+    struct last_leaf **at = &r->bucket[h % LAST_BUCKETS];
+    while (*at != NULL && !((*at)->type == u->type && name_eq(&(*at)->name, &u->object)))
+        at = &(*at)->next;
+    if (*at == NULL && (*at = arena_alloc(c->s->arena, sizeof **at)) != NULL)
+        **at = (struct last_leaf){ .type = u->type, .name = u->object };
+    return *at;
+}
+
+/* Fills in before and after, for whoever looks at them. */
+static enum reeve_err both_sides(struct cat *c, struct attested_reading *r, struct slice leaf, struct datum *before, struct datum *after)
+{
+    *before = *after = d_null();
+    if (!vscan_needs(c->s, HISTORY_BEFORE) && !vscan_needs(c->s, HISTORY_AFTER))
+        return REEVE_OK;
+    struct last_leaf *last = last_of(c, r, &r->u);
+    if (last == NULL)
+        return REEVE_E_NOMEM;
+    if (last->leaf.len > 0 && update_decode(&r->before, last->leaf) == REEVE_OK)
+        *before = attested_json(c->s, r->docs, &r->before);
+    *after = attested_json(c->s, r->docs, &r->u);
+    last->leaf = leaf;
+    return REEVE_OK;
+}
+
+static enum reeve_err leaf_row(struct cat *c, struct attested_reading *r, uint64_t index, uint64_t height, struct slice leaf, struct wall_ms at)
 {
     struct hash32 hash;
+    struct datum before, after;
     struct vscan *s = c->s;
+    struct update *u = &r->u;
     if (update_decode(u, leaf) != REEVE_OK)
         return report_set(s->report, REEVE_E_CORRUPT, "leaf %llu does not decode", (unsigned long long) index);
+    enum reeve_err err = both_sides(c, r, leaf, &before, &after);
+    if (err != REEVE_OK)
+        return err;
     merkle_leaf_hash(c->sn.attest.c, &hash, leaf);
     struct datum v[] = {
         d_int((int64_t) index), d_str("global"), d_wall(at), d_name(&u->actor), d_slice(s, u->address),
         d_str(u->op == 2 ? "drop" : u->version == 1 ? "create" : "change"), d_str(attest_type_name(u->type)), d_name(&u->object),
-        d_int((int64_t) u->version), d_null(), d_null(), d_slice(s, u->statement), d_slice(s, u->reason),
+        d_int((int64_t) u->version), before, after, d_slice(s, u->statement), d_slice(s, u->reason),
         d_hex(s, hash.b, 32), d_int((int64_t) height),
     };
     return vscan_row(s, v);
@@ -186,22 +231,21 @@ static enum reeve_err leaf_row(struct cat *c, uint64_t index, uint64_t height, s
 static enum reeve_err attested_history(struct cat *c)
 {
     enum reeve_err err;
-    struct attest_head *head = cat_alloc(c, sizeof *head, &err);
-    struct finalization *f = head ? cat_alloc(c, sizeof *f, &err) : NULL;
-    struct update *u = f ? cat_alloc(c, sizeof *u, &err) : NULL;
+    struct attested_reading *r = cat_alloc(c, sizeof *r, &err);
     uint64_t last = UINT64_MAX;
     struct wall_ms at = { 0 };
-    if (u == NULL)
+    if (r == NULL || (r->docs = cat_alloc(c, attested_docs_size(), &err)) == NULL)
         return err;
-    TRY(attest_head(&c->sn.attest, head));
-    for (uint64_t i = 0; i < head->log_size; i++) {
+    memset(r->bucket, 0, sizeof r->bucket);
+    TRY(attest_head(&c->sn.attest, &r->head));
+    for (uint64_t i = 0; i < r->head.log_size; i++) {
         struct slice leaf;
         uint64_t height;
         TRY(attest_leaf(&c->sn.attest, i, &leaf, &height));
         if (height != last)
-            TRY(block_time(c, height, f, &at));
+            TRY(block_time(c, height, &r->f, &at));
         last = height;
-        TRY(leaf_row(c, i, height, leaf, at, u));
+        TRY(leaf_row(c, r, i, height, leaf, at));
     }
 out:
     return err;
