@@ -83,6 +83,7 @@ void sim_net_cut(struct sim_net *net, int from, int to, bool cut)
 
 void sim_net_partition(struct sim_net *net, uint32_t side)
 {
+    reeve_assert(net->n <= 32);
     for (int i = 0; i < net->n; i++)
         for (int j = 0; j < net->n; j++)
             if (i != j)
@@ -103,7 +104,9 @@ void sim_net_mute(struct sim_net *net, int node, bool sends, bool receives)
 
 void sim_net_heal(struct sim_net *net)
 {
-    sim_net_partition(net, 0);
+    for (int i = 0; i < net->n; i++)
+        for (int j = 0; j < net->n; j++)
+            sim_net_cut(net, i, j, false);
     net->p.loss_ppm = net->p.dup_ppm = net->p.slow_ppm = 0;
     memset(net->extra_us, 0, sizeof net->extra_us);
     memset(net->loss_ppm, 0, sizeof net->loss_ppm);

@@ -7,6 +7,7 @@
 
 static const struct { const char *name; int (*fn)(int, char **); const char *what; } subcommands[] = {
     { "raft", raft_main, "rings of 1, 3 or 5 members under faults, then healing" },
+    { "attest", attest_main, "sets of 4 to 50 validators, Byzantine ones among them, then healing" },
     { "linear", linear_main, "is a recorded history (reeve-bench ring --history) linearizable?" },
 };
 

@@ -3,6 +3,7 @@
 #define REEVE_SIM_INT_H
 
 int raft_main(int argc, char **argv);
+int attest_main(int argc, char **argv);
 int linear_main(int argc, char **argv);
 
 #endif

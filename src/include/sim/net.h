@@ -50,7 +50,7 @@ void sim_net_init(struct sim_net *net, struct sim_world *w, int n, const struct 
 void sim_net_send(struct sim_net *net, int from, int to, int lane, struct slice msg);
 
 void sim_net_cut(struct sim_net *net, int from, int to, bool cut);
-/* Bit i of side: node i stands on that side; links between the sides are cut both ways, all others mended. */
+/* Up to 32 nodes; bit i of side: node i stands on that side; links between the sides are cut both ways, all others mended. */
 void sim_net_partition(struct sim_net *net, uint32_t side);
 /* Node can no longer send / no longer receive. */
 void sim_net_mute(struct sim_net *net, int node, bool sends, bool receives);

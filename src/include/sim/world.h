@@ -22,7 +22,7 @@
 
 #include <stdio.h>
 
-#define SIM_NODES_MAX 16
+#define SIM_NODES_MAX 72
 #define SIM_NOBODY    -1        /* events of the world itself */
 
 struct sim_event;
