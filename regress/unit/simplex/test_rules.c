@@ -291,6 +291,125 @@ static void an_ancestor_commits_with_its_descendant(void **state)
     assert_true(out.e[1].flag);
 }
 
+static void nullified(uint64_t view)
+{
+    struct simplex_cert c = cert_by(SX_NULLIFY, &(struct simplex_block){ .view = view }, 0x7);
+    feed((struct simplex_event){ .type = SXE_CERT, .cert = &c });
+}
+
+static void views_without_end_may_be_nullified_and_then_a_block_follows(void **state)
+{
+    uint64_t last = 3 * SIMPLEX_VIEWS_AHEAD + 3;    /* led by us: views go round */
+    for (uint64_t v = 1; v <= last; v++)
+        nullified(v);
+    assert_int_equal(view(), last + 1);
+    struct simplex_block b = block_at(last + 1, 1, &genesis, 0);
+    assert_int_equal(last % 4, 3);
+    feed((struct simplex_event){ .type = SXE_WORK, .flag = true });
+    assert_true(has(SXF_BUILD, SX_PROPOSE));
+    nullified(last + 1);
+    b = block_at(last + 2, 1, &genesis, 0);
+    vote(0, SX_PROPOSE, &b);
+    assert_true(has(SXF_CHECK, SX_PROPOSE));
+}
+
+static void also_on_a_block_that_is_merely_notarized(void **state)
+{
+    struct simplex_block one = block_at(1, 1, &genesis, 0);
+    for (unsigned i = 0; i < 3; i++)
+        vote(i, SX_NOTARIZE, &one);
+    for (uint64_t v = 2; v <= 41; v++)
+        nullified(v);
+    struct simplex_block on = block_at(42, 2, &one, 0), past = block_at(42, 1, &genesis, 1);
+    vote(0, SX_PROPOSE, &on);                           /* leads 42: forty views after his own */
+    assert_true(has(SXF_CHECK, SX_PROPOSE));
+    checked(&on, false);
+    vote(1, SX_PROPOSE, &past);                         /* view 1 was not nullified */
+    assert_false(has(SXF_CHECK, SX_PROPOSE));
+}
+
+static void who_was_left_behind_asks_for_the_certificates(void **state)
+{
+    struct simplex_block far = { .view = 5000 };
+    vote(1, SX_NULLIFY, &far);
+    assert_true(has(SXF_WANT, SX_NULLIFY));
+    assert_int_equal(out.e[0].vote.b.view, 1);
+    vote(2, SX_NULLIFY, &far);
+    assert_false(has(SXF_WANT, SX_NULLIFY));            /* not again at once */
+    now += 700;
+    vote(2, SX_NULLIFY, &far);
+    assert_true(has(SXF_WANT, SX_NULLIFY));
+}
+
+/* Its certificates are gone, its own votes are not: where it may have voted and no longer sees it, it keeps still. */
+static void in_views_it_may_have_voted_in_it_does_not_vote_again(void **state)
+{
+    uint64_t far = 3 * SIMPLEX_VIEWS_AHEAD;
+    assert_ok(simplex_init(&s, mem, simplex_size(), &config, &genesis, 0));
+    for (uint64_t v = 1; v <= far; v++)
+        feed((struct simplex_event){ .type = SXE_RESTORE, .vote = { SX_NULLIFY, { .view = v } }, .sig = sig_of(3, SX_NULLIFY) });
+    feed((struct simplex_event){ .type = SXE_START });
+    feed((struct simplex_event){ .type = SXE_WORK, .flag = true });
+    for (uint64_t v = 1; v <= far; v++) {
+        assert_int_equal(view(), v);
+        now += 60000;
+        feed((struct simplex_event){ .type = SXE_CLOCK });
+        for (size_t i = 0; i < out.n; i++)
+            assert_true(out.e[i].type != SXF_SIGN || out.e[i].vote.type == SX_HEARTBEAT);
+        assert_false(has(SXF_BUILD, SX_PROPOSE));
+        assert_true(simplex_wake(s).ms > now);
+        nullified(v);
+    }
+    now += 60000;
+    feed((struct simplex_event){ .type = SXE_CLOCK });
+    assert_true(has(SXF_SIGN, SX_NULLIFY));
+}
+
+/* Half of a set that is slower than its timeout nullifies, the other half finalizes: only more time gets them together. */
+static void it_grows_as_well_with_views_that_are_notarized_and_not_final(void **state)
+{
+    struct simplex_block parent = genesis;
+    int64_t last = 0;
+    for (uint64_t v = 1; v <= 4; v++) {
+        int64_t begun = now;
+        for (feed((struct simplex_event){ .type = SXE_WORK, .flag = true }); !has(SXF_SIGN, SX_NULLIFY);) {
+            now += 50;
+            feed((struct simplex_event){ .type = SXE_CLOCK });
+        }
+        assert_true(v <= 2 || now - begun > last);
+        last = now - begun;
+        struct simplex_block b = block_at(v, v, &parent, 0);
+        struct simplex_cert c = cert_by(SX_NOTARIZE, &b, 0x7);
+        feed((struct simplex_event){ .type = SXE_CERT, .cert = &c });
+        assert_int_equal(view(), v + 1);
+        parent = b;
+    }
+}
+
+/* A host whose copy of the parent is still on its way would otherwise be asked without end. */
+static void who_could_not_build_is_asked_again_only_later(void **state)
+{
+    struct simplex_block one = block_at(1, 1, &genesis, 0);
+    for (unsigned i = 0; i < 3; i++)
+        vote(i, SX_NOTARIZE, &one);
+    nullified(2);
+    nullified(3);                                       /* view 4 is ours: 0 led view 1, then two nullified, then this one */
+    nullified(4);
+    now += 4 * 400;
+    feed((struct simplex_event){ .type = SXE_CLOCK });
+    assert_true(has(SXF_BUILD, SX_PROPOSE));
+    struct simplex_vote asked = out.e[0].vote;
+    for (size_t i = 0; i < out.n; i++)
+        if (out.e[i].type == SXF_BUILD)
+            asked = out.e[i].vote;
+    feed((struct simplex_event){ .type = SXE_NOT_BUILT, .vote = asked });
+    assert_false(has(SXF_BUILD, SX_PROPOSE));
+    assert_true(simplex_wake(s).ms > now);
+    now += 900;
+    feed((struct simplex_event){ .type = SXE_CLOCK });
+    assert_true(has(SXF_BUILD, SX_PROPOSE));
+}
+
 static void a_final_block_with_unknown_ancestors_asks_for_them(void **state)
 {
     struct simplex_block one = block_at(1, 1, &genesis, 0), two = block_at(2, 2, &one, 0), far = block_at(500, 90, &two, 0);
@@ -325,6 +444,12 @@ int main(void)
         T(contradictory_votes_are_evidence),
         T(certificates_need_a_quorum_of_known_signers),
         T(an_ancestor_commits_with_its_descendant),
+        T(views_without_end_may_be_nullified_and_then_a_block_follows),
+        T(also_on_a_block_that_is_merely_notarized),
+        T(who_was_left_behind_asks_for_the_certificates),
+        T(in_views_it_may_have_voted_in_it_does_not_vote_again),
+        T(it_grows_as_well_with_views_that_are_notarized_and_not_final),
+        T(who_could_not_build_is_asked_again_only_later),
         T(a_final_block_with_unknown_ancestors_asks_for_them),
     };
     return cmocka_run_group_tests_name("simplex_rules", tests, NULL, NULL);

@@ -177,7 +177,7 @@ void effect_obey(struct voter *v, const struct simplex_effect *e)
     case SXF_EVIDENCE:
         log_error("validator %u contradicted itself in view %llu", e->signer, (unsigned long long) e->vote.b.view);
         break;
-    case SXF_SEND_PROPOSAL: case SXF_SEND_VOTE: case SXF_SEND_CERT: case SXF_BEHIND:
+    case SXF_SEND_PROPOSAL: case SXF_SEND_VOTE: case SXF_SEND_CERT: case SXF_BEHIND: case SXF_WANT:
         break;
     default:
         drive_die(v, REEVE_E_BUG, "an effect nobody knows");

@@ -5,7 +5,7 @@ static const char *const types[] = { "?", "propose", "notarize", "nullify", "fin
 static const char *const events[] = { "?", "restore", "start", "clock", "work", "built", "not_built", "signed", "refused",
                                       "checked", "proposal", "vote", "cert", "committed" };
 static const char *const effects[] = { "?", "build", "check", "sign", "send_proposal", "send_vote", "send_cert", "commit",
-                                       "behind", "evidence" };
+                                       "behind", "evidence", "want" };
 #define NAME(list, i) ((i) < sizeof (list) / sizeof *(list) ? (list)[i] : (list)[0])
 
 static void put_u64(struct wr *out, uint64_t v)

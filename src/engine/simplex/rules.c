@@ -32,10 +32,15 @@ static void sign_ask(struct simplex_effects *out, enum simplex_type type, const 
     emit(out, SXF_SIGN, &v);
 }
 
+bool may_vote(const struct simplex *s, uint64_t view)
+{
+    return view < s->sworn_from || view > s->sworn_to;
+}
+
 /* S1: who asked to finalize never nullifies. */
 void nullify_ask(struct simplex *s, struct slot *t, struct simplex_effects *out)
 {
-    if (t->asked_nullify || t->asked_finalize)
+    if (t->asked_nullify || t->asked_finalize || !may_vote(s, t->view))
         return;
     struct simplex_vote v = vote_view(SX_NULLIFY, t->view);
     t->asked_nullify = true;
@@ -77,10 +82,8 @@ static void committed_is(struct simplex *s, const struct simplex_block *b, uint1
     uint64_t view = b->view + 1 > s->view ? b->view + 1 : s->view;
     bool entered = view != s->view;
     window_move(s, view);
-    s->committed = *b;
+    window_committed(s, b);
     s->committed_leader = leader;
-    if (s->old.view <= b->view)
-        s->old_known = false;
     if (s->behind.view <= b->view)
         s->behind.view = 0;
     if (entered)
@@ -145,13 +148,14 @@ static bool nullify_formed(struct simplex *s, struct slot *t, struct simplex_eff
     return true;
 }
 
-/* R1 */
+/* R1. A block on a parent that is not final yet: its parent's view came to nothing in time, as one that was nullified. */
 static bool view_advance(struct simplex *s)
 {
     const struct slot *t = slot_of(s, s->view);
     if (t == NULL || !(t->notarized || t->nullified))
         return false;
-    if (t->nullified && !t->notarized && s->failed < 16)
+    bool failed = t->notarized ? t->notar.parent_view != s->committed.view : t->nullified;
+    if (failed && s->failed < 16)
         s->failed++;
     window_move(s, s->view + 1);
     timers_enter_view(s);
@@ -192,6 +196,8 @@ static bool proposal_check(struct simplex *s, struct slot *t, struct simplex_eff
 
 static bool notarize_ask(struct simplex *s, struct slot *t, struct simplex_effects *out)
 {
+    if (!may_vote(s, t->view))
+        return false;
     if (t->check == CHECK_BAD && !t->asked_nullify && !t->asked_finalize) {
         nullify_ask(s, t, out);
         return true;
@@ -213,9 +219,9 @@ static bool notarize_ask(struct simplex *s, struct slot *t, struct simplex_effec
 static bool build_ask(struct simplex *s, struct slot *t, struct simplex_effects *out)
 {
     struct simplex_block p = best_parent(s);
-    if (t->asked_build || t->asked_propose || t->asked_nullify || s->behind.view != 0 || leader_now(s) != s->c.me)
+    if (!may_vote(s, t->view) || t->asked_build || t->asked_propose || t->asked_nullify || s->behind.view != 0 || leader_now(s) != s->c.me)
         return false;
-    if (p.view != s->committed.view ? !stalled(s) : !s->work && !tick_due(s))
+    if (p.view != s->committed.view ? !may_build_on_notarized(s) : !s->work && !tick_due(s))
         return false;
     struct simplex_vote v = vote_view(SX_PROPOSE, t->view);
     v.b.height = p.height + 1;

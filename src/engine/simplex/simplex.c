@@ -19,6 +19,7 @@ enum reeve_err simplex_init(struct simplex **out, void *mem, size_t len, const s
     s->committed = *committed;
     s->committed_leader = proposer;
     s->view = committed->view + 1;
+    s->gap_nullified = true;
     *out = s;
     return REEVE_OK;
 }
@@ -52,8 +53,14 @@ static void own_vote(struct simplex *s, const struct simplex_event *e, struct si
 
 static void on_restore(struct simplex *s, const struct simplex_event *e, struct simplex_effects *out)
 {
+    uint64_t view = e->vote.b.view, end = s->view + SIMPLEX_VIEWS_AHEAD;
     if (s->started)
         return;
+    if (view > end) {
+        s->sworn_from = s->sworn_to == 0 || end + 1 < s->sworn_from ? end + 1 : s->sworn_from;
+        s->sworn_to = view > s->sworn_to ? view : s->sworn_to;
+        return;
+    }
     /* Our own votes show how far we had come, though the certificates are lost. */
     own_vote(s, e, out);
 }
@@ -83,6 +90,7 @@ static void on_not_built(struct simplex *s, const struct simplex_event *e)
     t->asked_build = false;
     s->work = false;            /* asked again when there is some */
     s->commit_at = s->now;      /* and not at once for the same tick */
+    s->unbuilt = s->now;
 }
 
 static void on_signed(struct simplex *s, const struct simplex_event *e, struct simplex_effects *out)
@@ -129,6 +137,8 @@ static void on_vote(struct simplex *s, const struct simplex_event *e, struct sim
     bool proposal = e->type == SXE_PROPOSAL;
     if (v->b.view < s->view && v->type != SX_FINALIZE)
         help(s, out);
+    if (v->b.view > s->view + SIMPLEX_VIEWS_AHEAD)
+        want(s, out);
     if (e->signer >= s->c.n || e->signer == s->c.me || proposal != (v->type == SX_PROPOSE) || !vote_wellformed(v) ||
         slot_of(s, v->b.view) == NULL || !s->c.verify(s->c.arg, v, e->signer, &e->sig)) {
         s->dropped++;
@@ -145,6 +155,8 @@ static void on_cert(struct simplex *s, const struct simplex_event *e, struct sim
 {
     const struct simplex_cert *c = e->cert;
     const struct simplex_vote v = { c->type, c->b };
+    if (c->b.view > s->view + SIMPLEX_VIEWS_AHEAD && c->type != SX_FINALIZE)
+        want(s, out);
     bool ahead = c->type == SX_FINALIZE && c->b.view > s->view + SIMPLEX_VIEWS_AHEAD && c->b.view > s->behind.view;
     if (!vote_wellformed(&v) || (!ahead && slot_of(s, c->b.view) == NULL) || simplex_cert_verify(&s->c, c) != REEVE_OK) {
         s->dropped++;
@@ -163,11 +175,9 @@ static void on_committed(struct simplex *s, const struct simplex_event *e)
     if (e->vote.b.view <= s->committed.view || e->signer >= s->c.n)
         return;
     window_move(s, e->vote.b.view + 1);
-    s->committed = e->vote.b;
+    window_committed(s, &e->vote.b);
     s->committed_leader = e->signer;
     s->final_slot.finalized = false;
-    if (s->old.view <= s->committed.view)
-        s->old_known = false;
     if (s->behind.view <= s->committed.view)
         s->behind.view = 0;
     timers_enter_view(s);

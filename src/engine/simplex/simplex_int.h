@@ -38,13 +38,18 @@ struct simplex {
     struct simplex_block committed;
     uint16_t committed_leader;
     struct slot slot[WINDOW];
-    /* Views between committed and the window: the newest notarized one, and whether all after it are nullified. */
+    /*
+     * Views between committed and the window: the newest notarized one, if any; and whether all views after it (after
+     * committed, if there is none) up to the window are nullified.
+     */
     struct simplex_block old;
     uint16_t old_leader;
-    bool old_known;
+    bool old_known, gap_nullified;
+    uint64_t sworn_from, sworn_to;                  /* own votes of these views did not fit the window at a restart */
     uint32_t failed;                                /* R4: doubles the timeout */
     bool timing;
-    struct mono_ms timer_from, entered, heard, beat, commit_at, moved, helped;
+    struct mono_ms timer_from, entered, heard, beat, commit_at, moved, helped, wanted;
+    struct mono_ms unbuilt;                         /* the host could not build on a notarized block */
     struct simplex_block behind;                    /* final, but not committable here; view 0: none */
     struct slot final_slot;                         /* votes of the newest Final, after its slot is gone */
     uint64_t dropped;
@@ -55,6 +60,7 @@ struct slot *slot_of(const struct simplex *s, uint64_t view);      /* NULL outsi
 uint64_t window_first(const struct simplex *s);
 /* Makes the window start at first (never moves back). */
 void window_move(struct simplex *s, uint64_t first);
+void window_committed(struct simplex *s, const struct simplex_block *b);
 bool block_eq(const struct simplex_block *a, const struct simplex_block *b);
 bool is_notarized(const struct simplex *s, uint64_t view, const struct hash32 *hash);
 bool is_nullified(const struct simplex *s, uint64_t view);
@@ -79,6 +85,8 @@ void cert_build(const struct simplex *s, const struct slot *t, enum simplex_type
 /* ---- rules.c ---- */
 /* Follows the rules until nothing more happens. */
 void rules_run(struct simplex *s, struct simplex_effects *out);
+/* S1 across a restart: not in a view whose own votes we may have forgotten. */
+bool may_vote(const struct simplex *s, uint64_t view);
 void nullify_ask(struct simplex *s, struct slot *t, struct simplex_effects *out);
 
 /* ---- timers.c ---- */
@@ -88,8 +96,12 @@ bool has_work(const struct simplex *s);
 bool tick_due(const struct simplex *s);
 /* A notarized block does not become final by itself: time to build on it. */
 bool stalled(const struct simplex *s);
+/* The same, and when the host could not, it has had time. */
+bool may_build_on_notarized(const struct simplex *s);
 /* A peer votes in a view we have left: show him what lies there, seldom. */
 void help(struct simplex *s, struct simplex_effects *out);
+/* A peer speaks of a view beyond the window: certificates are missing here. */
+void want(struct simplex *s, struct simplex_effects *out);
 void timers_run(struct simplex *s, struct simplex_effects *out);
 
 /* ---- effects ---- */

@@ -36,10 +36,20 @@ static void remember(struct simplex *s, uint64_t view)
     if (t->notarized && leader >= 0) {
         s->old = t->notar;
         s->old_leader = (uint16_t) leader;
-        s->old_known = true;
+        s->old_known = s->gap_nullified = true;
     } else if (!t->nullified) {
-        s->old_known = false;       /* passed by a later Final's certificate only */
+        s->old_known = s->gap_nullified = false;        /* passed by a later Final's certificate only */
     }
+}
+
+/* Below a newer committed block nothing matters any more; above it, what was known still is. */
+void window_committed(struct simplex *s, const struct simplex_block *b)
+{
+    s->committed = *b;
+    if (s->old.view <= b->view)
+        s->old_known = false;
+    if (window_first(s) <= b->view + 1)
+        s->gap_nullified = true;
 }
 
 void window_move(struct simplex *s, uint64_t view)
@@ -48,8 +58,10 @@ void window_move(struct simplex *s, uint64_t view)
         if (window_first(s) == s->view - SIMPLEX_VIEWS_AHEAD + 1 && s->view >= SIMPLEX_VIEWS_AHEAD)
             remember(s, window_first(s));
         s->view++;
-        if (view - s->view > 4 * WINDOW)        /* a long jump: nothing between can matter */
+        if (view - s->view > 4 * WINDOW) {      /* a long jump: nothing between can matter */
             s->view = view - WINDOW;
+            s->old_known = s->gap_nullified = false;
+        }
     }
 }
 
@@ -68,8 +80,7 @@ bool is_nullified(const struct simplex *s, uint64_t view)
     const struct slot *t = slot_of(s, view);
     if (t != NULL)
         return t->nullified;
-    /* Outside the window: every view after the remembered one was nullified. */
-    return s->old_known && view > s->old.view && view < window_first(s);
+    return s->gap_nullified && view > (s->old_known ? s->old.view : s->committed.view) && view < window_first(s);
 }
 
 int leader_on(const struct simplex *s, uint64_t parent_view, uint64_t view)

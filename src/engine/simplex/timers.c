@@ -34,6 +34,16 @@ bool stalled(const struct simplex *s)
     return s->c.n > 1 && s->now.ms >= later(s->entered, timeout_ms(s) / 2).ms;
 }
 
+static struct mono_ms build_again(const struct simplex *s)
+{
+    return later(s->unbuilt, timeout_ms(s) / 4 + 1);
+}
+
+bool may_build_on_notarized(const struct simplex *s)
+{
+    return stalled(s) && (s->unbuilt.ms == 0 || s->now.ms >= build_again(s).ms);
+}
+
 bool tick_due(const struct simplex *s)
 {
     return s->c.tick_ms > 0 && s->now.ms >= later(s->commit_at, s->c.tick_ms).ms;
@@ -111,6 +121,16 @@ static void view_again(struct simplex *s, const struct slot *t, struct simplex_e
     own_again(s, t->finalize, SX_FINALIZE, out);
 }
 
+/* Unverified votes may lead here: it costs one question now and then. */
+void want(struct simplex *s, struct simplex_effects *out)
+{
+    struct simplex_vote v = vote_view(SX_NULLIFY, s->view);
+    if (!s->started || s->c.standstill_ms == 0 || s->now.ms < later(s->wanted, s->c.standstill_ms).ms)
+        return;
+    s->wanted = s->now;
+    emit(out, SXF_WANT, &v);
+}
+
 static void again(struct simplex *s, struct simplex_effects *out)
 {
     if (s->final_slot.finalized) {
@@ -134,6 +154,7 @@ static void standstill(struct simplex *s, struct simplex_effects *out)
         return;
     s->moved = s->now;
     again(s, out);
+    want(s, out);
 }
 
 void help(struct simplex *s, struct simplex_effects *out)
@@ -169,10 +190,12 @@ struct mono_ms simplex_wake(const struct simplex *s)
         earliest(&t, later(s->commit_at, s->c.tick_ms));
     if (s->c.n == 1)
         return t;
-    if (s->timing && !slot->asked_nullify && !slot->asked_finalize)
+    if (s->timing && !slot->asked_nullify && !slot->asked_finalize && may_vote(s, s->view))
         earliest(&t, later(s->timer_from, timeout_ms(s)));
     if (!stalled(s) && best_parent(s).view != s->committed.view)
         earliest(&t, later(s->entered, timeout_ms(s) / 2));
+    if (s->unbuilt.ms != 0 && s->now.ms < build_again(s).ms)
+        earliest(&t, build_again(s));
     if (s->c.heartbeat_ms > 0 && leader_now(s) == s->c.me)
         earliest(&t, later(s->beat, s->c.heartbeat_ms));
     else if (s->c.heartbeat_ms > 0 && !leader_lost(s))

@@ -210,6 +210,12 @@ void chain_behind(struct machine *m, const struct simplex_block *b)
     fetch(m);
 }
 
+void chain_want_certs(struct machine *m, uint64_t view)
+{
+    struct message msg = { .kind = M_WANT_CERTS, .a = view };
+    ask(m, &msg);
+}
+
 /* ---- a stretch of the chain ---- */
 
 void chain_serve(struct machine *m, int to, uint64_t from)
@@ -299,6 +305,7 @@ void chain_crashed(struct machine *m)
     memset(m->pending, 0, sizeof m->pending);
     m->n_pending = m->n_want = 0;
     m->fetching = false;
+    kept_crashed(m);
 }
 
 /* ---- building ---- */

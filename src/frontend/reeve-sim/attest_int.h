@@ -103,6 +103,9 @@ struct store {                              /* what survives a crash */
     uint64_t height;                        /* final blocks on disk */
 };
 
+/* Certificates above the last final block, as D5 of the engine wants them kept. */
+struct kept { uint8_t type; bool durable; uint64_t view; struct slice bytes; };
+#define KEPT_MAX   4096
 #define SIGNS_MAX  64
 #define EVENTS_MAX 256
 struct machine {
@@ -114,6 +117,8 @@ struct machine {
     struct signer signer, old_signer;
     struct store store, old_store;
     uint32_t chain[RIG_HEIGHTS];            /* blocks by height; above store.height not durable yet */
+    struct kept kept[KEPT_MAX];             /* by view */
+    size_t n_kept;
     struct slice cert[RIG_HEIGHTS];         /* encoded certificates, owned; len 0: the descendant's */
     /* this life */
     void *mem;
@@ -203,7 +208,7 @@ struct simplex_block block_of(const struct arig *r, uint32_t b);
 uint64_t leaf_tag(uint64_t id);
 
 /* ---- attest_wire.c ---- */
-enum message_kind { M_PROPOSAL = 1, M_VOTE, M_CERT, M_SUBMIT, M_WANT_BLOCK, M_BLOCK, M_WANT_CHAIN, M_CHAIN };
+enum message_kind { M_PROPOSAL = 1, M_VOTE, M_CERT, M_SUBMIT, M_WANT_BLOCK, M_BLOCK, M_WANT_CHAIN, M_CHAIN, M_WANT_CERTS };
 struct message {
     uint8_t kind;
     uint16_t signer;
@@ -213,7 +218,7 @@ struct message {
     uint16_t n_sigs;
     struct sig64 sigs[SIMPLEX_VALIDATORS_MAX];
     struct slice rest;                      /* contents */
-    uint64_t a, b;                          /* SUBMIT: id, tag; WANT_CHAIN: from height */
+    uint64_t a, b;                          /* SUBMIT: id, tag; WANT_CHAIN: from height; WANT_CERTS: from view */
     struct hash32 hash;                     /* WANT_BLOCK */
 };
 void message_encode(const struct message *m, struct wr *out);
@@ -246,10 +251,16 @@ void sign_next(struct machine *m);
 void store_back_up(struct machine *m);
 /* The blocks above are durable soon. */
 void store_height(struct machine *m, uint64_t height);
+void kept_add(struct machine *m, const struct message *cert);
+void kept_drop(struct machine *m, uint64_t upto_view);
+void kept_crashed(struct machine *m);
+void kept_serve(struct machine *m, int to, uint64_t from_view);
+void kept_restore(struct machine *m);
 
 /* ---- attest_chain.c ---- */
 void chain_commit(struct machine *m, const struct simplex_effect *f);
 void chain_behind(struct machine *m, const struct simplex_block *b);
+void chain_want_certs(struct machine *m, uint64_t view);
 void chain_want_block(struct machine *m, const struct hash32 *hash);
 void chain_content(struct machine *m, uint32_t b);
 void chain_take(struct machine *m, const struct message *msg);

@@ -44,6 +44,8 @@ void machine_free(struct machine *m)
         return;
     for (uint64_t h = 0; h < RIG_HEIGHTS; h++)
         free((void *) m->cert[h].p);
+    for (size_t i = 0; i < m->n_kept; i++)
+        free((void *) m->kept[i].bytes.p);
     free(m->mem);
     free(m);
 }
@@ -127,6 +129,7 @@ static void send_cert(struct machine *m, const struct simplex_effect *f)
     if (simplex_cert_get(m->s, (enum simplex_type) f->vote.type, f->vote.b.view, &cert) != REEVE_OK)
         return;
     cert_fill(m->rig, &cert, &msg);
+    kept_add(m, &msg);
     machine_broadcast(m, &msg);
 }
 
@@ -153,6 +156,7 @@ static void obey(struct machine *m, const struct simplex_effect *f)
     case SXF_COMMIT: chain_commit(m, f); break;
     case SXF_BEHIND: chain_behind(m, &f->vote.b); break;
     case SXF_EVIDENCE: evidence(m, f); break;
+    case SXF_WANT: chain_want_certs(m, f->vote.b.view); break;
     default: aviolation(m->rig, "effects are known", "n%d: effect %u", m->slot, f->type);
     }
 }
@@ -302,6 +306,7 @@ void machine_receive(void *host, int from, int to, int lane, struct slice bytes)
     case M_BLOCK: take_block(m, &msg); break;
     case M_WANT_CHAIN: chain_serve(m, from, msg.a); break;
     case M_CHAIN: chain_take(m, &msg); break;
+    case M_WANT_CERTS: kept_serve(m, from, msg.a); break;
     default: break;
     }
 }
@@ -342,7 +347,9 @@ void machine_boot(struct machine *m)
     m->checking.view = 0;
     m->wake_ms = 0;
     m->wake_gen++;
-    restore(m, committed.view);
+    kept_restore(m);
+    if (machine_up(m))
+        restore(m, committed.view);
     struct simplex_event start = { .type = SXE_START };
     machine_event(m, &start);
 }

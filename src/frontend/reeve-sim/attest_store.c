@@ -12,6 +12,8 @@
  */
 #include "attest_int.h"
 
+#include <stdlib.h>
+
 static int kind_of(uint8_t type)
 {
     return type >= SX_PROPOSE && type <= SX_FINALIZE ? type - SX_PROPOSE : -1;
@@ -182,6 +184,7 @@ static void height_durable(void *ctx, struct sim_event *e)
         if (s->own[i].vote.b.view > view)
             s->own[n++] = s->own[i];
     s->n_own = n;
+    kept_drop(m, view);
 }
 
 void store_height(struct machine *m, uint64_t height)
@@ -193,4 +196,82 @@ void store_back_up(struct machine *m)
 {
     m->old_signer = m->signer;
     m->old_store = m->store;
+}
+
+/* ---- certificates that are kept ---- */
+
+static void kept_durable(void *ctx, struct sim_event *e)
+{
+    struct machine *m = ctx;
+    for (size_t i = 0; i < m->n_kept; i++)
+        if (m->kept[i].view == e->a && m->kept[i].type == e->b)
+            m->kept[i].durable = true;
+}
+
+static struct slice encoded(const struct message *msg)
+{
+    struct wr w = wr_heap(MESSAGE_MAX);
+    message_encode(msg, &w);
+    reeve_assert(!w.bad);
+    return wr_slice(&w);
+}
+
+void kept_add(struct machine *m, const struct message *cert)
+{
+    size_t at = m->n_kept;
+    for (size_t i = 0; i < m->n_kept; i++)
+        if (m->kept[i].view == cert->vote.view && m->kept[i].type == cert->vote.type)
+            return;
+    if (m->n_kept == KEPT_MAX || (m->height > 0 && cert->vote.view <= m->rig->block[m->chain[m->height]].h.view))
+        return;
+    while (at > 0 && m->kept[at - 1].view > cert->vote.view)
+        at--;
+    memmove(m->kept + at + 1, m->kept + at, (m->n_kept++ - at) * sizeof m->kept[0]);
+    m->kept[at] = (struct kept){ .type = cert->vote.type, .view = cert->vote.view, .bytes = encoded(cert) };
+    struct sim_event *e = sim_after(&m->rig->w, some(m, m->rig->p.persist_us) + m->disk_slow_us, m->slot, kept_durable, m, NULL, 0);
+    e->a = cert->vote.view;
+    e->b = cert->vote.type;
+}
+
+static void kept_filter(struct machine *m, bool (*keep)(const struct kept *k, uint64_t view), uint64_t view)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < m->n_kept; i++) {
+        if (keep(&m->kept[i], view))
+            m->kept[n++] = m->kept[i];
+        else
+            free((void *) m->kept[i].bytes.p);
+    }
+    m->n_kept = n;
+}
+
+static bool is_above(const struct kept *k, uint64_t view) { return k->view > view; }
+static bool is_durable(const struct kept *k, uint64_t view) { return k->durable; }
+void kept_drop(struct machine *m, uint64_t upto_view) { kept_filter(m, is_above, upto_view); }
+void kept_crashed(struct machine *m) { kept_filter(m, is_durable, 0); }
+
+#define SERVE_MAX 24
+
+void kept_serve(struct machine *m, int to, uint64_t from_view)
+{
+    static struct message msg;
+    unsigned n = 0;
+    for (size_t i = 0; i < m->n_kept && n < SERVE_MAX; i++)
+        if (m->kept[i].view >= from_view && message_decode(&msg, m->kept[i].bytes)) {
+            machine_send(m, to, &msg);
+            n++;
+        }
+}
+
+void kept_restore(struct machine *m)
+{
+    static struct message msg;
+    static struct simplex_cert cert;
+    for (size_t i = 0; i < m->n_kept && machine_up(m); i++) {
+        struct simplex_event e = { .type = SXE_CERT, .cert = &cert };
+        if (!message_decode(&msg, m->kept[i].bytes) || !cert_take(m->rig, &msg, &cert))
+            continue;
+        e.vote = (struct simplex_vote){ cert.type, cert.b };
+        machine_event(m, &e);
+    }
 }

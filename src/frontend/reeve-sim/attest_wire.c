@@ -8,6 +8,7 @@
  *   SUBMIT     u64 update | u64 tag
  *   WANT_BLOCK 32 hash            BLOCK  content
  *   WANT_CHAIN u64 height         CHAIN  a CERT's fields | contents
+ *   WANT_CERTS u64 view           (CERTs follow)
  *
  * content: header | u16 n | n x { u64 update | u64 tag }
  */
@@ -48,7 +49,7 @@ void message_encode(const struct message *m, struct wr *out)
     case M_WANT_BLOCK:
         wr_bytes(out, m->hash.b, 32);
         break;
-    case M_WANT_CHAIN:
+    case M_WANT_CHAIN: case M_WANT_CERTS:
         wr_u64(out, m->a);
         break;
     default:
@@ -107,7 +108,7 @@ bool message_decode(struct message *m, struct slice in)
         break;
     case M_BLOCK:
         break;
-    case M_WANT_CHAIN:
+    case M_WANT_CHAIN: case M_WANT_CERTS:
         m->a = rd_u64(&r);
         break;
     default:

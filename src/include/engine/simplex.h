@@ -18,10 +18,11 @@
  *  R3 Notar(v, h): enter v + 1; finalize(v, h) if we notarized h and never asked to nullify v.
  *  R4 the timer runs only while there is work (updates waiting, a proposal under
  *     way, a tick overdue, a leader not heard); when it ends: nullify(v), unless
- *     we asked to finalize v. It doubles with each view that failed, up to a cap,
- *     and halves with each that became final.
+ *     we asked to finalize v. It doubles with each view that failed (was nullified, or notarized
+ *     and not final before the next was), up to a cap, and halves with each that became final.
  *  R5 Null(v): enter v + 1. R6 Final(v, h): commit the block and all its ancestors.
- *  R7 what is missing is asked for: effect BEHIND, answered by COMMITTED.
+ *  R7 what is missing is asked for: blocks by effect BEHIND, answered by COMMITTED; certificates by effect WANT,
+ *     answered by CERT events from the view it names upward. Votes beyond what we may keep show that some are missing.
  *  R8 standstill: while there is work and nothing moves, the highest Final, the
  *     certificates above it and all own votes above it are sent again.
  *
@@ -43,11 +44,15 @@
  *  D1 a PROPOSAL event only for content it holds, whose hash and consensus fields are those of
  *     the block, signer = the header's proposer. Content is durable before NOTARIZE is signed.
  *  D2 what the signer signed is durable (vote and signature) before it is sent. After a restart, before
- *     START and in order of views: certificates that were kept (CERT; none need be), then every own
- *     vote above the committed block (RESTORE). Effects of these steps are obeyed like any other.
+ *     START and in order of views: the certificates that were kept (CERT; see D5), then every own
+ *     vote above the committed block (RESTORE). Effects of these steps are obeyed like any other. In views
+ *     whose own votes come too far ahead for what certificates are left, the engine does not vote again.
  *  D3 a SIGN is answered by SIGNED or REFUSED, a BUILD by BUILT or NOT_BUILT, a CHECK by CHECKED;
  *     late answers are harmless.
  *  D4 CLOCK at or soon after simplex_wake().
+ *  D5 Certificates that SEND_CERT names are kept until their view is at or below the committed block's, however many
+ *     views that are, and given to whoever WANTs them: the engine itself remembers SIMPLEX_VIEWS_AHEAD views, and who
+ *     was away longer could never again show that the views between were nullified.
  *
  * Not here: sockets, disks, clocks (backend/validator), simulation (sim),
  * the bytes that are signed (engine/attest; they come in through verify()).
@@ -127,7 +132,8 @@ enum simplex_effect_type {
     SXF_COMMIT,         /* vote.b is final; flag: with a certificate of its own (simplex_cert_get), else by its
                            descendant's, whose COMMIT follows in the same step */
     SXF_BEHIND,         /* vote.b is final, but its ancestors are not known: fetch blocks, answer COMMITTED */
-    SXF_EVIDENCE        /* validator signer contradicted himself in view vote.b.view; for the log */
+    SXF_EVIDENCE,       /* validator signer contradicted himself in view vote.b.view; for the log */
+    SXF_WANT            /* others are views ahead: ask one of them for the certificates from vote.b.view on (D5) */
 };
 struct simplex_effect { uint8_t type; bool flag; uint16_t signer; struct simplex_vote vote; struct sig64 sig; };
 struct simplex_effects { size_t n; struct simplex_effect e[SIMPLEX_EFFECTS_MAX]; };
