@@ -15,6 +15,7 @@
 
 static void try_apply(struct machine *m);
 static void try_check(struct machine *m);
+static void try_final(struct machine *m);
 
 uint32_t chain_head(const struct machine *m)
 {
@@ -80,6 +81,10 @@ static bool something_missing(struct machine *m)
         ask(m, &msg);
         any = true;
     }
+    if (m->final.view != 0 && missing_ancestor(m, &m->final.hash, &msg.hash)) {
+        ask(m, &msg);
+        any = true;
+    }
     if (m->behind > m->height) {
         msg = (struct message){ .kind = M_WANT_CHAIN, .a = m->height + 1 };
         ask(m, &msg);
@@ -112,6 +117,8 @@ void chain_content(struct machine *m, uint32_t b)
         return;
     m->rig->block[b].held[m->slot] = true;
     try_apply(m);
+    if (machine_up(m))
+        try_final(m);
     if (machine_up(m))
         try_check(m);
 }
@@ -196,17 +203,77 @@ void chain_commit(struct machine *m, const struct simplex_effect *f)
     try_apply(m);
 }
 
+/* The engine is told what is applied here: it may be all it needs. */
+static void tell_committed(struct machine *m)
+{
+    const struct block *head = &m->rig->block[m->chain[m->height]];
+    struct simplex_event e = { .type = SXE_COMMITTED, .vote = { SX_FINALIZE, block_of(m->rig, m->chain[m->height]) },
+                               .signer = head->h.proposer };
+    machine_event(m, &e);
+    if (machine_up(m))
+        machine_work(m);
+}
+
+/* The engine hands on a certificate only while it remembers the view; a final one beyond that is remembered here. */
+void chain_final_cert(struct machine *m, const struct message *msg)
+{
+    struct wr w = wr_heap(MESSAGE_MAX);
+    message_encode(msg, &w);
+    free((void *) m->final_cert.p);
+    m->final_cert = wr_slice(&w);
+}
+
+static bool cert_of(struct machine *m, const struct simplex_block *b, struct message *out)
+{
+    static struct simplex_cert cert;
+    if (simplex_cert_get(m->s, SX_FINALIZE, b->view, &cert) == REEVE_OK && hash32_eq(&cert.b.hash, &b->hash)) {
+        cert_fill(m->rig, &cert, out);
+        return true;
+    }
+    struct simplex_config c;
+    machine_config(m, &c);
+    return m->final_cert.len > 0 && message_decode(out, m->final_cert) && hash32_eq(&out->vote.block_hash, &b->hash) &&
+           cert_take(m->rig, out, &cert) && simplex_cert_verify(&c, &cert) == REEVE_OK;
+}
+
+/* All that leads to a block known to be final is here: it is final as well. */
+static void try_final(struct machine *m)
+{
+    static struct message msg;
+    struct hash32 at = m->final.hash;
+    uint32_t path[256];
+    unsigned n = 0;
+    if (m->final.view == 0 || missing_ancestor(m, &at, &at))
+        return;
+    if (m->final.height <= m->height) {
+        m->final.view = 0;
+        return;
+    }
+    for (at = m->final.hash; !hash32_eq(&at, head_hash(m)) && n < 256;) {
+        path[n] = block_find(m->rig, &at);
+        if (m->rig->block[path[n]].h.height <= m->height)
+            return;
+        at = m->rig->block[path[n++]].h.parent_hash;
+    }
+    if (n == 256)
+        return;
+    while (n > 0)
+        apply(m, path[--n]);
+    if (cert_of(m, &m->final, &msg))
+        cert_keep(m, m->height, &msg);
+    m->final.view = 0;
+    tell_committed(m);
+}
+
 void chain_behind(struct machine *m, const struct simplex_block *b)
 {
     if (b->height > m->behind)
         m->behind = b->height;
-    /* The engine says so again while it is not told; what was fetched meanwhile may be all it needs. */
-    if (m->behind <= m->height && m->height > 0) {
-        const struct block *head = &m->rig->block[m->chain[m->height]];
-        struct simplex_event e = { .type = SXE_COMMITTED, .vote = { SX_FINALIZE, block_of(m->rig, m->chain[m->height]) },
-                                   .signer = head->h.proposer };
-        machine_event(m, &e);
-    }
+    if (m->final.view == 0 || b->height > m->final.height)
+        m->final = *b;
+    if (m->behind <= m->height && m->height > 0)
+        tell_committed(m);
+    try_final(m);
     fetch(m);
 }
 
@@ -282,13 +349,11 @@ void chain_take(struct machine *m, const struct message *msg)
         apply(m, b[i]);
     cert_fill(m->rig, &cert, &own);
     cert_keep(m, m->height, &own);
-    struct simplex_event e = { .type = SXE_COMMITTED, .vote = { SX_FINALIZE, block_of(m->rig, b[n - 1]) },
-                               .signer = m->rig->block[b[n - 1]].h.proposer };
-    machine_event(m, &e);
-    if (machine_up(m))
-        machine_work(m);
+    tell_committed(m);
     if (machine_up(m))
         try_apply(m);
+    if (machine_up(m))
+        try_final(m);
     if (machine_up(m))
         try_check(m);
 }

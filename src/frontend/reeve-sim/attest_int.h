@@ -136,6 +136,8 @@ struct machine {
     unsigned n_want;
     struct simplex_block checking;          /* of a CHECK whose parent or contents are not here; view 0: none */
     uint64_t behind;                        /* a height known to be final */
+    struct simplex_block final;             /* a block known to be final, some of its ancestors are not here; view 0: none */
+    struct slice final_cert;                /* its certificate, owned */
     bool fetching;
     bool pending[RIG_UPDATES];              /* heard of, not final here */
     unsigned n_pending;
@@ -260,6 +262,7 @@ void kept_restore(struct machine *m);
 /* ---- attest_chain.c ---- */
 void chain_commit(struct machine *m, const struct simplex_effect *f);
 void chain_behind(struct machine *m, const struct simplex_block *b);
+void chain_final_cert(struct machine *m, const struct message *msg);
 void chain_want_certs(struct machine *m, uint64_t view);
 void chain_want_block(struct machine *m, const struct hash32 *hash);
 void chain_content(struct machine *m, uint32_t b);

@@ -46,6 +46,7 @@ void machine_free(struct machine *m)
         free((void *) m->cert[h].p);
     for (size_t i = 0; i < m->n_kept; i++)
         free((void *) m->kept[i].bytes.p);
+    free((void *) m->final_cert.p);
     free(m->mem);
     free(m);
 }
@@ -268,6 +269,8 @@ static void take_cert(struct machine *m, const struct message *msg)
     if (!cert_take(m->rig, msg, &cert))
         return;
     e.vote = (struct simplex_vote){ cert.type, cert.b };
+    if (cert.type == SX_FINALIZE)
+        chain_final_cert(m, msg);
     machine_event(m, &e);
 }
 
@@ -343,7 +346,7 @@ void machine_boot(struct machine *m)
     m->n_events = m->n_signs = m->n_want = 0;
     m->signing = m->stepping = m->dying = m->fetching = false;
     m->die_after = 0;
-    m->behind = m->draft_view = 0;
+    m->behind = m->draft_view = m->final.view = 0;
     m->checking.view = 0;
     m->wake_ms = 0;
     m->wake_gen++;

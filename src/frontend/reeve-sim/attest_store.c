@@ -256,6 +256,12 @@ void kept_serve(struct machine *m, int to, uint64_t from_view)
 {
     static struct message msg;
     unsigned n = 0;
+    /* Whoever asks below what is final here needs that first. */
+    for (uint64_t h = m->store.height; h > 0 && m->rig->block[m->chain[h]].h.view >= from_view; h--)
+        if (m->cert[h].len > 0 && message_decode(&msg, m->cert[h])) {
+            machine_send(m, to, &msg);
+            break;
+        }
     for (size_t i = 0; i < m->n_kept && n < SERVE_MAX; i++)
         if (m->kept[i].view >= from_view && message_decode(&msg, m->kept[i].bytes)) {
             machine_send(m, to, &msg);

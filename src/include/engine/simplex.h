@@ -50,9 +50,10 @@
  *  D3 a SIGN is answered by SIGNED or REFUSED, a BUILD by BUILT or NOT_BUILT, a CHECK by CHECKED;
  *     late answers are harmless.
  *  D4 CLOCK at or soon after simplex_wake().
- *  D5 Certificates that SEND_CERT names are kept until their view is at or below the committed block's, however many
- *     views that are, and given to whoever WANTs them: the engine itself remembers SIMPLEX_VIEWS_AHEAD views, and who
- *     was away longer could never again show that the views between were nullified.
+ *  D5 Certificates that SEND_CERT names are kept, durably, until their view is at or below the committed block's,
+ *     however many views that are, and given to whoever WANTs them, with the newest block's finalization before them
+ *     when that is news to him: the engine itself remembers SIMPLEX_VIEWS_AHEAD views and no finalization across a
+ *     restart, and who was away longer could never again show that the views between were nullified.
  *
  * Not here: sockets, disks, clocks (backend/validator), simulation (sim),
  * the bytes that are signed (engine/attest; they come in through verify()).
@@ -131,7 +132,8 @@ enum simplex_effect_type {
     SXF_SEND_CERT,      /* to all: simplex_cert_get(vote.type, vote.b.view) */
     SXF_COMMIT,         /* vote.b is final; flag: with a certificate of its own (simplex_cert_get), else by its
                            descendant's, whose COMMIT follows in the same step */
-    SXF_BEHIND,         /* vote.b is final, but its ancestors are not known: fetch blocks, answer COMMITTED */
+    SXF_BEHIND,         /* vote.b is final, but its ancestors are not known: fetch blocks, answer COMMITTED. They are
+                           final with it, so parents fetched by hash do; it may be that nobody has committed them yet */
     SXF_EVIDENCE,       /* validator signer contradicted himself in view vote.b.view; for the log */
     SXF_WANT            /* others are views ahead: ask one of them for the certificates from vote.b.view on (D5) */
 };
