@@ -34,13 +34,13 @@ static void sign_ask(struct simplex_effects *out, enum simplex_type type, const 
 
 bool may_vote(const struct simplex *s, uint64_t view)
 {
-    return view < s->sworn_from || view > s->sworn_to;
+    return view < s->sworn_from || view > s->sworn_to || SIMPLEX_BROKEN(SWORN_AGAIN);
 }
 
 /* S1: who asked to finalize never nullifies. */
 void nullify_ask(struct simplex *s, struct slot *t, struct simplex_effects *out)
 {
-    if (t->asked_nullify || t->asked_finalize || !may_vote(s, t->view))
+    if (t->asked_nullify || (t->asked_finalize && !SIMPLEX_BROKEN(NULLIFY_FINALIZED)) || !may_vote(s, t->view))
         return;
     struct simplex_vote v = vote_view(SX_NULLIFY, t->view);
     t->asked_nullify = true;
@@ -94,14 +94,15 @@ static void committed_is(struct simplex *s, const struct simplex_block *b, uint1
 static bool finalize_formed(struct simplex *s, struct slot *t, struct simplex_effects *out)
 {
     struct simplex_block b;
-    if (t->finalized || !quorum_for(s, t, SX_FINALIZE, &b))
+    if (t->finalized || !quorum_for(s, t, SIMPLEX_BROKEN(NOTARIZED_IS_FINAL) ? SX_NOTARIZE : SX_FINALIZE, &b))
         return false;
     struct simplex_vote v = vote_block(SX_FINALIZE, &b);
     t->finalized = t->notarized = true;
     t->notar = b;
     int leader = leader_on(s, b.parent_view, b.view);
     if (leader < 0 || !commit_chain(s, &b, out)) {
-        emit(out, SXF_BEHIND, &v);
+        if (!SIMPLEX_BROKEN(BEHIND_SILENT))
+            emit(out, SXF_BEHIND, &v);
         s->behind = b;
         return true;
     }
@@ -128,9 +129,11 @@ static bool notarize_formed(struct simplex *s, struct slot *t, struct simplex_ef
 /* S2: only what we notarized ourselves; S1: never after asking to nullify. */
 static bool finalize_ask(struct simplex *s, struct slot *t, struct simplex_effects *out)
 {
-    if (!t->notarized || t->asked_finalize || t->asked_nullify || !t->asked_notarize || !block_eq(&t->mine, &t->notar))
+    if (!t->notarized || t->asked_finalize || (t->asked_nullify && !SIMPLEX_BROKEN(FINALIZE_NULLIFIED)))
         return false;
-    if (!t->notarize[s->c.me].have)     /* not yet signed */
+    if (!SIMPLEX_BROKEN(FINALIZE_ANY) && (!t->asked_notarize || !block_eq(&t->mine, &t->notar)))
+        return false;
+    if (!t->notarize[s->c.me].have && !SIMPLEX_BROKEN(FINALIZE_ANY))    /* not yet signed */
         return false;
     t->asked_finalize = true;
     sign_ask(out, SX_FINALIZE, &t->notar);
@@ -152,10 +155,10 @@ static bool nullify_formed(struct simplex *s, struct slot *t, struct simplex_eff
 static bool view_advance(struct simplex *s)
 {
     const struct slot *t = slot_of(s, s->view);
-    if (t == NULL || !(t->notarized || t->nullified))
+    if (t == NULL || !((t->notarized && !(SIMPLEX_BROKEN(LATE_NOTAR_STAYS) && t->asked_nullify)) || t->nullified))
         return false;
-    bool failed = t->notarized ? t->notar.parent_view != s->committed.view : t->nullified;
-    if (failed && s->failed < 16)
+    bool failed = t->notarized ? t->notar.parent_view != s->committed.view && !SIMPLEX_BROKEN(SLOW_VIEWS_FINE) : t->nullified;
+    if (failed && s->failed < 16 && !SIMPLEX_BROKEN(TIMEOUT_FIXED))
         s->failed++;
     window_move(s, s->view + 1);
     timers_enter_view(s);
@@ -166,27 +169,28 @@ static bool view_advance(struct simplex *s)
 
 static bool justified(const struct simplex *s, const struct simplex_block *b)
 {
-    if (b->parent_view >= b->view || !is_notarized(s, b->parent_view, &b->parent_hash))
+    if (b->parent_view >= b->view || (!is_notarized(s, b->parent_view, &b->parent_hash) && !SIMPLEX_BROKEN(PARENT_UNNOTARIZED)))
         return false;
     if (b->view - b->parent_view > 1000000)     /* bounded; nobody gets there honestly */
         return false;
     for (uint64_t u = b->parent_view + 1; u < b->view; u++)
-        if (!is_nullified(s, u))
+        if (!is_nullified(s, u) && !SIMPLEX_BROKEN(VIEWS_SKIPPED))
             return false;
     return true;
 }
 
 static bool proposal_check(struct simplex *s, struct slot *t, struct simplex_effects *out)
 {
-    if (t->check != CHECK_NONE || t->asked_notarize)
+    if ((t->check != CHECK_NONE || t->asked_notarize) && !SIMPLEX_BROKEN(NOTARIZE_TWICE))
         return false;
     for (unsigned i = 0; i < s->c.n; i++) {
         const struct cast *o = &t->offer[i];
-        if (!o->have || leader_on(s, o->b.parent_view, t->view) != (int) i || !justified(s, &o->b))
+        if (!o->have || (leader_on(s, o->b.parent_view, t->view) != (int) i && !SIMPLEX_BROKEN(LEADER_UNCHECKED)) ||
+            !justified(s, &o->b) || (t->check != CHECK_NONE && block_eq(&t->checking, &o->b)))
             continue;
         struct simplex_vote v = vote_block(SX_PROPOSE, &o->b);
         t->checking = o->b;
-        t->check = i == s->c.me && t->built ? CHECK_OK : CHECK_ASKED;
+        t->check = (i == s->c.me && t->built) || SIMPLEX_BROKEN(CONTENT_UNCHECKED) ? CHECK_OK : CHECK_ASKED;
         if (t->check == CHECK_ASKED)
             emit(out, SXF_CHECK, &v);
         return true;
@@ -202,7 +206,8 @@ static bool notarize_ask(struct simplex *s, struct slot *t, struct simplex_effec
         nullify_ask(s, t, out);
         return true;
     }
-    if (t->check != CHECK_OK || t->asked_notarize)
+    bool other = SIMPLEX_BROKEN(NOTARIZE_TWICE) && !block_eq(&t->mine, &t->checking);
+    if (t->check != CHECK_OK || (t->asked_notarize && !other))
         return false;
     t->asked_notarize = true;
     t->mine = t->checking;

@@ -1,6 +1,10 @@
 /* simplex.c - the engine's door: one event in, effects out. */
 #include "simplex_int.h"
 
+#ifdef REEVE_BROKEN
+unsigned simplex_broken;
+#endif
+
 size_t simplex_size(void)
 {
     return sizeof(struct simplex);
@@ -15,7 +19,7 @@ enum reeve_err simplex_init(struct simplex **out, void *mem, size_t len, const s
         return REEVE_E_INVALID_VALUE;
     memset(s, 0, sizeof *s);
     s->c = *c;
-    s->q = 2u * c->n / 3 + 1;
+    s->q = quorum_of(c->n);
     s->committed = *committed;
     s->committed_leader = proposer;
     s->view = committed->view + 1;
@@ -48,13 +52,14 @@ static void own_vote(struct simplex *s, const struct simplex_event *e, struct si
     default:
         return;
     }
-    (void) vote_store(s, v, s->c.me, &e->sig, out);
+    if (!SIMPLEX_BROKEN(OWN_VOTE_UNCOUNTED))
+        (void) vote_store(s, v, s->c.me, &e->sig, out);
 }
 
 static void on_restore(struct simplex *s, const struct simplex_event *e, struct simplex_effects *out)
 {
     uint64_t view = e->vote.b.view, end = s->view + SIMPLEX_VIEWS_AHEAD;
-    if (s->started)
+    if (s->started || SIMPLEX_BROKEN(VOTES_FORGOTTEN))
         return;
     if (view > end) {
         s->sworn_from = s->sworn_to == 0 || end + 1 < s->sworn_from ? end + 1 : s->sworn_from;
@@ -140,7 +145,8 @@ static void on_vote(struct simplex *s, const struct simplex_event *e, struct sim
     if (v->b.view > s->view + SIMPLEX_VIEWS_AHEAD)
         want(s, out);
     if (e->signer >= s->c.n || e->signer == s->c.me || proposal != (v->type == SX_PROPOSE) || !vote_wellformed(v) ||
-        slot_of(s, v->b.view) == NULL || !s->c.verify(s->c.arg, v, e->signer, &e->sig)) {
+        slot_of(s, v->b.view) == NULL ||
+        !(SIMPLEX_BROKEN(SIGNATURE_UNCHECKED) || s->c.verify(s->c.arg, v, e->signer, &e->sig))) {
         s->dropped++;
         return;
     }
@@ -158,13 +164,15 @@ static void on_cert(struct simplex *s, const struct simplex_event *e, struct sim
     if (c->b.view > s->view + SIMPLEX_VIEWS_AHEAD && c->type != SX_FINALIZE)
         want(s, out);
     bool ahead = c->type == SX_FINALIZE && c->b.view > s->view + SIMPLEX_VIEWS_AHEAD && c->b.view > s->behind.view;
-    if (!vote_wellformed(&v) || (!ahead && slot_of(s, c->b.view) == NULL) || simplex_cert_verify(&s->c, c) != REEVE_OK) {
+    if (!vote_wellformed(&v) || (!ahead && slot_of(s, c->b.view) == NULL) ||
+        (simplex_cert_verify(&s->c, c) != REEVE_OK && !SIMPLEX_BROKEN(CERT_UNCHECKED))) {
         s->dropped++;
         return;
     }
     if (ahead) {
         s->behind = c->b;
-        emit(out, SXF_BEHIND, &v);
+        if (!SIMPLEX_BROKEN(BEHIND_SILENT))
+            emit(out, SXF_BEHIND, &v);
         return;
     }
     cert_store(s, c);

@@ -3,6 +3,7 @@
 #define ENGINE_SIMPLEX_INT_H
 
 #include "engine/simplex.h"
+#include "engine/simplex_broken.h"
 
 #define WINDOW (2 * SIMPLEX_VIEWS_AHEAD)
 /* The rules stop here and go on in the next step: a commit and the timers always find room. */
@@ -72,6 +73,7 @@ struct simplex_block best_parent(const struct simplex *s);
 int leader_now(const struct simplex *s);
 
 /* ---- votes.c ---- */
+unsigned quorum_of(unsigned n);
 /* Stores a verified vote; true when it is new. */
 bool vote_store(struct simplex *s, const struct simplex_vote *v, uint16_t signer, const struct sig64 *sig,
                 struct simplex_effects *out);

@@ -80,14 +80,14 @@ bool is_nullified(const struct simplex *s, uint64_t view)
     const struct slot *t = slot_of(s, view);
     if (t != NULL)
         return t->nullified;
-    return s->gap_nullified && view > (s->old_known ? s->old.view : s->committed.view) && view < window_first(s);
+    return s->gap_nullified && !SIMPLEX_BROKEN(GAP_FORGOTTEN) && view > (s->old_known ? s->old.view : s->committed.view) && view < window_first(s);
 }
 
 int leader_on(const struct simplex *s, uint64_t parent_view, uint64_t view)
 {
     uint64_t steps = 0;
     for (unsigned i = 0; i <= WINDOW && parent_view < view; i++) {
-        steps += view - parent_view - 1;
+        steps += SIMPLEX_BROKEN(LEADER_STAYS) ? 0 : view - parent_view - 1;
         if (parent_view == s->committed.view)
             return (int) ((s->committed_leader + steps) % s->c.n);
         if (s->old_known && parent_view == s->old.view)

@@ -83,8 +83,12 @@ static void view_timer(struct simplex *s, struct simplex_effects *out)
         s->timing = true;
         s->timer_from = s->now;
     }
-    if (s->now.ms >= later(s->timer_from, timeout_ms(s)).ms)
-        nullify_ask(s, slot_of(s, s->view), out);
+    if (s->now.ms < later(s->timer_from, timeout_ms(s)).ms)
+        return;
+    nullify_ask(s, slot_of(s, s->view), out);
+    struct slot *left = SIMPLEX_BROKEN(NULLIFY_FINALIZED) ? slot_of(s, s->view - 1) : NULL;
+    if (left != NULL)
+        nullify_ask(s, left, out);
 }
 
 static void heartbeat(struct simplex *s, struct simplex_effects *out)
@@ -125,7 +129,7 @@ static void view_again(struct simplex *s, const struct slot *t, struct simplex_e
 void want(struct simplex *s, struct simplex_effects *out)
 {
     struct simplex_vote v = vote_view(SX_NULLIFY, s->view);
-    if (!s->started || s->c.standstill_ms == 0 || s->now.ms < later(s->wanted, s->c.standstill_ms).ms)
+    if (!s->started || SIMPLEX_BROKEN(WANT_SILENT) || s->c.standstill_ms == 0 || s->now.ms < later(s->wanted, s->c.standstill_ms).ms)
         return;
     s->wanted = s->now;
     emit(out, SXF_WANT, &v);
@@ -153,13 +157,14 @@ static void standstill(struct simplex *s, struct simplex_effects *out)
     if (s->c.n == 1 || s->c.standstill_ms == 0 || !has_work(s) || s->now.ms < later(s->moved, s->c.standstill_ms).ms)
         return;
     s->moved = s->now;
-    again(s, out);
+    if (!SIMPLEX_BROKEN(STANDSTILL_SILENT))
+        again(s, out);
     want(s, out);
 }
 
 void help(struct simplex *s, struct simplex_effects *out)
 {
-    if (!s->started || s->c.standstill_ms == 0 || s->now.ms < later(s->helped, s->c.standstill_ms).ms)
+    if (!s->started || SIMPLEX_BROKEN(HELP_SILENT) || s->c.standstill_ms == 0 || s->now.ms < later(s->helped, s->c.standstill_ms).ms)
         return;
     s->helped = s->now;
     again(s, out);

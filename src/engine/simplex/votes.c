@@ -38,7 +38,7 @@ bool vote_store(struct simplex *s, const struct simplex_vote *v, uint16_t signer
         if (out->n > at)
             out->e[at].signer = signer;
     }
-    if (c->have)
+    if (c->have && !(SIMPLEX_BROKEN(NOTARIZE_TWICE) && v->type == SX_PROPOSE))
         return false;
     *c = (struct cast){ true, v->b, *sig };
     return true;
@@ -99,6 +99,11 @@ enum reeve_err simplex_cert_get(const struct simplex *s, enum simplex_type type,
     return REEVE_OK;
 }
 
+unsigned quorum_of(unsigned n)
+{
+    return SIMPLEX_BROKEN(QUORUM_2F1) ? 2 * ((n - 1) / 3) + 1 : 2 * n / 3 + 1;
+}
+
 enum reeve_err simplex_cert_verify(const struct simplex_config *c, const struct simplex_cert *cert)
 {
     const struct simplex_vote v = { cert->type, cert->b };
@@ -114,7 +119,7 @@ enum reeve_err simplex_cert_verify(const struct simplex_config *c, const struct 
     }
     if (n != cert->n_sigs)
         return REEVE_E_V_SIGNER;
-    if (n < 2u * c->n / 3 + 1)
+    if (n < quorum_of(c->n))
         return REEVE_E_V_QUORUM;
     n = 0;
     for (uint16_t i = 0; i < c->n; i++)

@@ -161,7 +161,44 @@ static void far(struct machine *m, int to, struct message *msg)
     out(m, to, msg);
 }
 
-static void parent(struct machine *m, int to, struct message *msg) { propose_other(m, to, msg, change_parent); }
+/* A block with nothing wrong in it, on whatever parent. */
+static void propose_on(struct machine *m, int to, uint64_t view, uint32_t parent)
+{
+    static uint8_t mem[MESSAGE_MAX];
+    struct arig *r = m->rig;
+    const struct block *p = &r->block[parent];
+    int64_t now = machine_wall_ms(m);
+    struct block_header h = { .view = view > p->h.view ? view : p->h.view + 1, .height = p->h.height + 1, .parent_view = p->h.view,
+                              .parent_hash = p->hash, .time = { now > p->h.time.ms ? now : p->h.time.ms + 1 }, .proposer = m->me };
+    block_seal(r, &h, parent, NULL, 0);
+    uint32_t b = block_add(r, &h, (const struct leaf[1]){ { 0, 0 } }, 0);
+    if (b == NO_BLOCK)
+        return;
+    struct wr w = wr_fixed(mem, sizeof mem);
+    struct message more = { .kind = M_PROPOSAL, .signer = m->me };
+    r->block[b].held[m->slot] = true;
+    vote_fill(r, &(struct simplex_vote){ SX_PROPOSE, block_of(r, b) }, &more.vote);
+    resign(m, &more);
+    block_write(&r->block[b], &w);
+    more.rest = wr_slice(&w);
+    out(m, to, &more);
+}
+
+/* Fields that do not fit together, or a good block on one that is not notarized, is not the newest, or is past. */
+static void parent(struct machine *m, int to, struct message *msg)
+{
+    struct arig *r = m->rig;
+    if (msg->kind != M_PROPOSAL || sim_rng_below(&r->w.rng, 3) == 0) {
+        propose_other(m, to, msg, change_parent);
+        return;
+    }
+    uint32_t b = r->n_blocks - 1 - (uint32_t) sim_rng_below(&r->w.rng, r->n_blocks < 12 ? r->n_blocks : 12);
+    if (r->block[b].valid && r->block[b].h.view < msg->vote.view)
+        propose_on(m, to, msg->vote.view, b);
+    else
+        out(m, to, msg);
+}
+
 static void root(struct machine *m, int to, struct message *msg)
 {
     propose_other(m, to, msg, sim_rng_below(&m->rig->w.rng, 2) ? change_root : change_size);
@@ -253,26 +290,10 @@ static void garbage(struct machine *m, int to, struct message *msg)
 
 static void out_of_turn(struct machine *m, int to, struct message *msg)
 {
-    static uint8_t mem[MESSAGE_MAX];
-    struct arig *r = m->rig;
     uint32_t head = chain_head(m);
     out(m, to, msg);
-    if (head == NO_BLOCK || !is_vote(msg))
-        return;
-    const struct block *p = &r->block[head];
-    struct block_header h = { .view = msg->vote.view > p->h.view ? msg->vote.view : p->h.view + 1, .height = p->h.height + 1,
-                              .parent_view = p->h.view, .parent_hash = p->hash, .time = { machine_wall_ms(m) }, .proposer = m->me };
-    block_seal(r, &h, head, NULL, 0);
-    uint32_t b = block_add(r, &h, (const struct leaf[1]){ { 0, 0 } }, 0);
-    if (b == NO_BLOCK)
-        return;
-    struct wr w = wr_fixed(mem, sizeof mem);
-    struct message more = { .kind = M_PROPOSAL, .signer = m->me };
-    vote_fill(r, &(struct simplex_vote){ SX_PROPOSE, block_of(r, b) }, &more.vote);
-    resign(m, &more);
-    block_write(&r->block[b], &w);
-    more.rest = wr_slice(&w);
-    out(m, to, &more);
+    if (head != NO_BLOCK && is_vote(msg))
+        propose_on(m, to, msg->vote.view, head);
 }
 
 static void odd_only(struct machine *m, int to, struct message *msg)
@@ -316,6 +337,7 @@ void evil_send(struct machine *m, int to, const struct message *msg)
 /* Who sees which of two twins: one, the other or both; drawn anew now and then. */
 void evil_walls(struct arig *r)
 {
+    memset(r->wall, 0, sizeof r->wall);
     for (int v = 0; v < r->p.n; v++) {
         int twin = r->twin_of[v];
         if (twin < 0)
@@ -329,13 +351,35 @@ void evil_walls(struct arig *r)
     }
 }
 
+void evil_split(struct arig *r)
+{
+    uint8_t side[RIG_MACHINES];
+    uint8_t next = (uint8_t) sim_rng_below(&r->w.rng, 2);
+    for (int i = 0; i < r->n_machines; i++)
+        side[i] = honest(r->m[i]) ? (next ^= 1) : 0;
+    for (int v = 0; v < r->p.n; v++)
+        if (r->twin_of[v] >= 0) {
+            side[v] = 0;
+            side[r->twin_of[v]] = 1;
+        }
+    for (int i = 0; i < r->n_machines; i++)
+        for (int k = 0; k < r->n_machines; k++) {
+            bool twin = r->m[i]->evil == EVIL_TWIN || r->m[k]->evil == EVIL_TWIN;
+            bool both = r->m[i]->evil == EVIL_NONE && r->m[k]->evil == EVIL_NONE;
+            r->wall[i][k] = (twin || both) && side[i] != side[k];
+        }
+}
+
 static void walls_again(void *ctx, struct sim_event *e)
 {
     struct arig *r = ctx;
     if (r->healing)
         return;
-    evil_walls(r);
-    sim_after(&r->w, sim_rng_between(&r->w.rng, 500000, 8000000), SIM_NOBODY, walls_again, r, NULL, 0);
+    if (r->p.over && sim_rng_below(&r->w.rng, 4))
+        evil_split(r);
+    else
+        evil_walls(r);
+    sim_after(&r->w, sim_rng_between(&r->w.rng, r->p.over ? 5000000 : 500000, r->p.over ? 20000000 : 8000000), SIM_NOBODY, walls_again, r, NULL, 0);
 }
 
 /* A silent leader is there until there is something to do. */

@@ -26,7 +26,7 @@
 
 #include "attest_oracle.h"
 #include "engine/attest.h"
-#include "engine/simplex.h"
+#include "engine/simplex_blame.h"
 #include "sim/net.h"
 
 #include <stdio.h>
@@ -174,11 +174,15 @@ struct arig {
     int n_updates;
     bool chaos, healing;
     struct oracle *oracle;
+    struct simplex_signed *heard_votes;     /* over the threshold: what honest machines heard, each once */
+    size_t n_heard_votes;
+    uint32_t *heard_bucket;
     struct simplex_effects fx;
     struct slice heard[64];                 /* what a mutator may replay; owned */
     unsigned n_heard;
     bool violated;
     char invariant[64], evidence[2048];
+    uint64_t n_culprits;
     uint64_t n_restarts, n_faults, n_mutated, n_evidence;
     int64_t healed_us;
 };
@@ -278,6 +282,15 @@ int64_t machine_wall_ms(const struct machine *m);
 void evil_send(struct machine *m, int to, const struct message *msg);
 void evil_walls(struct arig *r);
 void evil_start(struct arig *r);
+/* Honest machines on two sides, and all who are faulty on both of them. */
+void evil_split(struct arig *r);
+
+/* ---- attest_blame.c ---- */
+void blame_start(struct arig *r);
+void blame_heard(struct arig *r, const struct message *m);
+/* I9 */
+void blame_judge(struct arig *r);
+void blame_free(struct arig *r);
 
 /* ---- attest_fault.c ---- */
 void afaults_start(struct arig *r);

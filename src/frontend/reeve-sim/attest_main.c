@@ -1,6 +1,7 @@
 /* attest_main.c - reeve-sim attest: validator sets from seeds. */
 #include "attest_int.h"
 #include "crypto/hash.h"
+#include "engine/simplex_broken.h"
 #include "sim_int.h"
 
 #include <errno.h>
@@ -73,6 +74,16 @@ static bool parse(int argc, char **argv, struct args *a)
     return true;
 }
 
+static bool break_rule(unsigned n)
+{
+#ifdef REEVE_BROKEN
+    simplex_broken = n;
+    return n < SIMPLEX_BROKEN__END;
+#else
+    return n == 0;
+#endif
+}
+
 /* An assertion of an engine is a catch as well; say which seed. */
 static void on_abort(int sig)
 {
@@ -97,10 +108,11 @@ static void tell(const struct arig *r, uint64_t seed, bool good)
     struct oracle_counts c;
     oracle_counts(r->oracle, &c);
     printf("seed %llu: %s, %d validators, %d faulty, %llu events, %llu blocks, %llu views, %llu votes, %d updates, %llu starts, "
-           "%llu faults, %llu mutated, %llu forks, healed in %lld ms, trace %016llx\n", (unsigned long long) seed,
+           "%llu faults, %llu mutated, %llu forks, %llu culprits, healed in %lld ms, trace %016llx\n", (unsigned long long) seed,
            good ? "ok" : "FAILED", r->p.n, r->p.faulty, (unsigned long long) r->w.n_run, (unsigned long long) c.heights,
            (unsigned long long) c.views, (unsigned long long) c.votes, r->n_updates, (unsigned long long) r->n_restarts,
            (unsigned long long) r->n_faults, (unsigned long long) r->n_mutated, (unsigned long long) c.forks,
+           (unsigned long long) r->n_culprits,
            (long long) r->healed_us / 1000, (unsigned long long) r->w.trace_hash);
 }
 
@@ -132,7 +144,7 @@ int attest_main(int argc, char **argv)
         fputs(usage, stderr);
         return 2;
     }
-    if (a.broken != 0) {
+    if (!break_rule(a.broken)) {
         fputs("reeve-sim: this program has no broken rules; reeve-sim-broken has\n", stderr);
         return 2;
     }

@@ -301,6 +301,8 @@ void machine_receive(void *host, int from, int to, int lane, struct slice bytes)
     struct machine *m = r->m[to];
     if (m->s == NULL || !message_decode(&msg, bytes))
         return;
+    if (r->p.over && honest(m))
+        blame_heard(r, &msg);
     switch (msg.kind) {
     case M_PROPOSAL: case M_VOTE: take_vote(m, &msg); break;
     case M_CERT: take_cert(m, &msg); break;

@@ -67,6 +67,15 @@ static void draw_faults(struct aprofile *p, struct sim_rng *r)
     p->drift_ppm = sim_rng_below(r, 2) ? (uint32_t) sim_rng_between(r, 100, 30000) : 0;
 }
 
+/* Forks want two sides that live in peace for a while. */
+static void faults_few(struct aprofile *p)
+{
+    p->partition_us = p->oneway_us = p->isolate_us = p->blackout_us = p->wall_us = 0;
+    p->kill_us *= 4;
+    p->midstep_us *= 4;
+    p->net.loss_ppm /= 10;
+}
+
 /* Large sets say the same with more messages: they get less time. */
 static void draw_load(struct aprofile *p, struct sim_rng *r)
 {
@@ -86,8 +95,8 @@ void aprofile_draw(struct aprofile *p, struct sim_rng *r, const struct aprofile 
     if (asked->n > 0)
         p->n = asked->n;
     int f = (p->n - 1) / 3, q = 2 * p->n / 3 + 1;
-    /* Over the threshold, but short of a quorum: q faulty ones could do without everybody else, and without a trace. */
-    p->faulty = p->over ? (int) sim_rng_between(r, f + 1, q - 1) : (int) sim_rng_below(r, (uint64_t) f + 1);
+    /* As many as a fork takes, but short of a quorum: q faulty ones could do without everybody else, and without a trace. */
+    p->faulty = p->over ? (int) sim_rng_between(r, 2 * q - p->n, q - 1) : (int) sim_rng_below(r, (uint64_t) f + 1);
     if (!p->over && sim_rng_below(r, 2))
         p->faulty = f;
     p->cloud = sim_rng_below(r, 2);
@@ -101,4 +110,6 @@ void aprofile_draw(struct aprofile *p, struct sim_rng *r, const struct aprofile 
     draw_net(&p->net, r);
     draw_engine(&p->engine, r);
     draw_faults(p, r);
+    if (p->over)
+        faults_few(p);
 }

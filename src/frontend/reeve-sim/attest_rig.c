@@ -40,7 +40,8 @@ static void cast_roles(struct arig *r)
         while (r->evil[v]);
         r->evil[v] = true;
         r->m[v]->evil = (enum evil) (1 + (one_kind < 4 ? one_kind : sim_rng_below(&r->w.rng, 4)));
-        if (r->p.over && r->m[v]->evil == EVIL_SILENT)
+        /* Who keeps still forks nothing; twins do it best. */
+        if (r->p.over && (r->m[v]->evil == EVIL_SILENT || sim_rng_below(&r->w.rng, 2)))
             r->m[v]->evil = EVIL_TWIN;
         if (r->m[v]->evil == EVIL_TWIN && r->n_machines < RIG_MACHINES) {
             r->twin_of[v] = r->n_machines++;
@@ -98,6 +99,7 @@ void arig_free(struct arig *r)
     for (unsigned i = 0; i < r->n_heard; i++)
         free((void *) r->heard[i].p);
     oracle_free(r->oracle);
+    blame_free(r);
     free(r->block);
     free(r->bucket);
     sim_world_free(&r->w);
@@ -172,13 +174,17 @@ bool arig_run(struct arig *r)
     for (int i = 0; i < r->n_machines; i++)
         machine_boot(r->m[i]);
     aclients_start(r);
+    if (r->p.over)
+        blame_start(r);
     run_until(r, 1000000);
     evil_start(r);
     afaults_start(r);
     run_until(r, r->w.now_us + r->p.chaos_us);
     if (!r->violated)
         afaults_lift(r);
-    if (!r->p.over)
+    if (r->p.over)
+        blame_judge(r);
+    else
         heal(r);
     if (!r->violated)
         oracle_end(r->oracle);
