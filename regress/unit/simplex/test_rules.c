@@ -124,6 +124,16 @@ static void a_proposal_on_an_unnotarized_parent_waits(void **state)
     assert_true(has(SXF_CHECK, SX_PROPOSE));
 }
 
+static void a_proposal_on_the_other_block_of_a_notarized_view_is_not_looked_at(void **state)
+{
+    struct simplex_block one = block_at(1, 1, &genesis, 0), other = block_at(1, 1, &genesis, 1), two = block_at(2, 2, &other, 0);
+    for (unsigned i = 0; i < 3; i++)
+        vote(i, SX_NOTARIZE, &one);
+    assert_int_equal(view(), 2);
+    vote(0, SX_PROPOSE, &two);
+    assert_false(has(SXF_CHECK, SX_PROPOSE));
+}
+
 static void finalize_follows_only_an_own_notarization_of_the_same_block(void **state)
 {
     struct simplex_block a = block_at(1, 1, &genesis, 0), b = block_at(1, 1, &genesis, 1);
@@ -434,6 +444,7 @@ int main(void)
         T(only_the_right_leader_is_listened_to),
         T(a_proposal_that_skips_a_view_needs_its_nullification),
         T(a_proposal_on_an_unnotarized_parent_waits),
+        T(a_proposal_on_the_other_block_of_a_notarized_view_is_not_looked_at),
         T(finalize_follows_only_an_own_notarization_of_the_same_block),
         T(after_nullifying_a_late_notarization_moves_on_but_finalizes_nothing),
         T(who_asked_to_finalize_never_nullifies),

@@ -288,12 +288,18 @@ static void garbage(struct machine *m, int to, struct message *msg)
     bytes_send(m, to, slice_of(mem, len));
 }
 
+/* In the view that has just begun, to everybody: a leader who waits for work is easily forestalled. */
 static void out_of_turn(struct machine *m, int to, struct message *msg)
 {
-    uint32_t head = chain_head(m);
+    struct arig *r = m->rig;
+    struct simplex_status st;
     out(m, to, msg);
-    if (head != NO_BLOCK && is_vote(msg))
-        propose_on(m, to, msg->vote.view, head);
+    simplex_status(m->s, &st);
+    if (chain_head(m) == NO_BLOCK || !hash32_eq(&r->block[chain_head(m)].hash, &st.committed.hash))
+        return;
+    for (int i = 0; i < r->n_machines; i++)
+        if (r->m[i]->me != m->me)
+            propose_on(m, i, st.view, chain_head(m));
 }
 
 static void odd_only(struct machine *m, int to, struct message *msg)
