@@ -1,5 +1,5 @@
 /* attest_payload.c - fuzz target of documents: the first byte is the kind, the rest the payload. */
-#include "engine/attest.h"
+#include "engine/approval.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
@@ -26,6 +26,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     KIND(AT_CONFIG, config)
     KIND(AT_CLASS, class)
     KIND(AT_NODE, node)
+    KIND(AT_APPROVER, approver)
+    KIND(AT_POLICY, policy)
+    KIND(AT_VETO, veto)
     default:
         return 0;
     }

@@ -1,5 +1,6 @@
 /* test_codec.c - every format: what encodes decodes, and nothing else decodes to it. */
 #include "world.h"
+#include "engine/approval.h"
 
 static struct world w;
 static struct rng rng;
@@ -22,7 +23,8 @@ typedef enum reeve_err again(struct slice in, struct wr *out);
 static union {
     struct valset set; struct genesis genesis; struct update update; struct region_doc region; struct authority_doc authority;
     struct cert_doc cert; struct config_doc config; struct class_doc class; struct node_doc node; struct trust trust;
-    struct finalization fin; struct block_header header;
+    struct finalization fin; struct block_header header; struct approver_doc approver; struct policy_doc policy;
+    struct veto_doc veto; struct approval_set approvals;
 } u;
 
 #define AGAIN(name, decode, encode) \
@@ -42,6 +44,10 @@ AGAIN(again_cert, cert_doc_decode(&u.cert, in), cert_doc_encode(&u.cert, out))
 AGAIN(again_config, config_doc_decode(&u.config, in), config_doc_encode(&u.config, out))
 AGAIN(again_class, class_doc_decode(&u.class, in), class_doc_encode(&u.class, out))
 AGAIN(again_node, node_doc_decode(&u.node, in), node_doc_encode(&u.node, out))
+AGAIN(again_approver, approver_doc_decode(&u.approver, in), approver_doc_encode(&u.approver, out))
+AGAIN(again_policy, policy_doc_decode(&u.policy, in), policy_doc_encode(&u.policy, out))
+AGAIN(again_veto, veto_doc_decode(&u.veto, in), veto_doc_encode(&u.veto, out))
+AGAIN(again_approvals, approval_set_decode(&u.approvals, in), approval_set_encode(&u.approvals, out))
 AGAIN(again_trust, trust_decode(&u.trust, in), trust_encode(&u.trust, out))
 
 static enum reeve_err again_fin(struct slice in, struct wr *out)
@@ -164,6 +170,46 @@ static void documents_are_canonical(void **state)
     canonical(again_cert, PAYLOAD(&w, cert, &cert));
 }
 
+static struct approval_ref ref_sample(void)
+{
+    return (struct approval_ref){ .proposal = name_of("p1"), .policy = name_of("trust root"), .policy_version = 3, .not_after_s = 77 };
+}
+
+static struct approval_set approvals_sample(void)
+{
+    struct approval_set s = { .ref = ref_sample(), .n_parts = 2, .part = 1, .content = { { { 1 } }, { { 2 } } }, .n = 2,
+                              .a = { { name_of("ops/anna"), { { 3 } } }, { name_of("ops/anna2"), { { 4 } } } } };
+    return s;
+}
+
+static struct policy_doc policy_sample(void)
+{
+    return (struct policy_doc){ .subjects = SUBJECT_BIT(AT_POLICY) | SUBJECT_REVOCATION, .n_terms = 2,
+                                .term = { { 1, name_of("legal") }, { 3, name_of("security") } }, .distinct = 2,
+                                .exclude_proposer = 1, .expires_s = 900, .veto_count = 1, .veto_group = name_of("security") };
+}
+
+static void approvers_policies_and_approvals_are_canonical(void **state)
+{
+    struct approver_doc approver = { .key = { { 9 } }, .jurisdiction = name_of("DE"), .n_groups = 2,
+                                     .group = { name_of("legal"), name_of("security") } };
+    struct policy_doc policy = policy_sample();
+    struct veto_doc veto = { .ref = ref_sample(), .n = 1, .a = { { name_of("ops/anna"), { { 3 } } } } };
+    struct approval_set set = approvals_sample();
+    struct wr m = wr_heap(1 << 16);
+    canonical(again_approver, PAYLOAD(&w, approver, &approver));
+    canonical(again_policy, PAYLOAD(&w, policy, &policy));
+    policy.veto_count = 0;
+    canonical(again_policy, PAYLOAD(&w, policy, &policy));
+    canonical(again_veto, PAYLOAD(&w, veto, &veto));
+    approval_set_encode(&set, &m);
+    canonical(again_approvals, bytes_of(&m));
+    struct update up = { .type = AT_CLASS, .op = 1, .object = name_of("x/"), .version = 1, .payload = slice_str("p"),
+                         .approvals = bytes_of(&m) };
+    canonical(again_update, leaf_of(&w, up));
+    wr_free(&m);
+}
+
 static void refused(again *f, struct slice in)
 {
     struct wr out = wr_heap(1 << 20);
@@ -233,6 +279,35 @@ static void authorities_that_contradict_themselves_are_refused(void **state)
     canonical(again_authority, PAYLOAD(&w, authority, &d));
 }
 
+static void policies_and_approvals_that_contradict_themselves_are_refused(void **state)
+{
+    struct policy_doc d;
+    struct approval_set s;
+    struct wr m = wr_heap(1 << 16);
+#define POLICY_REFUSED(change) d = policy_sample(); change; refused(again_policy, PAYLOAD(&w, policy, &d))
+    POLICY_REFUSED(d.term[0].count = 0);                    /* a threshold of nobody */
+    POLICY_REFUSED(d.n_terms = 0);
+    POLICY_REFUSED(d.term[0].count = APPROVALS_MAX);        /* more places than approvals have room */
+    POLICY_REFUSED(d.term[1].group = d.term[0].group);      /* one group, two terms */
+    POLICY_REFUSED(d.term[1].group = name_of("a"));         /* not ascending */
+    POLICY_REFUSED(d.subjects = 0);
+    POLICY_REFUSED(d.subjects |= SUBJECT_BIT(AT_VETO));
+    POLICY_REFUSED(d.distinct = 5);                         /* four places cannot come from five jurisdictions */
+    POLICY_REFUSED(d.expires_s = 0);
+#define SET_OF_APPROVALS_REFUSED(change) s = approvals_sample(); change; wr_reset(&m); approval_set_encode(&s, &m); \
+    refused(again_approvals, wr_slice(&m))
+    SET_OF_APPROVALS_REFUSED(s.a[1].approver = s.a[0].approver);    /* nobody twice */
+    SET_OF_APPROVALS_REFUSED(s.a[1].approver = name_of("a"));
+    SET_OF_APPROVALS_REFUSED(s.a[0].approver = name_of("a b"));
+    SET_OF_APPROVALS_REFUSED(s.part = 2);
+    SET_OF_APPROVALS_REFUSED(s.n_parts = 0);
+    SET_OF_APPROVALS_REFUSED(s.n = 0);
+    SET_OF_APPROVALS_REFUSED(s.ref.not_after_s = 0);
+    SET_OF_APPROVALS_REFUSED(s.ref.policy_version = 0);
+    SET_OF_APPROVALS_REFUSED(s.ref.not_after_s = UINT64_MAX);
+    wr_free(&m);
+}
+
 static void object_names_have_one_form(void **state)
 {
     static const struct { uint8_t type; const char *name; bool ok; } t[] = {
@@ -240,7 +315,11 @@ static void object_names_have_one_form(void **state)
         { AT_ROLLOUT, "01", false }, { AT_ROLLOUT, "0", false }, { AT_ROLLOUT, "x", false },
         { AT_NODE, "n-0123456789abcdef0123456789abcdef", true }, { AT_NODE, "n-0123456789ABCDEF0123456789abcdef", false },
         { AT_NODE, "web", false }, { AT_VALSET, "validators", true }, { AT_VALSET, "others", false }, { AT_CERT, "web", true },
-        { 9, "later", false }, { 0, "none", false },
+        { AT_APPROVER, "ops/anna", true }, { AT_APPROVER, "ops anna", false },
+        { AT_APPROVER, "ops+anna", false }, { AT_APPROVER, "\303\244", false }, { AT_VETO, "00", false },
+        { AT_VETO, "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff", true },
+        { AT_VETO, "00112233445566778899AABBCCDDEEFF00112233445566778899aabbccddeeff", false },
+        { AT__MAX + 1, "later", false }, { 0, "none", false },
     };
     for (size_t i = 0; i < sizeof t / sizeof *t; i++) {
         struct update up = { .type = t[i].type, .op = 1, .object = name_of(t[i].name), .version = 1,
@@ -279,6 +358,8 @@ int main(void)
         T(sets_must_be_sorted_and_each_key_and_name_once),
         T(documents_that_contradict_themselves_are_refused),
         T(authorities_that_contradict_themselves_are_refused),
+        T(approvers_policies_and_approvals_are_canonical),
+        T(policies_and_approvals_that_contradict_themselves_are_refused),
         T(object_names_have_one_form),
         T(signed_bytes_have_their_fixed_length_and_begin_with_zero),
     };

@@ -48,6 +48,8 @@ static enum reeve_err get_live(struct attest *a, enum attest_type type, const st
 GETTER(cert, AT_CERT)
 GETTER(authority, AT_AUTHORITY)
 GETTER(config, AT_CONFIG)
+GETTER(approver, AT_APPROVER)
+GETTER(policy, AT_POLICY)
 
 void rollout_object_name(struct name *out, uint64_t id)
 {

@@ -20,6 +20,38 @@ enum reeve_err check_lookup(struct check *k, enum attest_type type, const struct
     return attest_get(k->a, type, name, o);
 }
 
+/* An object the list brought: here at its last update, unless the parent state has it (then it came before). */
+static enum reeve_err listed_next(struct check *k, enum attest_type type, struct check_walk *w, struct attest_object *o)
+{
+    while (w->i < k->at) {
+        const struct attest_object *seen = &k->s->seen[w->i++];
+        if (seen->update.type != type || seen->update.op != 1)
+            continue;
+        enum reeve_err err = attest_get(k->a, type, &seen->update.object, o);
+        if (err != REEVE_OK && err != REEVE_E_NOT_FOUND)
+            return err;
+        if (err == REEVE_OK)
+            continue;
+        err = check_lookup(k, type, &seen->update.object, o);
+        if (err != REEVE_OK || o->version == seen->version)
+            return err;
+    }
+    return REEVE_E_NOT_FOUND;
+}
+
+enum reeve_err check_next(struct check *k, enum attest_type type, struct check_walk *w, struct attest_object *o)
+{
+    while (!w->listed) {
+        enum reeve_err err = attest_next(k->a, type, &w->after, o);
+        w->listed = err == REEVE_E_NOT_FOUND;
+        if (err == REEVE_OK)
+            err = check_lookup(k, type, &w->after, o);
+        if (!w->listed && (err != REEVE_OK || o->update.op == 1))
+            return err;
+    }
+    return listed_next(k, type, w, o);
+}
+
 /* ---- regions ---- */
 
 static enum reeve_err genesis_region(struct attest *a, const struct name *region, struct region_doc *d)
@@ -125,8 +157,11 @@ static enum reeve_err check_kind(struct check *k)
     case AT_CONFIG:    return check_config(k);
     case AT_CLASS:     return check_class(k);
     case AT_NODE:      return check_node(k);
+    case AT_APPROVER:  return check_approver(k);
+    case AT_POLICY:    return check_policy(k);
+    case AT_VETO:      return check_veto(k);
     default:
-        return refuse(k->rep, REEVE_E_UNSUPPORTED, "validator sets cannot be changed yet");
+        return refuse(k->rep, REEVE_E_UNSUPPORTED, "a %s cannot be changed yet", attest_type_name((enum attest_type) k->now.type));
     }
 }
 
@@ -142,11 +177,13 @@ static enum reeve_err check_one(struct check *k)
         return refuse(k->rep, err, "region '%s' is not attested", k->now.region.s);
     if (err != REEVE_OK)
         return err;
-    TRY(check_signature(k, &region));
+    if (k->need == NULL)
+        TRY(check_signature(k, &region));
     TRY(check_place(k));
     TRY(check_group(k));
-    k->brakes = false;
+    k->brakes = k->stops = k->inner = false;
     TRY(check_kind(k));
+    TRY(check_approvals(k));
     if (region.state == REGION_FROZEN && !k->brakes)
         return refuse(k->rep, REEVE_E_REGION_FROZEN, "region '%s' is frozen", k->now.region.s);
     prev = k->had ? &k->prev : NULL;
@@ -166,22 +203,37 @@ static enum reeve_err check_size(struct check *k)
     return REEVE_OK;
 }
 
-enum reeve_err attest_check(struct attest *a, const struct slice *leaves, size_t n, struct wall_ms time,
-                            struct report *rep)
+static enum reeve_err check_list(struct check *k)
 {
     enum reeve_err err;
     struct attest_head head;
-    struct check k = { .a = a, .s = attest_scratch(a), .leaves = leaves, .n = n, .time = time, .rep = rep };
-    TRY(attest_head(a, &head));
-    k.chain_id = head.chain_id;
-    if (time.ms <= head.header.time.ms)
-        return refuse(rep, REEVE_E_V_TIME, "the time does not exceed the parent's");
-    TRY(check_size(&k));
-    for (k.at = 0; k.at < n; k.at++)
-        TRY(check_one(&k));
-    if (k.group.open)
-        return refuse(rep, REEVE_E_V_UPDATE, "rollout %llu comes without the update of its target '%s'",
-                      (unsigned long long) k.s->rollout[1].id, k.s->rollout[1].target[k.group.next].name.s);
+    TRY(attest_head(k->a, &head));
+    k->chain_id = head.chain_id;
+    if (k->time.ms <= head.header.time.ms)
+        return refuse(k->rep, REEVE_E_V_TIME, "the time does not exceed the parent's");
+    TRY(check_size(k));
+    for (k->at = 0; k->at < k->n; k->at++)
+        TRY(check_one(k));
+    if (k->group.open)
+        return refuse(k->rep, REEVE_E_V_UPDATE, "rollout %llu comes without the update of its target '%s'",
+                      (unsigned long long) k->s->rollout[1].id, k->s->rollout[1].target[k->group.next].name.s);
+    if (k->bundle.open)
+        return refuse(k->rep, REEVE_E_V_UPDATE, "proposal '%s' comes without its part %u", k->bundle.proposal.s, k->bundle.next + 1);
 out:
     return err;
+}
+
+enum reeve_err attest_check(struct attest *a, const struct slice *leaves, size_t n, struct wall_ms time,
+                            struct report *rep)
+{
+    struct check k = { .a = a, .s = attest_scratch(a), .leaves = leaves, .n = n, .time = time, .rep = rep };
+    return check_list(&k);
+}
+
+enum reeve_err attest_check_proposal(struct attest *a, const struct slice *leaves, size_t n, struct wall_ms time,
+                                     struct proposal_need *need, struct report *rep)
+{
+    struct check k = { .a = a, .s = attest_scratch(a), .leaves = leaves, .n = n, .time = time, .rep = rep, .need = need };
+    memset(need, 0, sizeof *need);
+    return check_list(&k);
 }

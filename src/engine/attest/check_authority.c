@@ -64,6 +64,47 @@ out:
     return err;
 }
 
+static bool less_trusted(uint8_t from, uint8_t to)
+{
+    return to == AUTH_TAINTED || to == AUTH_REVOKED || from == to;
+}
+
+/* Does everything that may be believed after the change stand already, in the same words? */
+static bool only_stops(const struct authority_doc *p, const struct authority_doc *n)
+{
+    if (strcmp(p->subject, n->subject) != 0 || p->ttl_s != n->ttl_s || p->n != n->n)
+        return false;
+    for (uint8_t i = 0; i < n->n; i++)
+        if (p->g[i].gen != n->g[i].gen || !less_trusted(p->g[i].state, n->g[i].state) || !same_chain(&p->g[i], &n->g[i]))
+            return false;
+    return true;
+}
+
+static bool same_states(const struct authority_doc *p, const struct authority_doc *n)
+{
+    for (uint8_t i = 0; i < n->n; i++)
+        if (p->g[i].state != n->g[i].state)
+            return false;
+    return true;
+}
+
+static bool same_inters(const struct authority_doc *p, const struct authority_doc *n)
+{
+    return p->n_inter == n->n_inter && memcmp(p->inter, n->inter, sizeof p->inter[0] * p->n_inter) == 0;
+}
+
+/*
+ * Certificates for other members of the ring are under a key that is trusted
+ * already, which signed them: they add nobody. With them nothing else is stopped
+ * or begun.
+ */
+static void sort_of_change(struct check *k, const struct authority_doc *p, const struct authority_doc *n)
+{
+    bool stops = only_stops(p, n);
+    k->inner = stops && same_states(p, n);
+    k->stops = stops && same_inters(p, n) && !k->inner;
+}
+
 static enum reeve_err gens_begin_ok(struct check *k, const struct authority_doc *n)
 {
     uint32_t first = k->had ? k->prev.gen_max + 1 : 1;
@@ -85,5 +126,6 @@ enum reeve_err check_authority(struct check *k)
         return REEVE_E_CORRUPT;
     if (p->external != n->external)
         return refuse(k->rep, REEVE_E_V_UPDATE, "an authority stays own or external");
+    sort_of_change(k, p, n);
     return gens_move(k, p, n);
 }

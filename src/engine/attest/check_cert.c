@@ -148,6 +148,7 @@ static enum reeve_err alter(struct check *k, struct cert_doc *want, struct cert_
     struct authority_gen *unused;
     bool any;
     TRY(revoke(k, want, n, &any));
+    k->stops = any;
     if (any)
         return exactly(k, want, "the revocation");
     if (want->rollout_id != 0)

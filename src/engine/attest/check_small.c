@@ -34,6 +34,9 @@ enum reeve_err check_region(struct check *k)
     if (!members_keep_keys(&now, &was))
         return refuse(k->rep, REEVE_E_V_UPDATE, "the keys of a member of region '%s' were changed", k->now.object.s);
     k->brakes = same_key && now.state == REGION_OK && same_members(&now, &was);
+    /* Who its ring's members are a region's key says anyway; another key, and an end of the freeze, is for approvers. */
+    k->inner = same_key && now.state == was.state;
+    k->stops = same_key && now.state == REGION_FROZEN && was.state == REGION_OK;
 out:
     return err;
 }
@@ -58,6 +61,7 @@ enum reeve_err check_node(struct check *k)
     struct node_doc d;
     if (node_doc_decode(&d, k->now.payload) != REEVE_OK)
         return refuse(k->rep, REEVE_E_MALFORMED, "node document");
+    k->stops = true;
     return k->had ? refuse(k->rep, REEVE_E_V_UPDATE, "a node is revoked for good") : REEVE_OK;
 }
 
@@ -120,27 +124,18 @@ static enum reeve_err cert_uses(struct check *k, const struct attest_object *o, 
     return REEVE_OK;
 }
 
-/* Certificates of the parent state as the list leaves them, then those the list itself brings. */
 static enum reeve_err authority_unused(struct check *k)
 {
-    struct name at = { 0 };
-    struct attest_object o, now;
+    struct check_walk w = { .listed = false };
+    struct attest_object o;
     enum reeve_err err;
     bool uses = false;
-    while ((err = attest_next(k->a, AT_CERT, &at, &o)) == REEVE_OK && !uses) {
-        TRY(check_lookup(k, AT_CERT, &at, &now));
-        TRY(cert_uses(k, &now, &k->now.object, &uses));
-    }
-    if (err != REEVE_OK && err != REEVE_E_NOT_FOUND)
-        return err;
-    err = REEVE_OK;
-    for (size_t i = 0; i < k->at && !uses; i++)
-        if (k->s->seen[i].update.type == AT_CERT) {
-            TRY(check_lookup(k, AT_CERT, &k->s->seen[i].update.object, &now));
-            TRY(cert_uses(k, &now, &k->now.object, &uses));
-        }
+    while (!uses && (err = check_next(k, AT_CERT, &w, &o)) == REEVE_OK)
+        TRY(cert_uses(k, &o, &k->now.object, &uses));
     if (uses)
         return refuse(k->rep, REEVE_E_DEPENDENT, "certificates still name authority '%s'", k->now.object.s);
+    if (err == REEVE_E_NOT_FOUND)
+        err = REEVE_OK;
 out:
     return err;
 }
@@ -174,6 +169,8 @@ enum reeve_err check_delete(struct check *k)
     case AT_CONFIG:    return not_rolling(k);
     case AT_AUTHORITY: return authority_unused(k);
     case AT_CLASS:     return REEVE_OK;
+    case AT_APPROVER:  return check_approver_gone(k);
+    case AT_POLICY:    return check_policy_gone(k);
     default:
         return refuse(k->rep, REEVE_E_V_UPDATE, "a %s cannot be deleted", attest_type_name((enum attest_type) k->now.type));
     }

@@ -14,8 +14,7 @@
 #ifndef ENGINE_ATTEST_STATE_INT_H
 #define ENGINE_ATTEST_STATE_INT_H
 
-#include "engine/attest.h"
-
+#include "engine/approval.h"
 
 struct attest_scratch {
     struct valset set;
@@ -27,6 +26,10 @@ struct attest_scratch {
     struct config_doc config[2];
     struct authority_doc authority[2];
     struct rollout_doc rollout[2];
+    struct approver_doc approver[APPROVERS_MAX + 1];
+    struct policy_doc policy[2];
+    struct veto_doc veto;
+    struct approval_set approvals;
     uint8_t payload[ATTEST_PAYLOAD_MAX];
     uint8_t block[ATTEST_BLOCK_MAX];
 };

@@ -1,9 +1,11 @@
 /* update.c - the security update: the bytes of a leaf. */
 #include "codec_int.h"
 #include "common/text.h"
+#include "engine/approval.h"
 
 static const char *const type_names[AT__MAX + 1] = {
     "?", "validators", "region", "authority", "cert", "rollout", "config", "class", "node",
+    "approver", "approval policy", "region checkpoint", "veto",
 };
 
 const char *attest_type_name(enum attest_type t)
@@ -25,7 +27,9 @@ void update_encode(const struct update *u, bool with_sig, struct wr *out)
     wr_str16(out, u->address);
     wr_str16(out, u->reason);
     wr_str16(out, u->statement);
-    wr_u8(out, 0);
+    if (u->approvals.len == 0)
+        wr_u8(out, 0);
+    wr_bytes(out, u->approvals.p, u->approvals.len);
     if (with_sig)
         wr_bytes(out, u->region_sig.b, 64);
 }
@@ -47,6 +51,7 @@ static bool decimal_id_ok(struct slice s)
 static bool object_name_ok(uint8_t type, const struct name *n)
 {
     struct node_id id;
+    struct hash32 digest;
     switch (type) {
     case AT_VALSET:
         return slice_eq(name_slice(n), slice_str("validators"));
@@ -54,6 +59,10 @@ static bool object_name_ok(uint8_t type, const struct name *n)
         return decimal_id_ok(name_slice(n));
     case AT_NODE:
         return node_id_parse(&id, name_slice(n));
+    case AT_APPROVER:
+        return approver_name_ok(n);
+    case AT_VETO:
+        return veto_object_digest(&digest, n);
     default:
         return n->len > 0;
     }
@@ -94,8 +103,7 @@ enum reeve_err update_decode(struct update *u, struct slice leaf)
     u->address = rd_prose(&r);
     u->reason = rd_prose(&r);
     u->statement = rd_prose(&r);
-    if (rd_u8(&r) != 0)     /* approvals come with approvers */
-        r.bad = true;
+    u->approvals = approval_section(&r);
     rd_copy(&r, u->region_sig.b, 64);
     return rd_done(&r) && update_ok(u) ? REEVE_OK : REEVE_E_MALFORMED;
 }

@@ -16,7 +16,7 @@
  *   u8 1 | u8 type | u8 op (1 put, 2 delete) | name object | u64 object_version |
  *   32 previous leaf hash (zero at version 1) | str32 payload (<= ATTEST_PAYLOAD_MAX) |
  *   name region | name actor | str16 address | str16 reason | str16 statement |
- *   u8 n_approvals (0 here) | 64 region signature
+ *   approvals: u8 0, or what engine/approval.h says | 64 region signature
  *   The region signs SHA-256("reeve-update-v1" 00 || chain_id || all bytes before the signature).
  *
  * Block = header + leaves. Header (hash: SHA-256("reeve-header-v1" 00 || bytes)):
@@ -58,6 +58,7 @@
  *   rules      u8 n { u32 gen | pred }
  *   class      u8 1 | u8 attested
  *   node       u8 1 | u8 revoked (1)
+ *   approver, policy, veto: engine/approval.h
  * Generations ascend. A generation is ACTIVE exactly when it is active_gen or a
  * rule names it; an authority has at most one ACTIVE generation; a chain is
  * there unless the request is still out (PENDING, or REVOKED before it came):
@@ -98,7 +99,11 @@ enum attest_type {
     AT_CONFIG = 6,      /* name is the config key: digests of its versions */
     AT_CLASS = 7,       /* name is a key prefix: regional or attested */
     AT_NODE = 8,        /* name is the node id text: revoked for good */
-    AT__MAX = 8         /* 9 approver, 10 policy, 11 region checkpoint are reserved */
+    AT_APPROVER = 9,    /* somebody whose signature counts */
+    AT_POLICY = 10,     /* whose signatures a kind of change needs */
+    AT_CHECKPOINT = 11, /* reserved: a region's checkpoint */
+    AT_VETO = 12,       /* name is a proposal's digest in hex: it is refused for good */
+    AT__MAX = 12
 };
 const char *attest_type_name(enum attest_type t);    /* "cert", "rollout", ... */
 
@@ -133,6 +138,7 @@ struct update {
     struct slice payload;              /* borrowed */
     struct name region, actor;
     struct slice address, reason, statement;    /* borrowed, <= ATTEST_TEXT_MAX each */
+    struct slice approvals;            /* borrowed: an approval set's bytes (engine/approval.h), empty: none */
     struct sig64 region_sig;
 };
 /* Encodes; with_sig false leaves the signature out (the bytes the region signs). */
