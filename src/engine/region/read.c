@@ -92,6 +92,13 @@ enum reeve_err region_strategy_get(struct region *r, const struct name *name, st
     return load_strategy(r->kv, &k, out);
 }
 
+enum reeve_err region_proposal_get(struct region *r, const struct name *proposal, struct proposal_row *out)
+{
+    struct rkey k;
+    rkey_name(&k, 'j', proposal);
+    return load_proposal(r->kv, &k, out);
+}
+
 enum reeve_err region_window_get(struct region *r, const struct name *window, struct window_row *out)
 {
     struct rkey k;

@@ -70,6 +70,7 @@ void strategy_row_read(struct strategy_row *s, struct rd *r);
 void window_row_read(struct window_row *w, struct rd *r);
 void deploy_row_read(struct deploy_row *d, struct rd *r);
 void issue_row_read(struct issue_row *i, struct rd *r);
+void proposal_row_read(struct proposal_row *p, struct rd *r);
 
 /* ---- overlay (overlay.c): a kv whose writes reach the base only when flushed ---- */
 struct overlay_entry { uint32_t key_at, val_at, val_len; uint16_t key_len; bool deleted; };
@@ -105,6 +106,7 @@ struct scratch {
     struct runs_scratch runs;
     union { struct rollout_doc rollout; struct config_doc config; struct rollout_spec spec; } doc;
     struct rollout_doc rollout2;
+    struct proposal_row proposal[2];
 };
 
 /* ---- one command under way ---- */
@@ -149,6 +151,7 @@ static inline bool refused(const struct apply *a, enum reeve_err err)
     enum reeve_err load_##kind(struct kv *kv, const struct rkey *k, struct kind##_row *row) REEVE_MUST_CHECK
 STORE_DECL(node); STORE_DECL(config); STORE_DECL(role); STORE_DECL(token); STORE_DECL(strategy); STORE_DECL(window);
 STORE_DECL(workload); STORE_DECL(deploy); STORE_DECL(rollout_node); STORE_DECL(wave); STORE_DECL(issue);
+STORE_DECL(proposal);
 #undef STORE_DECL
 enum reeve_err key_exists(struct kv *kv, const struct rkey *k, bool *yes) REEVE_MUST_CHECK;
 enum reeve_err put_bytes(struct kv *kv, const struct rkey *k, struct slice v) REEVE_MUST_CHECK;
@@ -190,7 +193,8 @@ enum reeve_err apply_level(struct apply *a, struct rd *r) REEVE_MUST_CHECK;
 typedef enum reeve_err op_fn(struct apply *a, struct rd *r, struct wr *out);
 op_fn op_config_set, op_config_reset, op_config_stage, op_role_create, op_role_alter, op_role_drop, op_member_add,
       op_member_remove, op_grant, op_revoke, op_token_create, op_token_drop, op_strategy_create, op_strategy_drop,
-      op_window_create, op_window_drop, op_node_state, op_node_label, op_node_drop, op_setting, op_strategy_used;
+      op_window_create, op_window_drop, op_node_state, op_node_label, op_node_drop, op_setting, op_strategy_used,
+      op_proposal_create, op_proposal_verdict, op_proposal_close;
 /* NULL for an unknown operation. */
 op_fn *op_find(uint8_t op);
 const char *op_name(uint8_t op);

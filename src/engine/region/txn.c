@@ -22,6 +22,9 @@ static const struct { op_fn *fn; const char *name; } ops[] = {
     [RO_NODE_STATE] = { op_node_state, "node_state" }, [RO_NODE_LABEL] = { op_node_label, "node_label" },
     [RO_NODE_DROP] = { op_node_drop, "node_drop" }, [RO_SETTING] = { op_setting, "setting" },
     [RO_STRATEGY_USED] = { op_strategy_used, "strategy_used" },
+    [RO_PROPOSAL_CREATE] = { op_proposal_create, "proposal_create" },
+    [RO_PROPOSAL_VERDICT] = { op_proposal_verdict, "proposal_verdict" },
+    [RO_PROPOSAL_CLOSE] = { op_proposal_close, "proposal_close" },
 };
 #define N_OPS (sizeof ops / sizeof *ops)
 

@@ -32,6 +32,7 @@
  *   'p' rollout u64, u32 ordinal       -> u64 told: counted nodes that were told and have not answered
  *   'h' revision u64, u16 n            -> history row       'e' rollout u64, u32 seq -> rollout event
  *   'f' revision u64, u16 n            -> feed row          'u' issue id u64    -> issue row
+ *   'j' proposal name                  -> proposal row (pending ones, and the last that ended)
  *   'q' name                           -> bytes: notes that the members of the ring leave for each other
  *   'z' session 16                     -> last seq, result
  */
@@ -40,7 +41,7 @@
 
 #include "common/crypto_ops.h"
 #include "common/kv.h"
-#include "engine/attest.h"
+#include "engine/approval.h"
 #include "engine/rollout.h"
 
 #define REGION_KV_PREFIX   'R'
@@ -111,6 +112,26 @@ struct token_row {
     struct labels labels;               /* given to nodes that enrol with it */
 };
 struct strategy_row { struct slice spec; /* rollout_spec_encode */ struct slice definition; /* clause text */ struct name created_by; struct wall_ms created, last_used; uint32_t uses; bool builtin; };
+/* A change that waits for approvals. Its parts are updates as update_encode writes them, without approvals and signature. */
+#define PROPOSALS_MAX       64          /* rows; ended and expired ones give way, oldest first */
+#define PROPOSAL_BYTES_MAX  100000      /* all parts together */
+#define VERDICTS_MAX        32
+enum proposal_state { PROPOSAL_PENDING = 1, PROPOSAL_APPLIED, PROPOSAL_WITHDRAWN, PROPOSAL_VETOED };
+const char *proposal_state_name(enum proposal_state s);
+enum { VERDICT_APPROVE = 1, VERDICT_REJECT };
+struct verdict_row { struct name approver; uint8_t verdict; struct wall_ms at; struct sig64 sig; struct slice reason; };
+struct proposal_row {
+    uint8_t state;
+    struct approval_ref ref;            /* proposal: the row's key */
+    struct name proposer;
+    struct wall_ms created, closed;     /* closed 0: pending */
+    uint64_t leaf;                      /* of its first part, once applied */
+    struct slice statement, reason;
+    uint8_t n_parts;
+    struct slice part[PROPOSAL_PARTS_MAX];
+    uint8_t n_verdicts;                 /* in the order of their approvers' names, each once */
+    struct verdict_row verdict[VERDICTS_MAX];
+};
 struct window_row { char cron[128], timezone[64]; uint32_t duration_s; };
 struct workload_row { struct name service; uint8_t family; uint8_t addr[16]; uint16_t port; uint32_t ttl_s; uint8_t weight, health; uint64_t epoch; struct wall_ms since; };
 enum deploy_result { DEPLOY_NONE = 0, DEPLOY_TOLD, DEPLOY_DONE, DEPLOY_FAILED, DEPLOY_REJECTED };
@@ -164,7 +185,7 @@ struct feed_row { uint8_t kind; struct name name; };
     enum reeve_err kind##_row_decode(struct kind##_row *r, struct slice in) REEVE_MUST_CHECK
 ROW_DECL(node); ROW_DECL(config); ROW_DECL(role); ROW_DECL(token); ROW_DECL(strategy); ROW_DECL(window);
 ROW_DECL(workload); ROW_DECL(deploy); ROW_DECL(rollout_node); ROW_DECL(wave); ROW_DECL(issue);
-ROW_DECL(history); ROW_DECL(event); ROW_DECL(feed);
+ROW_DECL(history); ROW_DECL(event); ROW_DECL(feed); ROW_DECL(proposal);
 #undef ROW_DECL
 
 /*
@@ -226,7 +247,10 @@ enum region_op {
     RO_NODE_LABEL = 18,     /* u32 ordinal, name key, u8 len + value (len 0: remove) */
     RO_NODE_DROP = 19,      /* u32 ordinal (the id itself is refused for good by an AT_NODE update) */
     RO_SETTING = 20,        /* name setting, u8 present, str16 value: ALTER SYSTEM */
-    RO_STRATEGY_USED = 21   /* name */
+    RO_STRATEGY_USED = 21,  /* name */
+    RO_PROPOSAL_CREATE = 22,/* proposal row: pending, without verdicts. Time and proposer are the transaction's */
+    RO_PROPOSAL_VERDICT = 23, /* name, 32 digest, name approver, u8 verdict, 64 signature, str16 reason: replaces his earlier one */
+    RO_PROPOSAL_CLOSE = 24  /* name, 32 digest, u8 proposal_state, u64 leaf */
 };
 
 struct region { struct kv *kv; const struct crypto_ops *c; void *scratch; size_t scratch_len; /* region_scratch_size() bytes */ };
@@ -274,6 +298,7 @@ enum reeve_err region_deploy_get(struct region *r, enum attest_type type, const 
                                  struct deploy_row *out) REEVE_MUST_CHECK;
 enum reeve_err region_wave_get(struct region *r, uint64_t rollout, const struct name *region, uint8_t wave, struct wave_row *out) REEVE_MUST_CHECK;
 enum reeve_err region_issue_next(struct region *r, uint64_t *after_id, struct issue_row *out) REEVE_MUST_CHECK;
+enum reeve_err region_proposal_get(struct region *r, const struct name *proposal, struct proposal_row *out) REEVE_MUST_CHECK;
 /* NOT_FOUND where there is no such window. */
 enum reeve_err region_window_get(struct region *r, const struct name *window, struct window_row *out) REEVE_MUST_CHECK;
 /* Change windows (engine/region/window.c): is the cron text sound, is the window open now, when does it open next (0: never). */
