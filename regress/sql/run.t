@@ -23,7 +23,7 @@ my %volatile = map { $_ => 1 } qw(
     version created finished started at since expires token token_id last_used updated_at not_before not_after renew_at
     issued_at leaf_hash height spki_hash chain request pid backend_start xact_start query_start state_change client_port
     root_hash state_root set_hash chain_id tree_size applied_index attested_height region_key key_id view last_seen
-    addr enrolled_at ack_at told_at bake_until deadline p50_ms p99_ms latency_ms next_open open match_index address);
+    digest addr enrolled_at ack_at told_at bake_until deadline p50_ms p99_ms latency_ms next_open open match_index address);
 
 sub mask_text {
     local ($_) = @_;

@@ -23,7 +23,7 @@ static const struct { const char *noun; enum grant_kind kind; uint32_t privilege
     { "cert", GK_CERT, PRIV_SELECT, true }, { "authority", GK_AUTHORITY, PRIV_SELECT, true },
     { "rollout", GK_ROLLOUT, PRIV_SELECT, true }, { "node", GK_NODE, PRIV_SELECT, true },
     { "node-part", GK_NODE, PRIV_SELECT, false }, { "config", GK_CONFIG, PRIV_SELECT, true },
-    { "history", GK_SYSTEM, PRIV_AUDIT, false },
+    { "history", GK_SYSTEM, PRIV_AUDIT, false }, { "proposal", GK_SYSTEM, PRIV_SELECT, false },
 };
 
 static bool concerns(enum grant_kind kind, uint8_t granted)

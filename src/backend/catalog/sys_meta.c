@@ -145,12 +145,6 @@ static const struct vcolumn leases_columns[] = {
 };
 RELATION(sys_leases, "sys", "leases", leases_columns, VKEY_NONE, scan_nothing, NULL);
 
-static const struct vcolumn approvals_columns[] = {
-    { "rollout_id", T_INT8, true }, { "approver", T_TEXT, true }, { "verdict", T_TEXT, true }, { "at", T_TIMESTAMPTZ, true },
-    { "reason", T_TEXT, true },
-};
-RELATION(sys_approvals, "sys", "approvals", approvals_columns, VKEY_NONE, scan_nothing, NULL);
-
 static const struct vcolumn extension_columns[] = {
     { "oid", T_OID, false }, { "extname", T_NAME, true }, { "extversion", T_TEXT, true }, { "extnamespace", T_OID, false },
 };

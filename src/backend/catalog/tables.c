@@ -2,8 +2,8 @@
 #include "cat_int.h"
 
 #define EACH_RELATION(R) \
-    R(sys_approvals) R(sys_authorities) R(sys_cert_generations) R(sys_certs) R(sys_chain) R(sys_config) R(sys_extensions) \
-    R(sys_grants) R(sys_history) R(sys_issues) R(sys_join_tokens) R(sys_keywords) R(sys_leases) R(sys_nodes) R(sys_regions) \
+    R(sys_approval_policies) R(sys_approvals) R(sys_approvers) R(sys_authorities) R(sys_cert_generations) R(sys_certs) R(sys_chain) R(sys_config) R(sys_extensions) \
+    R(sys_grants) R(sys_history) R(sys_issues) R(sys_join_tokens) R(sys_keywords) R(sys_leases) R(sys_nodes) R(sys_proposals) R(sys_regions) \
     R(sys_relations) R(sys_ring_members) R(sys_roles) R(sys_rollout_events) R(sys_rollout_nodes) R(sys_rollout_regions) \
     R(sys_rollout_waves) R(sys_rollouts) R(sys_services) R(sys_sessions) R(sys_settings) R(sys_stat_activity) \
     R(sys_statement_help) R(sys_strategies) R(sys_validators) R(sys_windows) R(sys_workloads) \

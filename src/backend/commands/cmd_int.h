@@ -33,6 +33,8 @@ struct cmd {
     struct pending *p;                  /* where changes gather: local when alone, the session's otherwise */
     struct slice reason;                /* of this statement, empty where none */
     bool explain, explain_json;         /* EXPLAIN: show the plan, change nothing */
+    bool proposing;                     /* PROPOSE runs the statement: nothing is committed, who logged in is the actor */
+    bool staging;                       /* leaves something with the ring for an attested change to come */
     bool noted;                         /* its text stands in the pending changes */
     uint32_t skew_ms;                   /* by which bakes are lengthened, twice; cmd_plan() fills it in */
     /* Versions of attested objects that decisions were based on: cmd_update() refuses a change built on an older one. */
@@ -63,6 +65,14 @@ struct cmd_outcome {
     struct slice result;                /* ring: the region's result bytes */
 };
 enum reeve_err cmd_finish(struct cmd *x, struct cmd_outcome *out) REEVE_MUST_CHECK;
+/* Hands signed-off updates (update_encode() without signature) to the validators; fills *out. APPROVAL_NEEDED comes with a hint. */
+enum reeve_err cmd_submit(struct session *s, const struct slice *updates, size_t n, struct cmd_outcome *out,
+                          struct report *rep) REEVE_MUST_CHECK;
+/* The next version of an object as cmd_update would leave it pending, but as bytes in the arena. */
+enum reeve_err cmd_update_bytes(struct cmd *x, struct snap *sn, enum attest_type type, const struct name *name, struct slice payload,
+                                struct slice *bytes) REEVE_MUST_CHECK;
+/* PROPOSE: takes the pending updates out, copied into the statement's arena, with the statement's text. UNSUPPORTED where there are none. */
+enum reeve_err cmd_pending_take(struct cmd *x, struct slice *updates, size_t max, size_t *n, struct slice *statement) REEVE_MUST_CHECK;
 /* The data of the n-th operation of an outcome (region.h: RC_TXN result). */
 enum reeve_err cmd_outcome_data(const struct cmd_outcome *o, unsigned n, struct slice *data) REEVE_MUST_CHECK;
 /* A rollout id that nobody else gets. */
@@ -90,6 +100,8 @@ enum reeve_err cmd_not_mixed(struct cmd *x) REEVE_MUST_CHECK;
 /* ---- rights.c ---- */
 
 enum reeve_err cmd_need(struct cmd *x, uint32_t privilege, enum grant_kind kind, const struct name *object) REEVE_MUST_CHECK;
+/* The same on a snapshot that is open. */
+enum reeve_err cmd_need_in(struct cmd *x, struct snap *sn, uint32_t privilege, enum grant_kind kind, const struct name *object) REEVE_MUST_CHECK;
 /* On the rollout itself, or on everything that it changes. */
 enum reeve_err cmd_need_targets(struct cmd *x, struct snap *sn, uint32_t privilege, const struct rollout_doc *d) REEVE_MUST_CHECK;
 /* ring.c. member_token: row has the expiry; text is a secret. */
@@ -119,6 +131,11 @@ enum reeve_err cmd_plan(struct cmd *x, struct snap *sn, const struct rollout_spe
 /* The row every statement that changes the fleet answers with (unless rollout_returning is off). */
 enum reeve_err cmd_fleet_row(struct cmd *x, const struct rollout_doc *doc, const struct cmd_outcome *o) REEVE_MUST_CHECK;
 extern const struct dest_column cmd_fleet_columns[6];
+/* PROPOSE, APPROVE, REJECT; SHOW PROPOSAL. */
+#define CMD_PROPOSAL_COLUMNS 8
+extern const struct dest_column *const cmd_proposal_columns;
+#define CMD_SHOW_PROPOSAL_COLUMNS 2
+extern const struct dest_column *const cmd_show_proposal_columns;
 /* EXPLAIN: the plan instead of the change. */
 #define CMD_EXPLAIN_COLUMNS 8
 extern const struct dest_column cmd_explain_columns[CMD_EXPLAIN_COLUMNS];
@@ -160,6 +177,10 @@ COMMAND(cmd_alter_node); COMMAND(cmd_alter_nodes); COMMAND(cmd_drop_node); COMMA
 COMMAND(cmd_alter_region);
 COMMAND(cmd_alter_system); COMMAND(cmd_reload); COMMAND(cmd_signal_session);
 COMMAND(cmd_create_role); COMMAND(cmd_alter_role); COMMAND(cmd_drop_role);
+COMMAND(cmd_create_approver); COMMAND(cmd_alter_approver); COMMAND(cmd_drop_approver);
+COMMAND(cmd_create_policy); COMMAND(cmd_alter_policy); COMMAND(cmd_drop_policy);
+COMMAND(cmd_propose); COMMAND(cmd_approve_proposal); COMMAND(cmd_reject_proposal); COMMAND(cmd_withdraw_proposal);
+COMMAND(cmd_show_proposal);
 COMMAND(cmd_grant); COMMAND(cmd_grant_role); COMMAND(cmd_explain); COMMAND(cmd_copy_query);
 COMMAND(cmd_create_checkpoint); COMMAND(cmd_show_proof); COMMAND(cmd_verify_history); COMMAND(cmd_copy_history);
 COMMAND(cmd_diff_config);

@@ -163,6 +163,7 @@ static enum reeve_err stage(struct cmd *x, struct change *c)
     *y = *x;
     y->c = &alone;
     y->p = NULL;
+    y->staging = true;
     struct wr *w = cmd_op(y, RO_CONFIG_STAGE, &err);
     if (w == NULL)
         return err;

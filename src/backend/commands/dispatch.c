@@ -34,6 +34,12 @@ static const struct {
     { AST_CREATE_CHECKPOINT, cmd_create_checkpoint }, { AST_SHOW_PROOF, cmd_show_proof },
     { AST_VERIFY_HISTORY, cmd_verify_history }, { AST_COPY_HISTORY, cmd_copy_history },
     { AST_DIFF_CONFIG, cmd_diff_config },
+    { AST_CREATE_APPROVER, cmd_create_approver }, { AST_ALTER_APPROVER, cmd_alter_approver },
+    { AST_DROP_APPROVER, cmd_drop_approver }, { AST_CREATE_APPROVAL_POLICY, cmd_create_policy },
+    { AST_ALTER_APPROVAL_POLICY, cmd_alter_policy }, { AST_DROP_APPROVAL_POLICY, cmd_drop_policy },
+    { AST_PROPOSE, cmd_propose }, { AST_APPROVE_PROPOSAL, cmd_approve_proposal },
+    { AST_REJECT_PROPOSAL, cmd_reject_proposal }, { AST_WITHDRAW_PROPOSAL, cmd_withdraw_proposal },
+    { AST_SHOW_PROPOSAL, cmd_show_proposal },
 };
 
 static const struct {
@@ -50,17 +56,6 @@ static const struct {
     { AST_CREATE_REGION, "this server has one region", "More regions come with the global validators." },
     { AST_CREATE_VALIDATOR, "the validator set has one member", "More validators come with the global validators." },
     { AST_DROP_VALIDATOR, "the validator set has one member", "More validators come with the global validators." },
-    { AST_CREATE_APPROVER, "approvals are not available yet", "Approvers come with the global validators." },
-    { AST_ALTER_APPROVER, "approvals are not available yet", "Approvers come with the global validators." },
-    { AST_DROP_APPROVER, "approvals are not available yet", "Approvers come with the global validators." },
-    { AST_CREATE_APPROVAL_POLICY, "approvals are not available yet", "Policies come with the global validators." },
-    { AST_ALTER_APPROVAL_POLICY, "approvals are not available yet", "Policies come with the global validators." },
-    { AST_DROP_APPROVAL_POLICY, "approvals are not available yet", "Policies come with the global validators." },
-    { AST_PROPOSE, "approvals are not available yet", "Give the statement itself; it takes effect at once." },
-    { AST_APPROVE_PROPOSAL, "approvals are not available yet", "Proposals come with the global validators." },
-    { AST_REJECT_PROPOSAL, "approvals are not available yet", "Proposals come with the global validators." },
-    { AST_WITHDRAW_PROPOSAL, "approvals are not available yet", "Proposals come with the global validators." },
-    { AST_SHOW_PROPOSAL, "approvals are not available yet", "Proposals come with the global validators." },
     { AST_SUBSCRIBE, "SUBSCRIBE is not available yet", "Use \\watch in the shell, or WAIT FOR ROLLOUT." },
     { AST_CREATE_EXTENSION, "extensions are not available yet", "The server has no extension loader so far." },
     { AST_ALTER_EXTENSION, "extensions are not available yet", "The server has no extension loader so far." },
@@ -137,6 +132,8 @@ static const struct { enum ast_kind kind; const struct dest_column *cols; int n;
     { AST_CREATE_JOIN_TOKEN, token_columns, 3 }, { AST_WAIT_ROLLOUT, wait_columns, 5 },
     { AST_CREATE_CHECKPOINT, cmd_checkpoint_columns, 5 }, { AST_SHOW_PROOF, cmd_proof_columns, 6 },
     { AST_VERIFY_HISTORY, cmd_verify_columns, 6 }, { AST_DIFF_CONFIG, cmd_diff_columns, 7 },
+    { AST_PROPOSE, cmd_proposal_columns, CMD_PROPOSAL_COLUMNS }, { AST_APPROVE_PROPOSAL, cmd_proposal_columns, CMD_PROPOSAL_COLUMNS },
+    { AST_REJECT_PROPOSAL, cmd_proposal_columns, CMD_PROPOSAL_COLUMNS }, { AST_SHOW_PROPOSAL, cmd_show_proposal_columns, CMD_SHOW_PROPOSAL_COLUMNS },
 };
 
 void command_columns(const struct session *s, const struct ast_stmt *stmt, const struct dest_column **cols, int *n)

@@ -8,6 +8,11 @@ enum reeve_err cmd_need(struct cmd *x, uint32_t privilege, enum grant_kind kind,
     return access_check(x->s, privilege, kind, object, x->rep);
 }
 
+enum reeve_err cmd_need_in(struct cmd *x, struct snap *sn, uint32_t privilege, enum grant_kind kind, const struct name *object)
+{
+    return access_check_region(&sn->region, x->s, privilege, kind, object, x->rep);
+}
+
 enum reeve_err cmd_need_targets(struct cmd *x, struct snap *sn, uint32_t privilege, const struct rollout_doc *d)
 {
     enum reeve_err err = REEVE_OK;

@@ -228,7 +228,7 @@ static enum reeve_err update_add(struct cmd *x, struct snap *sn, struct update *
         return report_set(x->rep, REEVE_E_CONFLICT, "%s \"%s\" was changed by somebody else meanwhile", type, u->object.s);
     if ((err = region_name(&sn->region, &u->region)) != REEVE_OK)
         return report_set(x->rep, err, "the region has no name");
-    u->actor = x->s->role;
+    u->actor = x->proposing ? x->s->login_role : x->s->role;
     u->address = slice_str(x->s->client_addr);
     bool joint = x->p->rollout != NULL && belongs_to(&(struct pending_update){ .type = u->type, .name = u->object }, &x->p->rollout->doc);
     u->reason = joint ? x->p->reason : x->reason;
@@ -255,6 +255,15 @@ enum reeve_err cmd_update(struct cmd *x, struct snap *sn, enum attest_type type,
     if (err != REEVE_OK)
         return report_set(x->rep, err, "could not read %s \"%s\"", attest_type_name(type), name->s);
     return update_add(x, sn, u);
+}
+
+enum reeve_err cmd_update_bytes(struct cmd *x, struct snap *sn, enum attest_type type, const struct name *name, struct slice payload,
+                                struct slice *bytes)
+{
+    size_t n;
+    struct slice statement;
+    enum reeve_err err = cmd_update(x, sn, type, name, payload);
+    return err == REEVE_OK ? cmd_pending_take(x, bytes, 1, &n, &statement) : err;
 }
 
 enum reeve_err cmd_update_set(struct cmd *x, struct snap *sn, struct update_set *set)
@@ -327,13 +336,12 @@ static enum reeve_err commit_ring(struct session *s, const struct pending *p, st
     return err;
 }
 
-static enum reeve_err commit_attested(struct session *s, const struct pending *p, struct cmd_outcome *out,
-                                      struct report *rep)
+enum reeve_err cmd_submit(struct session *s, const struct slice *updates, size_t n, struct cmd_outcome *out, struct report *rep)
 {
     struct wr body = wr_heap(IPC_BODY_MAX), reply = wr_heap(4096);
-    wr_u16(&body, (uint16_t) p->n_updates);
-    for (size_t i = 0; i < p->n_updates; i++)
-        wr_str32(&body, p->update[i].bytes);
+    wr_u16(&body, (uint16_t) n);
+    for (size_t i = 0; i < n; i++)
+        wr_str32(&body, updates[i]);
     enum reeve_err err = body.bad ? report_set(rep, REEVE_E_TOO_COMPLEX, "the transaction is too large")
                                   : ring_call(s, MSG_SUBMIT, wr_slice(&body), &reply, rep);
     if (err == REEVE_OK) {
@@ -342,9 +350,20 @@ static enum reeve_err commit_attested(struct session *s, const struct pending *p
         out->version = rd_u64(&r);
         out->known = !r.bad;
     }
+    if (err == REEVE_E_APPROVAL_NEEDED && rep->hint[0] == '\0')
+        report_hint(rep, "PROPOSE SECURITY UPDATE name AS statement, then SHOW PROPOSAL name, and APPROVE PROPOSAL with each signature.");
     wr_free(&body);
     wr_free(&reply);
     return err;
+}
+
+static enum reeve_err commit_attested(struct session *s, const struct pending *p, struct cmd_outcome *out,
+                                      struct report *rep)
+{
+    struct slice updates[PENDING_UPDATES_MAX];
+    for (size_t i = 0; i < p->n_updates; i++)
+        updates[i] = p->update[i].bytes;
+    return cmd_submit(s, updates, p->n_updates, out, rep);
 }
 
 static enum reeve_err pending_commit(struct session *s, struct pending *p, struct arena *arena,
@@ -370,12 +389,31 @@ enum reeve_err cmd_finish(struct cmd *x, struct cmd_outcome *out)
     memset(out, 0, sizeof *out);
     if (x->p == NULL)
         return REEVE_OK;
+    if (x->proposing && x->p->n_updates > 0)
+        return REEVE_OK;
+    if (x->proposing && !x->staging)
+        return report_set(x->rep, REEVE_E_UNSUPPORTED, "only attested changes are proposed; this one is the region's own");
     if (x->c->alone)
         return pending_commit(x->s, x->p, x->arena, out, x->rep);
     if (!x->p->attached) {
         x->p->attached = true;
         session_txn_attach(x->s, (struct txn_work){ txn_commit, txn_abort, x->p });
     }
+    return REEVE_OK;
+}
+
+enum reeve_err cmd_pending_take(struct cmd *x, struct slice *updates, size_t max, size_t *n, struct slice *statement)
+{
+    *n = x->p != NULL ? x->p->n_updates : 0;
+    if (*n == 0)
+        return report_set(x->rep, REEVE_E_UNSUPPORTED, "the statement changes nothing attested");
+    if (*n > max)
+        return report_set(x->rep, REEVE_E_TOO_COMPLEX, "a proposal changes at most %zu objects", max);
+    for (size_t i = 0; i < *n; i++)
+        updates[i] = arena_copy(x->arena, x->p->update[i].bytes);
+    *statement = arena_copy(x->arena, x->p->statement);
+    cmd_pending_drop(x);
+    x->noted = false;
     return REEVE_OK;
 }
 

@@ -229,8 +229,8 @@ void hint_syntax_error(struct parse *p, int token, const struct pvalue *tok, int
 
 /* What SHOW lists; the words of grammar.lemon's kind(). */
 static const char *const shown[] = {
-    "approvals", "authorities", "certs", "config", "extensions", "history", "issues", "join_tokens", "leases", "members",
-    "nodes", "regions", "rings", "roles", "rollouts", "services", "sessions", "strategies", "validators", "windows",
+    "approvals", "approvers", "authorities", "certs", "config", "extensions", "history", "issues", "join_tokens", "leases", "members",
+    "nodes", "proposals", "regions", "rings", "roles", "rollouts", "services", "sessions", "strategies", "validators", "windows",
 };
 
 bool parse_nearest_show(struct slice word, char out[32])

@@ -125,7 +125,7 @@ const char *ast_object_name(enum ast_object_kind k)
     static const char *const names[] = {
         "", "cert", "authority", "node", "service", "region", "ring", "strategy", "config", "rollout", "lease",
         "member", "validator", "approval", "role", "session", "issue", "extension", "window", "join_token",
-        "setting", "system"
+        "setting", "proposal", "approver", "approval policy", "system"
     };
     return (size_t) k < sizeof names / sizeof names[0] ? names[k] : "?";
 }

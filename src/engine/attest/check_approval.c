@@ -176,17 +176,3 @@ enum reeve_err check_approvals(struct check *k)
                       attest_type_name((enum attest_type) k->now.type), k->now.object.s, need.policy.s);
     return REEVE_OK;
 }
-
-enum reeve_err attest_check_approvals(struct attest *a, const struct approval_set *set, const struct name *proposer,
-                                      struct wall_ms time, struct report *rep)
-{
-    struct attest_head head;
-    struct check k = { .a = a, .s = attest_scratch(a), .time = time, .rep = rep };
-    enum reeve_err err = attest_head(a, &head);
-    if (err != REEVE_OK)
-        return err;
-    k.chain_id = head.chain_id;
-    k.s->approvals = *set;
-    proposal_digest(a->c, &k.s->approvals.ref, &k.chain_id, set->content, set->n_parts);
-    return set_suffices(&k, &k.s->approvals, proposer);
-}

@@ -153,11 +153,5 @@ struct proposal_need { bool needed; struct name policy; uint64_t version; uint32
  */
 enum reeve_err attest_check_proposal(struct attest *a, const struct slice *leaves, size_t n, struct wall_ms time,
                                      struct proposal_need *need, struct report *rep) REEVE_MUST_CHECK;
-/*
- * Would this set do now for an update of that proposer? What attest_check asks of approvals: V_EXPIRED, V_REVOKED (a key, or
- * the proposal by a veto), V_SIGNATURE, CONFLICT (another version of the policy), APPROVAL_NEEDED (too few). Needs scratch.
- */
-enum reeve_err attest_check_approvals(struct attest *a, const struct approval_set *set, const struct name *proposer,
-                                      struct wall_ms time, struct report *rep) REEVE_MUST_CHECK;
 
 #endif

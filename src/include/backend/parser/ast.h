@@ -80,7 +80,7 @@ struct ast_options {
 enum ast_object_kind {
     OBJ_NONE, OBJ_CERT, OBJ_AUTHORITY, OBJ_NODE, OBJ_SERVICE, OBJ_REGION, OBJ_RING, OBJ_STRATEGY, OBJ_CONFIG,
     OBJ_ROLLOUT, OBJ_LEASE, OBJ_MEMBER, OBJ_VALIDATOR, OBJ_APPROVAL, OBJ_ROLE, OBJ_SESSION, OBJ_ISSUE,
-    OBJ_EXTENSION, OBJ_WINDOW, OBJ_JOIN_TOKEN, OBJ_SETTING, OBJ_SYSTEM
+    OBJ_EXTENSION, OBJ_WINDOW, OBJ_JOIN_TOKEN, OBJ_SETTING, OBJ_PROPOSAL, OBJ_APPROVER, OBJ_APPROVAL_POLICY, OBJ_SYSTEM
 };
 /* Lower-case noun, "cert"; the word used in sys.history.object_kind. */
 const char *ast_object_name(enum ast_object_kind k);
@@ -336,7 +336,7 @@ struct ast_show {
     struct ast_expr *limit;
 };
 
-/* [ON | FOR] approval policies and proposals (refused today): the text of the clauses is kept as it was written. */
+/* Approval policies and proposals. */
 struct ast_policy {
     struct pvalue name;
     bool if_not_exists;

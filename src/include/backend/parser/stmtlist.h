@@ -56,7 +56,7 @@ AST_STMT(DIFF_CONFIG,       "DIFF CONFIG",       R, history)
 AST_STMT(COPY_HISTORY,      "COPY#",             R, history)
 AST_STMT(CREATE_CHECKPOINT, "CREATE CHECKPOINT", C | R, none)
 AST_STMT(SHOW_PROOF,        "SHOW",              R, history)
-/* approvers and proposals: parsed so that commands can refuse them */
+/* approvers and proposals */
 AST_STMT(CREATE_APPROVER,   "CREATE APPROVER",   C | X, object)
 AST_STMT(ALTER_APPROVER,    "ALTER APPROVER",    C | X, object)
 AST_STMT(DROP_APPROVER,     "DROP APPROVER",     C | X, object)
