@@ -160,5 +160,30 @@ like(ask('SHOW PROPOSALS'), qr/^p8\|pending\|trust\|1\|4/m, 'what was signed is 
 approve('p8', $p{$_}) for qw(security/cora security/dora);
 like(approve('p8', $p{'legal/fred'}), qr/^p8\|applied/, '... and counts');
 
+# ---- who decides is away just when the last approval comes ----
+sub held {
+    my ($kind, $p, $want, $what) = @_;
+    like(ask("PROPOSE SECURITY UPDATE $p AS CREATE AUTHORITY $p"), qr/^$p\|pending/, $what);
+    approve($p, $p{$_}) for qw(security/bert security/cora security/dora);
+    my ($pid) = $s->children($kind);
+    my $note = $p{'legal/fred'}->note(item($p, 'approve'));
+    kill 'STOP', $pid;
+    my $answer = approve($p, $p{'legal/fred'}, note => $note);
+    kill 'CONT', $pid;
+    like($answer, $want, "... while the $kind stands still");
+}
+$s->append_conf("attest_submit_timeout = 1500\n");
+$s->ctl('reload');
+ok($s->wait_for(sub { ask('SHOW attest_submit_timeout') eq "1500ms\n" }, 'setting'), 'little patience') or diag(ask('SHOW attest_submit_timeout'));
+held('validator', 'ca_v', qr/08007|RL004/, 'a change that its validator hears of late');
+ok($s->wait_for(sub { state_of('ca_v') =~ /^a/ }, 'state'), 'it is approved or applied');
+approve('ca_v', $p{'legal/fred'}) if state_of('ca_v') eq 'approved';
+ok($s->wait_for(sub { state_of('ca_v') eq 'applied' }, 'applied'), '... and applied in the end, once');
+is(ask("SELECT count(*) FROM sys.history WHERE log = 'global' AND object = 'ca_v'"), "1\n", '... with one leaf');
+held('signer', 'ca_s', qr/RL004|08007/, 'a change that is not signed in time');
+ok($s->wait_for(sub { state_of('ca_s') eq 'applied' || approve('ca_s', $p{'legal/fred'}) =~ /applied/ }, 'applied'),
+    'the approvals were kept: giving one again submits it');
+is(ask("SELECT count(*) FROM sys.authorities WHERE name = 'ca_s'"), "1\n", '... and it is there');
+
 ok($s->stop, 'the server stops');
 done_testing;

@@ -212,10 +212,10 @@ static bool has_prefix(const struct name *n, const struct name *prefix)
     return n->len >= prefix->len && memcmp(n->s, prefix->s, prefix->len) == 0;
 }
 
-/* Others' NODE objects are not for everybody's eyes. */
+/* Others' NODE objects are not for everybody's eyes, and who approves is no business of nodes. */
 static bool may_follow(uint8_t type)
 {
-    return type >= AT_VALSET && type <= AT__MAX && type != AT_NODE;
+    return type >= AT_VALSET && type < AT_NODE;
 }
 
 static void gather_subject(struct gathering *a, struct view *v, const struct subject *s)
