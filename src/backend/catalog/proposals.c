@@ -99,10 +99,10 @@ void proposal_look(struct snap *sn, const struct proposal_row *row, struct wall_
     if (same)
         sort_verdicts(sn, row, out);
     out->state = "pending";
-    if (row->state != PROPOSAL_PENDING)
+    if (place == OURS)
+        out->state = "applied";     /* whatever was said of it since */
+    else if (row->state != PROPOSAL_PENDING)
         out->state = proposal_state_name((enum proposal_state) row->state);
-    else if (place == OURS)
-        out->state = "applied";
     else if (veto_stands(sn, row))
         out->state = "vetoed";
     else if (!same || place == TAKEN)
