@@ -133,9 +133,9 @@ enum reeve_err cmd_fleet_row(struct cmd *x, const struct rollout_doc *doc, const
 extern const struct dest_column cmd_fleet_columns[6];
 /* PROPOSE, APPROVE, REJECT; SHOW PROPOSAL. */
 #define CMD_PROPOSAL_COLUMNS 8
-extern const struct dest_column *const cmd_proposal_columns;
+extern const struct dest_column cmd_proposal_columns[CMD_PROPOSAL_COLUMNS];
 #define CMD_SHOW_PROPOSAL_COLUMNS 2
-extern const struct dest_column *const cmd_show_proposal_columns;
+extern const struct dest_column cmd_show_proposal_columns[CMD_SHOW_PROPOSAL_COLUMNS];
 /* EXPLAIN: the plan instead of the change. */
 #define CMD_EXPLAIN_COLUMNS 8
 extern const struct dest_column cmd_explain_columns[CMD_EXPLAIN_COLUMNS];

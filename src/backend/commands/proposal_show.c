@@ -8,8 +8,7 @@
 
 #define SHOWN_MAX (256u << 10)
 
-static const struct dest_column columns[CMD_SHOW_PROPOSAL_COLUMNS] = { { "item", T_TEXT }, { "value", T_TEXT } };
-const struct dest_column *const cmd_show_proposal_columns = columns;
+const struct dest_column cmd_show_proposal_columns[CMD_SHOW_PROPOSAL_COLUMNS] = { { "item", T_TEXT }, { "value", T_TEXT } };
 
 static enum reeve_err item(struct cmd *x, const char *what, struct slice value)
 {
@@ -163,7 +162,7 @@ enum reeve_err cmd_show_proposal(struct cmd *x)
         TRY(cmd_need_in(x, &sn, PRIV_SELECT, GK_SYSTEM, NULL));
     TRY(collect(x, &sn, row, s));
     snap_close(&sn);
-    TRY(dest_columns(x->dest, CMD_SHOW_PROPOSAL_COLUMNS, columns));
+    TRY(dest_columns(x->dest, CMD_SHOW_PROPOSAL_COLUMNS, cmd_show_proposal_columns));
     for (unsigned i = 0; i < s->n; i++)
         TRY(item(x, s->what[i], s->value[i]));
 out:

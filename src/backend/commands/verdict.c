@@ -25,11 +25,10 @@ enum reeve_err cmd_get_proposal(struct cmd *x, struct snap *sn, const struct pva
     return err == REEVE_OK ? err : report_set(x->rep, err, "could not read proposal \"%s\"", name.s);
 }
 
-static const struct dest_column columns[CMD_PROPOSAL_COLUMNS] = {
+const struct dest_column cmd_proposal_columns[CMD_PROPOSAL_COLUMNS] = {
     { "proposal", T_TEXT }, { "state", T_TEXT }, { "policy", T_TEXT }, { "approvals_have", T_INT4 }, { "approvals_need", T_INT4 },
     { "not_after", T_TIMESTAMPTZ }, { "digest", T_TEXT }, { "version", T_INT8 },
 };
-const struct dest_column *const cmd_proposal_columns = columns;
 
 enum reeve_err cmd_proposal_row(struct cmd *x, const struct name *proposal)
 {
@@ -50,7 +49,7 @@ enum reeve_err cmd_proposal_row(struct cmd *x, const struct name *proposal)
         v->policy.n_terms > 0 ? d_int(policy_places(&v->policy)) : d_null(), d_wall((struct wall_ms){ (int64_t) row->ref.not_after_s * 1000 }),
         d_str(digest), row->state == PROPOSAL_APPLIED ? d_int((int64_t) row->leaf) : d_null(),
     };
-    TRY(dest_columns(x->dest, CMD_PROPOSAL_COLUMNS, columns));
+    TRY(dest_columns(x->dest, CMD_PROPOSAL_COLUMNS, cmd_proposal_columns));
     TRY(dest_row(x->dest, CMD_PROPOSAL_COLUMNS, d));
 out:
     snap_close(&sn);
