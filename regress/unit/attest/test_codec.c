@@ -120,6 +120,11 @@ static void genesis_sets_and_trust_are_canonical(void **state)
     wr_reset(&m);
     genesis_encode(&w.genesis, &m);
     canonical(again_genesis, bytes_of(&m));
+    w.genesis.region[1].address = name_of("localhost:1#key");
+    wr_reset(&m);
+    genesis_encode(&w.genesis, &m);
+    assert_int_equal(m.p[0], 2);
+    canonical(again_genesis, bytes_of(&m));
     t.set = w.genesis.set;
     wr_reset(&m);
     trust_encode(&t, &m);
@@ -208,6 +213,81 @@ static void approvers_policies_and_approvals_are_canonical(void **state)
                          .approvals = bytes_of(&m) };
     canonical(again_update, leaf_of(&w, up));
     wr_free(&m);
+}
+
+/* Keys from counted seeds; signed by all that it names. */
+static void card_make(struct region_card *k, struct wr *out, const char *region, uint8_t seed, bool validates)
+{
+    struct sign_key key[3];
+    struct hash32 digest;
+    uint8_t mem[REGION_CARD_MAX], s[32] = { 9, seed };
+    struct wr body = wr_fixed(mem, sizeof mem);
+    memset(k, 0, sizeof *k);
+    k->region = name_of(region);
+    k->address = name_of("localhost:1#key");
+    k->validates = validates;
+    sign_key_from_seed(&key[0], &k->key, s);
+    s[2] = 1;
+    sign_key_from_seed(&key[1], &k->validator_key, s);
+    s[2] = 2;
+    sign_key_from_seed(&key[2], &k->cosign_key, s);
+    card_encode(k, false, &body);
+    card_digest(&crypto_ops_real, &digest, wr_slice(&body));
+    for (int i = 0; i < 3; i++)
+        sign_detached(&k->sig[i], slice_of(digest.b, 32), &key[i]);
+    wr_reset(out);
+    card_encode(k, true, out);
+}
+
+static void a_card_counts_as_every_key_in_it_has_signed_it(void **state)
+{
+    struct region_card k, r;
+    struct wr m = wr_heap(REGION_CARD_MAX);
+    for (int validates = 0; validates < 2; validates++) {
+        card_make(&k, &m, "eu", 1, validates);
+        assert_ok(card_decode(&crypto_ops_real, &r, wr_slice(&m)));
+        assert_true(name_eq(&r.region, &k.region) && r.validates == validates);
+        for (size_t i = 0; i < m.len; i++) {
+            m.p[i] ^= 1;
+            assert_int_not_equal(card_decode(&crypto_ops_real, &r, wr_slice(&m)), REEVE_OK);
+            m.p[i] ^= 1;
+            assert_int_not_equal(card_decode(&crypto_ops_real, &r, slice_of(m.p, i)), REEVE_OK);
+        }
+    }
+    k.sig[1] = k.sig[0];
+    wr_reset(&m);
+    card_encode(&k, true, &m);
+    assert_err(card_decode(&crypto_ops_real, &r, wr_slice(&m)), REEVE_E_V_SIGNATURE);
+    wr_free(&m);
+}
+
+static void cards_in_any_order_make_the_same_genesis(void **state)
+{
+    static struct genesis a, b, again;
+    struct region_card card[4], turned[4];
+    struct wr m = wr_heap(1 << 16), n = wr_heap(1 << 16);
+    static const char *const names[] = { "us", "eu", "asia", "africa" };
+    for (uint8_t i = 0; i < 4; i++)
+        card_make(&card[i], &m, names[i], i, i != 3);
+    for (int i = 0; i < 4; i++)
+        turned[i] = card[3 - i];
+    assert_ok(genesis_of_cards(&a, card, 4));
+    assert_ok(genesis_of_cards(&b, turned, 4));
+    a.chain = b.chain = name_of("test");
+    wr_reset(&m);
+    genesis_encode(&a, &m);
+    genesis_encode(&b, &n);
+    assert_true(slice_eq(wr_slice(&m), wr_slice(&n)));
+    assert_ok(genesis_decode(&again, wr_slice(&m)));
+    assert_int_equal(again.set.n, 3);
+    assert_int_equal(again.n_regions, 4);
+    turned[1] = turned[0];
+    assert_err(genesis_of_cards(&a, turned, 4), REEVE_E_DUPLICATE_OBJECT);
+    turned[1].region = name_of("other");
+    assert_err(genesis_of_cards(&a, turned, 4), REEVE_E_DUPLICATE_OBJECT);
+    assert_err(genesis_of_cards(&a, &card[3], 1), REEVE_E_INVALID_VALUE);
+    wr_free(&m);
+    wr_free(&n);
 }
 
 static void refused(again *f, struct slice in)
@@ -355,6 +435,8 @@ int main(void)
         T(genesis_sets_and_trust_are_canonical),
         T(updates_headers_and_finalizations_are_canonical),
         T(documents_are_canonical),
+        T(a_card_counts_as_every_key_in_it_has_signed_it),
+        T(cards_in_any_order_make_the_same_genesis),
         T(sets_must_be_sorted_and_each_key_and_name_once),
         T(documents_that_contradict_themselves_are_refused),
         T(authorities_that_contradict_themselves_are_refused),

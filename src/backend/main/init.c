@@ -49,7 +49,7 @@ static enum reeve_err make_state(const char *dir, const struct name *region, con
     struct wall_ms now = clock_wall();
     enum reeve_err err;
     TRY(signer_init(dir, region, now, &genesis, rep));
-    TRY(validator_init(dir, wr_slice(&genesis), rep));
+    TRY(validator_init(dir, wr_slice(&genesis), NULL, rep));
     TRY(ring_init(dir, wr_slice(&genesis), region, superuser, slice_str(verifier), now, rep));
 out:
     wr_free(&genesis);
@@ -69,7 +69,27 @@ out:
     return err;
 }
 
-static int refuse(enum reeve_err err, const struct report *rep)
+/* The same for a region whose keys are there and are in a genesis document with others. */
+static enum reeve_err fill_found(const char *dir, const struct options *o, const struct name *superuser, const char *verifier,
+                                 struct founding *f, struct report *rep)
+{
+    struct wr genesis = wr_heap(GENESIS_MAX);
+    struct wall_ms now = clock_wall();
+    enum reeve_err err;
+    TRY(genesis_read(o->genesis, &genesis, rep));
+    TRY(found_keys(dir, wr_slice(&genesis), f, rep));
+    TRY(init_make_folders(dir, rep));
+    TRY(init_make_files(dir, f->region.s, rep));
+    TRY(found_conf(dir, f, rep));
+    TRY(peer_identity_make(dir, rep));
+    TRY(ring_init(dir, wr_slice(&genesis), &f->region, superuser, slice_str(verifier), now, rep));
+    TRY(datadir_write_version(dir, rep));
+out:
+    wr_free(&genesis);
+    return err;
+}
+
+int init_refuse(enum reeve_err err, const struct report *rep)
 {
     fprintf(stderr, "reeved: %s\n", rep->message[0] ? rep->message : reeve_err_text(err));
     if (rep->hint[0])
@@ -77,9 +97,43 @@ static int refuse(enum reeve_err err, const struct report *rep)
     return 1;
 }
 
+static int found_main(const struct options *o, const struct name *superuser, const char *verifier, struct report *rep)
+{
+    char dir[DATADIR_PATH_MAX];
+    struct founding f = { 0 };
+    enum reeve_err err = init_take_directory(o->dir, rep);
+    if (err == REEVE_OK)
+        err = datadir_resolve(dir, o->dir, rep);
+    if (err != REEVE_OK)
+        return init_refuse(err, rep);
+    err = fill_found(dir, o, superuser, verifier, &f, rep);
+    if (err == REEVE_OK) {
+        printf("region \"%s\", %s\n", f.region.s, f.validates ? "with a validator" : "without a validator");
+        return 0;
+    }
+    init_undo_founding(dir);
+    return init_refuse(err, rep);
+}
+
+static int new_main(const struct options *o, const struct name *region, const struct name *superuser, const char *verifier,
+                    struct report *rep)
+{
+    char dir[DATADIR_PATH_MAX];
+    enum reeve_err err = init_make_directory(o->dir, rep);
+    if (err != REEVE_OK)
+        return init_refuse(err, rep);
+    err = datadir_resolve(dir, o->dir, rep);
+    if (err == REEVE_OK)
+        err = o->card != NULL ? card_make(dir, o, region, rep) : fill(dir, o, region, superuser, verifier, rep);
+    if (err == REEVE_OK)
+        return 0;
+    init_undo(o->dir);
+    return init_refuse(err, rep);
+}
+
 int init_main(const struct options *o)
 {
-    char dir[DATADIR_PATH_MAX], verifier[SCRAM_VERIFIER_MAX];
+    char verifier[SCRAM_VERIFIER_MAX];
     struct name region, superuser;
     struct report rep = { 0 };
     log_init("init");
@@ -87,19 +141,16 @@ int init_main(const struct options *o)
     umask(077);
     if (!name_set_str(&region, o->region) || !name_set_str(&superuser, o->superuser)) {
         report_set(&rep, REEVE_E_INVALID_VALUE, "region and superuser need names of 1 to %d bytes", NAME_MAX_LEN);
-        return refuse(rep.code, &rep);
+        return init_refuse(rep.code, &rep);
+    }
+    if (o->card != NULL && o->genesis != NULL) {
+        report_set(&rep, REEVE_E_INVALID_VALUE, "the card comes first, the genesis document of all cards later");
+        return init_refuse(rep.code, &rep);
     }
     enum reeve_err err = make_verifier(o->password_file, verifier, &rep);
-    if (err == REEVE_OK)
-        err = init_make_directory(o->dir, &rep);
     if (err != REEVE_OK)
-        return refuse(err, &rep);
-    err = datadir_resolve(dir, o->dir, &rep);
-    if (err == REEVE_OK)
-        err = fill(dir, o, &region, &superuser, verifier, &rep);
+        return init_refuse(err, &rep);
+    int code = o->genesis != NULL ? found_main(o, &superuser, verifier, &rep) : new_main(o, &region, &superuser, verifier, &rep);
     secret_wipe(verifier, sizeof verifier);
-    if (err == REEVE_OK)
-        return 0;
-    init_undo(o->dir);
-    return refuse(err, &rep);
+    return code;
 }

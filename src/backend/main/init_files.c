@@ -57,6 +57,36 @@ void init_undo(const char *dir)
     nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
+enum reeve_err init_take_directory(const char *dir, struct report *rep)
+{
+    char keys[DATADIR_PATH_MAX], trust[DATADIR_PATH_MAX], version[DATADIR_PATH_MAX];
+    if (!datadir_path(keys, sizeof keys, dir, "keys/region.key") || !datadir_path(trust, sizeof trust, dir, "keys/trust") ||
+        !datadir_path(version, sizeof version, dir, "reeve.version"))
+        return report_set(rep, REEVE_E_TOO_BIG, "the data directory's name is too long");
+    if (access(keys, F_OK) == 0 && access(trust, F_OK) != 0 && access(version, F_OK) != 0)
+        return REEVE_OK;
+    report_set(rep, REEVE_E_WRONG_STATE, "directory \"%s\" does not hold the keys of a card and nothing else", dir);
+    return report_hint(rep, "Make them first: reeve-ctl init -D DIR --region NAME --address HOST:PORT --card FILE. Only an empty region can join others.");
+}
+
+static int remove_any(const char *path, const struct stat *st, int type, struct FTW *at)
+{
+    (void) st;
+    (void) type;
+    (void) at;
+    return remove(path);
+}
+
+void init_undo_founding(const char *dir)
+{
+    static const char *const made[] = { "data", "wal", "run", "log", "tls", "tmp", "peer", "validator", "reeve.conf", "reeve_hba.conf",
+                                        "keys/trust", "keys/lastsign" };
+    char path[DATADIR_PATH_MAX];
+    for (size_t i = 0; i < sizeof made / sizeof *made; i++)
+        if (datadir_path(path, sizeof path, dir, made[i]))
+            nftw(path, remove_any, 16, FTW_DEPTH | FTW_PHYS);
+}
+
 enum reeve_err init_make_folders(const char *dir, struct report *rep)
 {
     static const char *const names[] = { "data", "wal", "run", "log", "tls", "tmp" };
@@ -85,7 +115,8 @@ static const char conf_text[] =
     "#listen_addresses = 'localhost'     # (restart) '*' is all; empty: only the local socket\n"
     "#port = 7432                        # (restart) statements, PostgreSQL protocol\n"
     "#agent_port = 7433                  # (restart) agents\n"
-    "#peer_port = 7434                   # (restart) members and other regions\n"
+    "#peer_port = 7434                   # (restart) members of the ring\n"
+    "#federation_port = 7435             # (restart) other regions\n"
     "#max_connections = 100              # (restart)\n"
     "#gateways = 0                       # (restart) processes that serve agents; 0: one per core\n"
     "#log_level = info                   # debug, info, notice, warning, error, fatal\n"

@@ -88,6 +88,9 @@ static int help(void)
     printf("reeved is the Reeve server; reeve-ctl starts and stops it.\n\n"
            "  reeved -D DIR                   run the server in the foreground\n"
            "  reeved --init -D DIR [--region NAME] [--superuser NAME] [--password-file FILE]\n"
+           "  reeved --init -D DIR --region NAME --address HOST:PORT --card FILE [--follower]\n"
+           "  reeved --init -D DIR --genesis FILE [--superuser NAME] [--password-file FILE]\n"
+           "  reeved --make-genesis --to FILE CARD ...\n"
            "  reeved --join -D DIR --ring HOST:PORT --token TOKEN [--address HOST:PORT]\n"
            "  reeved --backup -D DIR --to FILE\n"
            "  reeved --restore -D DIR --from FILE\n"
@@ -112,6 +115,7 @@ int main(int argc, char **argv)
     case RUN_INIT:         return init_main(&o);
     case RUN_JOIN:         return join_main(&o);
     case RUN_BACKUP:       return backup_main(&o);
+    case RUN_GENESIS:      return genesis_main(&o);
     case RUN_RESTORE:      return restore_main(&o);
     case RUN_CHECK_CONFIG: return check_config(&o);
     case RUN_WALDUMP:      return waldump(o.dir, stdout);

@@ -5,19 +5,25 @@
 #include "backend/ipc/child.h"
 
 struct options {
-    enum { RUN_SERVER, RUN_CHILD, RUN_INIT, RUN_JOIN, RUN_BACKUP, RUN_RESTORE, RUN_CHECK_CONFIG, RUN_WALDUMP, RUN_VERSION, RUN_HELP } what;
+    enum { RUN_SERVER, RUN_CHILD, RUN_INIT, RUN_JOIN, RUN_BACKUP, RUN_RESTORE, RUN_GENESIS, RUN_CHECK_CONFIG, RUN_WALDUMP, RUN_VERSION, RUN_HELP } what;
     const char *dir;                    /* -D, --waldump= */
     const char *child;                  /* --child= */
     unsigned index;                     /* --index= */
     const char *region, *superuser, *password_file;     /* --init */
-    const char *ring, *token, *address;                 /* --join */
-    const char *to, *from;              /* --backup, --restore: a file */
+    const char *card, *genesis;         /* --init: the two steps of a region that begins with others */
+    bool follower;                      /* --card: brings no validator */
+    const char *ring, *token, *address;                 /* --join; address: --card, too */
+    const char *to, *from;              /* --backup, --restore, --make-genesis: a file */
+    char **args;                        /* --make-genesis: cards */
+    int n_args;
     const char *walltest;               /* --child=walltest KIND */
 };
 /* False after having said on stderr what is wrong. */
 bool options_parse(struct options *o, int argc, char **argv);
 
 int init_main(const struct options *o);
+/* Cards into a genesis document. */
+int genesis_main(const struct options *o);
 int join_main(const struct options *o);
 int backup_main(const struct options *o);
 int restore_main(const struct options *o);

@@ -5,7 +5,7 @@
 
 #include "backend/main/main_int.h"
 
-enum { OPT_CHILD = 256, OPT_INDEX, OPT_INIT, OPT_JOIN, OPT_BACKUP, OPT_RESTORE, OPT_TO, OPT_FROM, OPT_RING, OPT_TOKEN, OPT_ADDRESS, OPT_REGION, OPT_SUPERUSER, OPT_PASSWORD_FILE, OPT_CHECK, OPT_WALDUMP, OPT_VERSION, OPT_HELP };
+enum { OPT_CHILD = 256, OPT_INDEX, OPT_INIT, OPT_JOIN, OPT_BACKUP, OPT_RESTORE, OPT_TO, OPT_FROM, OPT_RING, OPT_TOKEN, OPT_ADDRESS, OPT_REGION, OPT_CARD, OPT_GENESIS, OPT_MAKE_GENESIS, OPT_FOLLOWER, OPT_SUPERUSER, OPT_PASSWORD_FILE, OPT_CHECK, OPT_WALDUMP, OPT_VERSION, OPT_HELP };
 
 static const struct option longs[] = {
     { "child", required_argument, NULL, OPT_CHILD },
@@ -20,6 +20,10 @@ static const struct option longs[] = {
     { "token", required_argument, NULL, OPT_TOKEN },
     { "address", required_argument, NULL, OPT_ADDRESS },
     { "region", required_argument, NULL, OPT_REGION },
+    { "card", required_argument, NULL, OPT_CARD },
+    { "follower", no_argument, NULL, OPT_FOLLOWER },
+    { "genesis", required_argument, NULL, OPT_GENESIS },
+    { "make-genesis", no_argument, NULL, OPT_MAKE_GENESIS },
     { "superuser", required_argument, NULL, OPT_SUPERUSER },
     { "password-file", required_argument, NULL, OPT_PASSWORD_FILE },
     { "check-config", no_argument, NULL, OPT_CHECK },
@@ -45,6 +49,10 @@ static bool take(struct options *o, int opt)
     case OPT_TOKEN:         o->token = optarg; return true;
     case OPT_ADDRESS:       o->address = optarg; return true;
     case OPT_REGION:        o->region = optarg; return true;
+    case OPT_CARD:          o->card = optarg; return true;
+    case OPT_FOLLOWER:      o->follower = true; return true;
+    case OPT_GENESIS:       o->genesis = optarg; return true;
+    case OPT_MAKE_GENESIS:  o->what = RUN_GENESIS; return true;
     case OPT_SUPERUSER:     o->superuser = optarg; return true;
     case OPT_PASSWORD_FILE: o->password_file = optarg; return true;
     case OPT_CHECK:         o->what = RUN_CHECK_CONFIG; return true;
@@ -57,7 +65,7 @@ static bool take(struct options *o, int opt)
 
 static bool takes_dir(const struct options *o)
 {
-    return o->what != RUN_VERSION && o->what != RUN_HELP;
+    return o->what != RUN_VERSION && o->what != RUN_HELP && o->what != RUN_GENESIS;
 }
 
 bool options_parse(struct options *o, int argc, char **argv)
@@ -71,7 +79,10 @@ bool options_parse(struct options *o, int argc, char **argv)
         }
     if (o->what == RUN_CHILD && strcmp(o->child, "walltest") == 0 && optind < argc)
         o->walltest = argv[optind++];
-    if (optind < argc) {
+    if (o->what == RUN_GENESIS) {
+        o->args = argv + optind;
+        o->n_args = argc - optind;
+    } else if (optind < argc) {
         fprintf(stderr, "reeved: unexpected argument \"%s\"\n", argv[optind]);
         return false;
     }

@@ -1,7 +1,6 @@
-/* signer.c - opening the key folder, making it, and the smallest requests. */
+/* signer.c - opening the key folder, and the smallest requests. */
 #include "backend/signer/signer_int.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
@@ -9,12 +8,11 @@
 #include <unistd.h>
 
 #include "crypto/hash.h"
-#include "crypto/ops.h"
 #include "crypto/secret.h"
 
 /* ---- opening ---- */
 
-static enum reeve_err open_folder(int at, const char *name, int *out, struct report *rep)
+enum reeve_err signer_folder_open(int at, const char *name, int *out, struct report *rep)
 {
     struct stat st;
     *out = openat(at, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
@@ -26,17 +24,23 @@ static enum reeve_err open_folder(int at, const char *name, int *out, struct rep
     return REEVE_OK;
 }
 
-static enum reeve_err read_seed(struct signer *s, const char *file, struct sign_key *key, struct pubkey *pub,
-                                struct report *rep)
+enum reeve_err seed_read(int dirfd, const char *file, struct sign_key *key, struct pubkey *pub)
 {
     uint8_t seed[32];
     size_t len = 0;
-    enum reeve_err err = keydir_read(s->dirfd, file, seed, sizeof seed, &len);
+    enum reeve_err err = keydir_read(dirfd, file, seed, sizeof seed, &len);
     if (err == REEVE_OK && len != sizeof seed)
         err = REEVE_E_CORRUPT;
     if (err == REEVE_OK)
         sign_key_from_seed(key, pub, seed);
     secret_wipe(seed, sizeof seed);
+    return err;
+}
+
+static enum reeve_err read_seed(struct signer *s, const char *file, struct sign_key *key, struct pubkey *pub,
+                                struct report *rep)
+{
+    enum reeve_err err = seed_read(s->dirfd, file, key, pub);
     return err == REEVE_OK ? err : report_set(rep, err, "could not read %s", file);
 }
 
@@ -106,9 +110,9 @@ enum reeve_err signer_open(struct signer *s, const char *dir, struct report *rep
     s->now_ms = now_ms;
     s->dirfd = s->authfd = s->sharedfd = s->last.fd = -1;
     snprintf(path, sizeof path, "%s/keys", dir);
-    TRY(open_folder(AT_FDCWD, path, &s->dirfd, rep));
-    TRY(open_folder(s->dirfd, "auth", &s->authfd, rep));
-    TRY(open_folder(s->dirfd, "shared", &s->sharedfd, rep));
+    TRY(signer_folder_open(AT_FDCWD, path, &s->dirfd, rep));
+    TRY(signer_folder_open(s->dirfd, "auth", &s->authfd, rep));
+    TRY(signer_folder_open(s->dirfd, "shared", &s->sharedfd, rep));
     TRY(read_keys(s, rep));
     if (s->member && faccessat(s->dirfd, "trust", F_OK, 0) != 0)
         return REEVE_OK;                /* its ring tells it */
@@ -135,144 +139,6 @@ void signer_close(struct signer *s)
             close(*fds[i]);
         *fds[i] = -1;
     }
-}
-
-/* ---- making ---- */
-
-static enum reeve_err make_folder(int at, const char *name, int *out, struct report *rep)
-{
-    if (mkdirat(at, name, 0700) != 0)
-        return report_set(rep, errno == EEXIST ? REEVE_E_LOCKED : REEVE_E_IO, "could not make the key folder \"%s\": it %s",
-                          name, errno == EEXIST ? "exists already" : "cannot be made");
-    return open_folder(at, name, out, rep);
-}
-
-static enum reeve_err make_seed(int dirfd, const char *file, struct pubkey *pub)
-{
-    uint8_t seed[32];
-    struct sign_key key;
-    random_bytes(seed, sizeof seed);
-    sign_key_from_seed(&key, pub, seed);
-    enum reeve_err err = keydir_write(dirfd, file, slice_of(seed, sizeof seed), true);
-    secret_wipe(&key, sizeof key);
-    secret_wipe(seed, sizeof seed);
-    return err;
-}
-
-static enum reeve_err make_master(int dirfd)
-{
-    uint8_t key[32];
-    random_bytes(key, sizeof key);
-    enum reeve_err err = keydir_write(dirfd, "master.key", slice_of(key, sizeof key), true);
-    secret_wipe(key, sizeof key);
-    return err;
-}
-
-struct new_keys { struct pubkey region, validator, cosign; };
-
-static enum reeve_err make_keys(int dirfd, struct new_keys *k)
-{
-    enum reeve_err err;
-    TRY(make_seed(dirfd, "region.key", &k->region));
-    TRY(make_seed(dirfd, "validator.key", &k->validator));
-    TRY(make_seed(dirfd, "cosign.key", &k->cosign));
-    err = make_master(dirfd);
-out:
-    return err;
-}
-
-/* A chain of its own: one region, one validator, no recovery keys. */
-static void make_genesis(const struct new_keys *k, const struct name *region, struct wall_ms now, struct genesis *g)
-{
-    memset(g, 0, sizeof *g);
-    name_set_str(&g->chain, "reeve");
-    g->time = now;
-    random_bytes(g->nonce, sizeof g->nonce);
-    g->set.epoch = 1;
-    g->set.n = 1;
-    g->set.v[0] = (struct validator){ .name = *region, .key = k->validator, .cosign_key = k->cosign, .weight = 1 };
-    g->n_regions = 1;
-    g->region[0].name = *region;
-    g->region[0].key = k->region;
-}
-
-static enum reeve_err make_trust(const struct genesis *g, struct slice doc, struct trust *t)
-{
-    struct wr set = wr_heap(ATTEST_LEAF_MAX);
-    memset(t, 0, sizeof *t);
-    genesis_chain_id(&crypto_ops_real, &t->chain_id, doc);
-    t->set = g->set;
-    t->time = g->time;
-    valset_encode(&g->set, &set);
-    enum reeve_err err = set.bad ? REEVE_E_NOMEM : REEVE_OK;
-    valset_hash(&crypto_ops_real, &t->set_hash, wr_slice(&set));
-    wr_free(&set);
-    return err;
-}
-
-enum reeve_err signer_init(const char *dir, const struct name *region, struct wall_ms now, struct wr *genesis,
-                           struct report *rep)
-{
-    static struct genesis g;
-    static struct trust t;
-    struct new_keys k;
-    char path[PATH_MAX];
-    int dirfd = -1, fd = -1;
-    enum reeve_err err;
-    snprintf(path, sizeof path, "%s/keys", dir);
-    TRY(make_folder(AT_FDCWD, path, &dirfd, rep));
-    TRY(make_folder(dirfd, "auth", &fd, rep));
-    close(fd);
-    fd = -1;
-    TRY(make_folder(dirfd, "shared", &fd, rep));
-    TRY(make_keys(dirfd, &k));
-    make_genesis(&k, region, now, &g);
-    genesis_encode(&g, genesis);
-    TRY(genesis->bad ? REEVE_E_NOMEM : REEVE_OK);
-    TRY(make_trust(&g, wr_slice(genesis), &t));
-    TRY(trust_pin(dirfd, region, &t));
-    err = laststate_create(dirfd, &t.chain_id);
-out:
-    if (fd >= 0)
-        close(fd);
-    if (dirfd >= 0)
-        close(dirfd);
-    return err == REEVE_OK ? err : report_set(rep, err, "could not make the keys (%s)", reeve_err_name(err));
-}
-
-/* ---- making, for a member that joins ---- */
-
-static enum reeve_err make_seal_key(int dirfd)
-{
-    struct seal_key key;
-    struct pubkey pub;
-    seal_keygen(&key, &pub);
-    enum reeve_err err = keydir_write(dirfd, "seal.key", slice_of(key.b, sizeof key.b), true);
-    secret_wipe(&key, sizeof key);
-    return err;
-}
-
-enum reeve_err signer_join(const char *dir, struct report *rep)
-{
-    char path[PATH_MAX];
-    struct pubkey pub;
-    int dirfd = -1, fd = -1;
-    enum reeve_err err;
-    snprintf(path, sizeof path, "%s/keys", dir);
-    TRY(make_folder(AT_FDCWD, path, &dirfd, rep));
-    TRY(make_folder(dirfd, "auth", &fd, rep));
-    close(fd);
-    fd = -1;
-    TRY(make_folder(dirfd, "shared", &fd, rep));
-    TRY(make_seed(dirfd, "member.key", &pub));
-    TRY(make_seal_key(dirfd));
-    err = make_master(dirfd);
-out:
-    if (fd >= 0)
-        close(fd);
-    if (dirfd >= 0)
-        close(dirfd);
-    return err == REEVE_OK ? err : report_set(rep, err, "could not make the keys (%s)", reeve_err_name(err));
 }
 
 /* ---- small requests ---- */

@@ -6,6 +6,7 @@
  *   log.key                               32-byte Ed25519 seed: the plain line of checkpoints, which proves nothing by itself; made
  *                                         where it is missing
  *   cosigned                              the largest tree that was cosigned, see cosign.c
+ *   (a folder whose card was made and whose chain is not known yet has neither trust nor lastsign)
  *   member.key seal.key                   instead of those three, at a member that joined a ring: its Ed25519 seed and its
  *                                         X25519 key
  *   master.key                            32 bytes: seals what is below
@@ -72,6 +73,10 @@ enum reeve_err keydir_write(int dirfd, const char *name, struct slice data, bool
 void keydir_sweep(int dirfd);
 unsigned keydir_count(int dirfd, const char *prefix);
 #define KEY_FILE_NAME_MAX 240
+/* Belongs to this user alone, or CONFIG; what a crash left is swept. */
+enum reeve_err signer_folder_open(int at, const char *name, int *out, struct report *rep) REEVE_MUST_CHECK;
+/* key is a secret. */
+enum reeve_err seed_read(int dirfd, const char *file, struct sign_key *key, struct pubkey *pub) REEVE_MUST_CHECK;
 /* NAME.GEN.SPKI as above; spki NULL leaves the last part out (for counting). */
 void key_file_name(char out[KEY_FILE_NAME_MAX], const struct name *name, uint32_t gen, const struct hash32 *spki);
 

@@ -13,7 +13,7 @@
 #define CHAIN_MAP_SIZE (UINT64_C(16) << 30)
 #define CHAIN_READERS 8
 
-static const struct slice draft_key = { (const uint8_t *) "Vp", 2 };
+static const struct slice draft_key = { (const uint8_t *) "Vp", 2 }, own_key = { (const uint8_t *) "Vk", 2 };
 
 static bool store_path(char out[PATH_MAX], const char *dir)
 {
@@ -65,7 +65,22 @@ void chain_close(struct chain *c)
     c->scratch = NULL;
 }
 
-enum reeve_err validator_init(const char *dir, struct slice genesis, struct report *rep)
+/* The chain at height 0, and which validator of its set this one is. */
+static enum reeve_err init_write(struct storage_txn *t, void *scratch, struct slice genesis, const struct pubkey *own)
+{
+    static struct valset set;
+    struct attest a = { storage_kv(t), &crypto_ops_real, scratch, attest_scratch_size() };
+    struct slice doc;
+    enum reeve_err err;
+    TRY(attest_init(&a, genesis));
+    TRY(attest_valset(&a, &set, &doc));
+    TRY(own != NULL || set.n == 1 ? REEVE_OK : REEVE_E_V_SET);
+    err = kv_put(a.kv, own_key, slice_of(own ? own->b : set.v[0].key.b, 32));
+out:
+    return err;
+}
+
+enum reeve_err validator_init(const char *dir, struct slice genesis, const struct pubkey *own, struct report *rep)
 {
     char path[PATH_MAX];
     struct chain c = { 0 };
@@ -79,8 +94,7 @@ enum reeve_err validator_init(const char *dir, struct slice genesis, struct repo
     TRY(c.scratch ? REEVE_OK : REEVE_E_NOMEM);
     TRY(storage_open(&c.store, path, STORAGE_WRITE, CHAIN_MAP_SIZE, CHAIN_READERS, rep));
     TRY(storage_begin(c.store, STORAGE_WRITE, &t));
-    struct attest a = attest_of(&c, t);
-    err = attest_init(&a, genesis);
+    err = init_write(t, c.scratch, genesis, own);
     if (err == REEVE_OK)
         err = storage_commit(t);
     else

@@ -4,6 +4,7 @@
  * Store DIR/validator (backend/storage): engine/attest's tables under 'A', and
  *   'V' 'p'                   the block under way: 275 header | u16 n | n x str32 leaf
  *   'V' 's' view u64, type u8 an own vote above the last final block: vote (backend/signer/signer.h) | 64 signature
+ *   'V' 'k'                   32 own public key (stores made before sets of several have none)
  *
  * What is durable when
  *  D1 A block's content is synced here before its first vote is asked for, so

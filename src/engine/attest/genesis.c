@@ -57,9 +57,18 @@ void valset_hash(const struct crypto_ops *c, struct hash32 *out, struct slice do
     labelled_hash(c, out, "reeve-valset-v1", doc, slice_of(NULL, 0));
 }
 
+static bool has_addresses(const struct genesis *g)
+{
+    for (uint16_t i = 0; i < g->n_regions; i++)
+        if (g->region[i].address.len > 0)
+            return true;
+    return false;
+}
+
 void genesis_encode(const struct genesis *g, struct wr *out)
 {
-    wr_u8(out, 1);
+    bool addresses = has_addresses(g);
+    wr_u8(out, addresses ? 2 : 1);
     wr_name(out, &g->chain);
     at_put_time(out, g->time);
     wr_bytes(out, g->nonce, sizeof g->nonce);
@@ -77,6 +86,8 @@ void genesis_encode(const struct genesis *g, struct wr *out)
     wr_u8(out, g->recovery_n);
     for (uint8_t i = 0; i < g->recovery_n; i++)
         wr_bytes(out, g->recovery[i].b, 32);
+    for (uint16_t i = 0; addresses && i < g->n_regions; i++)
+        wr_name(out, &g->region[i].address);
 }
 
 static bool regions_distinct(const struct genesis *g)
@@ -116,7 +127,7 @@ enum reeve_err genesis_decode(struct genesis *g, struct slice in)
 {
     struct rd r = rd_of(in);
     memset(g, 0, sizeof *g);
-    at_version(&r);
+    uint8_t version = rd_u8(&r);
     rd_name(&r, &g->chain);
     g->time = at_time(&r);
     rd_copy(&r, g->nonce, sizeof g->nonce);
@@ -128,6 +139,10 @@ enum reeve_err genesis_decode(struct genesis *g, struct slice in)
     g->recovery_n = at_count(&r, sizeof g->recovery / sizeof *g->recovery);
     for (uint8_t i = 0; i < g->recovery_n; i++)
         rd_copy(&r, g->recovery[i].b, 32);
+    for (uint16_t i = 0; version == 2 && i < g->n_regions; i++)
+        at_optname(&r, &g->region[i].address);
+    if (version != (has_addresses(g) ? 2 : 1))
+        return REEVE_E_MALFORMED;
     return rd_done(&r) && regions_distinct(g) && recovery_ok(g) ? REEVE_OK : REEVE_E_MALFORMED;
 }
 

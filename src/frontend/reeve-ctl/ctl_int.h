@@ -5,6 +5,7 @@
 #include "common/types.h"
 
 #define CTL_PATH_MAX 1200
+#define CTL_FILES_MAX 16
 
 /* Exit codes: those that init scripts know. */
 enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_NOT_RUNNING = 3, EXIT_NO_DIRECTORY = 4 };
@@ -16,7 +17,11 @@ struct ctl {
     int timeout_s;                      /* -t */
     const char *region, *superuser, *password_file;
     const char *ring, *token, *address; /* join */
-    const char *to, *from;              /* backup, restore */
+    const char *to, *from;              /* backup, restore; genesis */
+    const char *card, *genesis;         /* init of a region that begins with others */
+    bool follower;
+    char **files;                       /* genesis */
+    int n_files;
 };
 
 /* What DIR/reeve.pid and the lock say. */

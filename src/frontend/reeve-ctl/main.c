@@ -1,4 +1,4 @@
-/* main.c - reeve-ctl init|join|start|stop|restart|reload|status|backup|restore|waldump */
+/* main.c - reeve-ctl init|genesis|join|start|stop|restart|reload|status|backup|restore|waldump */
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -32,23 +32,79 @@ static int run_program(char *const argv[])
     return WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_FAILED;
 }
 
+/* Words for reeved; those that were not given are left out. */
+struct words { const char *argv[32]; int n; };
+
+static void add(struct words *w, const char *name, const char *value)
+{
+    if (value == NULL)
+        return;
+    w->argv[w->n++] = name;
+    w->argv[w->n++] = value;
+}
+
+static int run_words(struct words *w)
+{
+    return run_program((char *const *) w->argv);
+}
+
+/* Step one of a region that begins with others: keys, and the card that shows them. */
+static int init_card(const struct ctl *c)
+{
+    struct words w = { { "reeved", "--init", "-D", c->dir }, 4 };
+    if (c->region == NULL || c->address == NULL) {
+        fprintf(stderr, "reeve-ctl: a card takes --region NAME and --address HOST:PORT\n");
+        return EXIT_USAGE;
+    }
+    add(&w, "--region", c->region);
+    add(&w, "--address", c->address);
+    add(&w, "--card", c->card);
+    if (c->follower)
+        w.argv[w.n++] = "--follower";
+    if (run_words(&w) != 0)
+        return EXIT_FAILED;
+    printf("keys of region \"%s\" made in \"%s\"; their card is \"%s\"\n"
+           "when all regions' cards are together: reeve-ctl genesis --to FILE CARD ...\n", c->region, c->dir, c->card);
+    return EXIT_OK;
+}
+
+/* Step two. */
+static int init_found(const struct ctl *c)
+{
+    struct words w = { { "reeved", "--init", "-D", c->dir }, 4 };
+    add(&w, "--genesis", c->genesis);
+    add(&w, "--superuser", c->superuser);
+    add(&w, "--password-file", c->password_file);
+    if (run_words(&w) != 0)
+        return EXIT_FAILED;
+    printf("compare the chain with that of the other regions; then start the server with: reeve-ctl start -D %s\n", c->dir);
+    return EXIT_OK;
+}
+
+static int do_genesis(const struct ctl *c)
+{
+    struct words w = { { "reeved", "--make-genesis" }, 2 };
+    if (c->to == NULL || c->n_files == 0 || c->n_files > CTL_FILES_MAX) {
+        fprintf(stderr, "reeve-ctl: genesis takes --to FILE and the files of 1 to %d cards\n", CTL_FILES_MAX);
+        return EXIT_USAGE;
+    }
+    add(&w, "--to", c->to);
+    for (int i = 0; i < c->n_files; i++)
+        w.argv[w.n++] = c->files[i];
+    return run_words(&w) == 0 ? EXIT_OK : EXIT_FAILED;
+}
+
 static int do_init(const struct ctl *c)
 {
-    const char *argv[12] = { "reeved", "--init", "-D", c->dir };
-    int n = 4;
-    if (c->region != NULL) {
-        argv[n++] = "--region";
-        argv[n++] = c->region;
-    }
-    if (c->superuser != NULL) {
-        argv[n++] = "--superuser";
-        argv[n++] = c->superuser;
-    }
-    if (c->password_file != NULL) {
-        argv[n++] = "--password-file";
-        argv[n++] = c->password_file;
-    }
-    if (run_program((char *const *) argv) != 0)
+    struct words w = { { "reeved", "--init", "-D", c->dir }, 4 };
+    if (c->card != NULL)
+        return init_card(c);
+    if (c->genesis != NULL)
+        return init_found(c);
+    add(&w, "--region", c->region);
+    add(&w, "--superuser", c->superuser);
+    add(&w, "--password-file", c->password_file);
+    if (run_words(&w) != 0)
         return EXIT_FAILED;
     printf("data directory \"%s\" made for region \"%s\", superuser \"%s\"%s\n"
            "start the server with: reeve-ctl start -D %s\n", c->dir, c->region ? c->region : "local",
@@ -205,6 +261,9 @@ static void help(void)
 {
     printf("reeve-ctl makes, starts, stops and asks after a Reeve server.\n\n"
            "  reeve-ctl init    -D DIR [--region NAME] [--superuser NAME] [--password-file FILE]\n"
+           "  reeve-ctl init    -D DIR --region NAME --address HOST:PORT --card FILE [--follower]\n"
+           "  reeve-ctl genesis --to FILE CARD ...  from the cards of all regions, anywhere\n"
+           "  reeve-ctl init    -D DIR --genesis FILE [--superuser NAME] [--password-file FILE]\n"
            "  reeve-ctl join    -D DIR --ring HOST:PORT --token TOKEN [--address HOST:PORT]\n"
            "  reeve-ctl start   -D DIR [-t SECONDS]\n"
            "  reeve-ctl stop    -D DIR [-m smart|fast|immediate] [-t SECONDS]\n"
@@ -266,6 +325,9 @@ static bool take(struct ctl *c, int opt)
     case 'A': c->address = optarg; return true;
     case 'O': c->to = optarg; return true;
     case 'F': c->from = optarg; return true;
+    case 'C': c->card = optarg; return true;
+    case 'G': c->genesis = optarg; return true;
+    case 'L': c->follower = true; return true;
     case 'h': help(); exit(EXIT_OK);
     case 'V': printf("reeve-ctl (reeve) %s\n", PACKAGE_VERSION); exit(EXIT_OK);
     default:  fprintf(stderr, "Try \"reeve-ctl --help\".\n"); return false;
@@ -280,7 +342,9 @@ static bool parse(struct ctl *c, int argc, char **argv)
         { "version", no_argument, NULL, 'V' }, { "mode", required_argument, NULL, 'm' },
         { "timeout", required_argument, NULL, 't' }, { "ring", required_argument, NULL, 'R' },
         { "token", required_argument, NULL, 'T' }, { "address", required_argument, NULL, 'A' },
-        { "to", required_argument, NULL, 'O' }, { "from", required_argument, NULL, 'F' }, { NULL, 0, NULL, 0 },
+        { "to", required_argument, NULL, 'O' }, { "from", required_argument, NULL, 'F' },
+        { "card", required_argument, NULL, 'C' }, { "genesis", required_argument, NULL, 'G' },
+        { "follower", no_argument, NULL, 'L' }, { NULL, 0, NULL, 0 },
     };
     int opt;
     while ((opt = getopt_long(argc, argv, "D:m:t:", longs, NULL)) != -1)
@@ -288,6 +352,12 @@ static bool parse(struct ctl *c, int argc, char **argv)
             return false;
     if (optind + 2 == argc && strcmp(argv[optind], "waldump") == 0 && !take_dir(c, argv[--argc]))
         return false;
+    if (optind < argc && strcmp(argv[optind], "genesis") == 0) {
+        c->command = argv[optind];
+        c->files = argv + optind + 1;
+        c->n_files = argc - optind - 1;
+        return true;
+    }
     if (optind + 1 != argc) {
         fprintf(stderr, optind < argc ? "reeve-ctl: one command at a time\n" : "reeve-ctl: no command\n");
         fprintf(stderr, "Try \"reeve-ctl --help\".\n");
@@ -305,7 +375,7 @@ static bool parse(struct ctl *c, int argc, char **argv)
 int main(int argc, char **argv)
 {
     static const struct { const char *name; int (*fn)(const struct ctl *c); } commands[] = {
-        { "init", do_init }, { "join", do_join }, { "start", ctl_start }, { "stop", do_stop }, { "restart", do_restart },
+        { "init", do_init }, { "genesis", do_genesis }, { "join", do_join }, { "start", ctl_start }, { "stop", do_stop }, { "restart", do_restart },
         { "reload", do_reload }, { "status", do_status }, { "backup", do_backup },
         { "restore", do_restore }, { "waldump", do_waldump },
     };

@@ -11,6 +11,11 @@
  * Genesis document (chain id = SHA-256("reeve-genesis-v1" 00 || bytes)):
  *   u8 1 | name chain | u64 time_ms | 16 random | str32 validator-set document |
  *   u16 n_regions { name | 32 region key } | u8 recovery_m | u8 recovery_n { 32 key }
+ *   where regions have addresses: u8 2 instead of 1, and behind it n_regions x { u8 length + address, may be empty }, not
+ *   all empty: where servers of that region are linked to, opaque here (backend/peer/wire.h)
+ * Card, by which a region that shall be in a genesis document shows its keys (digest: SHA-256("reeve-card-v1" 00 || body)):
+ *   body: u8 1 | name region | 32 region key | u8 length + address | u8 validates (0 or 1) | if so: 32 key | 32 cosigning key
+ *   then 64 signature over the digest by each key in that order
  *
  * Security update (a log leaf; hash as an RFC 6962 leaf):
  *   u8 1 | u8 type | u8 op (1 put, 2 delete) | name object | u64 object_version |
@@ -121,13 +126,32 @@ struct genesis {
     uint8_t nonce[16];
     struct valset set;
     uint16_t n_regions;
-    struct { struct name name; struct pubkey key; } region[ROLLOUT_REGIONS_MAX];
+    struct { struct name name; struct pubkey key; struct name address; } region[ROLLOUT_REGIONS_MAX];  /* address.len 0: none */
     uint8_t recovery_m, recovery_n;
     struct pubkey recovery[16];
 };
 void genesis_encode(const struct genesis *g, struct wr *out);
 enum reeve_err genesis_decode(struct genesis *g, struct slice in) REEVE_MUST_CHECK;
 void genesis_chain_id(const struct crypto_ops *c, struct hash32 *out, struct slice doc);
+
+struct region_card {
+    struct name region, address;       /* address.len 0: none */
+    struct pubkey key;
+    bool validates;
+    struct pubkey validator_key, cosign_key;
+    struct sig64 sig[3];               /* by key, validator_key, cosign_key */
+};
+#define REGION_CARD_MAX 1024
+/* With the signatures, or the body alone, whose digest they are made over. */
+void card_encode(const struct region_card *k, bool with_sigs, struct wr *out);
+void card_digest(const struct crypto_ops *c, struct hash32 *out, struct slice body);
+/* MALFORMED; V_SIGNATURE unless each key has signed. */
+enum reeve_err card_decode(const struct crypto_ops *c, struct region_card *k, struct slice in) REEVE_MUST_CHECK;
+/*
+ * The regions and the set of epoch 1; the rest of g is the caller's. Any order of the cards gives the same. INVALID_VALUE:
+ * nobody validates; TOO_COMPLEX: too many; DUPLICATE_OBJECT: a name or key twice.
+ */
+enum reeve_err genesis_of_cards(struct genesis *g, const struct region_card *card, size_t n) REEVE_MUST_CHECK;
 
 /* ---- updates ---- */
 struct update {

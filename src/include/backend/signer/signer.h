@@ -27,6 +27,19 @@ enum reeve_err signer_init(const char *dir, const struct name *region, struct wa
                            struct wr *genesis, struct report *rep) REEVE_MUST_CHECK;
 
 /*
+ * The same for a region that shall be in a genesis document with others: keys, and their card (engine/attest.h) appended.
+ * INVALID_VALUE: an address that is no text of 1 to NAME_MAX_LEN bytes.
+ */
+enum reeve_err signer_card(const char *dir, const struct name *region, struct slice address, bool validates, struct wr *card,
+                           struct report *rep) REEVE_MUST_CHECK;
+/*
+ * Then, once: pins the chain of that document, which must name this folder's region key (V_REGION). Tells the region's name, the
+ * validator's key and whether the document's set has it. LOCKED: a chain is pinned already.
+ */
+enum reeve_err signer_found(const char *dir, struct slice genesis, struct name *region, struct pubkey *validator, bool *validates,
+                            struct report *rep) REEVE_MUST_CHECK;
+
+/*
  * The same for a member that joins a ring: DIR/keys with a signing key and a
  * sealing key of its own. What chain they serve the signer hears once, from the
  * state that the ring gives this member.

@@ -14,7 +14,11 @@ struct child;
 /* Runs until the postmaster says stop; the exit status. */
 int validator_main(struct child *c);
 
-/* Second step: makes DIR/validator with the chain at height 0. LOCKED when it is there already. */
-enum reeve_err validator_init(const char *dir, struct slice genesis, struct report *rep) REEVE_MUST_CHECK;
+/*
+ * Second step: makes DIR/validator with the chain at height 0. own: this validator's key, NULL: the set has one. LOCKED when
+ * it is there already.
+ */
+struct pubkey;
+enum reeve_err validator_init(const char *dir, struct slice genesis, const struct pubkey *own, struct report *rep) REEVE_MUST_CHECK;
 
 #endif
