@@ -315,6 +315,24 @@ static void a_member_that_slept_through_changes_is_told_whom_to_let_in(void **st
     world_free(w);
 }
 
+/* Where the host alone says whom to know, a greeting names nobody else. */
+static void fixed_links_learn_nothing_from_greetings(void **state)
+{
+    struct world *w = world_new(3);
+    struct raft_conf old, now;
+    struct node *sleeper = &w->node[3];
+    node_stop(sleeper);
+    sleeper->config.fixed = true;
+    node_start(sleeper);
+    world_conf(w, &old, 1u << 1 | 1u << 3);
+    world_conf(w, &now, ~0u);
+    node_conf(sleeper, &old, 1);
+    node_conf(&w->node[1], &now, 9);
+    world_until(w, linked(&w->node[1], sleeper) && linked(sleeper, &w->node[1]));
+    assert_int_equal(peers_status(sleeper->p, NULL, 0), 2);     /* node 1, both purposes */
+    world_free(w);
+}
+
 static void a_new_address_of_a_member_is_dialed(void **state)
 {
     struct world *w = world_new(2);
@@ -757,6 +775,7 @@ int main(void)
         cmocka_unit_test(a_member_that_comes_back_is_found_again_at_once),
         cmocka_unit_test(who_is_removed_is_cut_off_and_who_returns_is_let_in),
         cmocka_unit_test(a_member_that_slept_through_changes_is_told_whom_to_let_in),
+        cmocka_unit_test(fixed_links_learn_nothing_from_greetings),
         cmocka_unit_test(a_new_address_of_a_member_is_dialed),
         cmocka_unit_test(another_key_ring_or_incarnation_does_not_come_in),
         cmocka_unit_test(nobody_speaks_for_another),

@@ -69,7 +69,7 @@ static void letter(struct conn *c, struct slice body)
 void frames_accepted(struct conn *c, uint8_t kind, struct slice body)
 {
     uint64_t n;
-    if (kind == PEER_F_RAFT)
+    if (kind == PEER_F_RAFT && c->p->ops.message != NULL)
         message(c, body);
     else if (kind == PEER_F_NEWS && c->purpose == PEER_LOG && body.len <= PEER_NEWS_MAX)
         news(c, body);

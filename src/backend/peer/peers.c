@@ -11,6 +11,7 @@
 void peers_config_default(struct peers_config *c)
 {
     *c = (struct peers_config){
+        .alpn = PEER_ALPN,
         .queue_bytes = { 32u << 20, 8u << 20 }, .queue_frames = { 4096, 64 },
         .open_ms = 2000, .ping_ms = 250, .dead_ms = 3000, .retry_ms_min = 50, .retry_ms_max = 2000, .join_ms = 10000,
         .opening_max = 32, .members_per_s = 100, .strangers_per_s = 20,
@@ -305,7 +306,7 @@ static bool names_us(const struct peers *p, const struct raft_conf *conf)
 void peers_learn(struct peers *p, uint64_t index, struct slice bytes)
 {
     struct raft_conf conf;
-    if (index <= p->conf_index || index <= p->learned_index || bytes.len == 0 ||
+    if (p->c.fixed || index <= p->conf_index || index <= p->learned_index || bytes.len == 0 ||
         raft_conf_decode(&conf, bytes) != REEVE_OK)
         return;
     if (!names_us(p, &conf)) {
@@ -332,8 +333,8 @@ struct slice peers_conf_bytes(const struct peers *p, struct wr *w, uint64_t *ind
 static enum reeve_err contexts(struct peers *p, const struct peer_identity *i, struct report *rep)
 {
     struct slice cert = slice_of(i->cert, i->cert_len);
-    enum reeve_err err = tls_ctx_peer(&p->server, true, PEER_ALPN, cert, i->secret, rep);
-    return err != REEVE_OK ? err : tls_ctx_peer(&p->client, false, PEER_ALPN, cert, i->secret, rep);
+    enum reeve_err err = tls_ctx_peer(&p->server, true, p->c.alpn, cert, i->secret, rep);
+    return err != REEVE_OK ? err : tls_ctx_peer(&p->client, false, p->c.alpn, cert, i->secret, rep);
 }
 
 enum reeve_err peers_new(struct peers **out, struct loop *l, const struct peers_config *c, const struct peers_ops *ops,

@@ -59,6 +59,8 @@ void peer_identity_end(struct peer_identity *i);
 struct peers;
 
 struct peers_config {
+    const char *alpn;                   /* PEER_ALPN, or what other sort of links these are; outlives the links */
+    bool fixed;                         /* whom to know is the host's to say alone: nothing is learned from greetings */
     uint64_t ring;
     uint32_t id;
     uint64_t incarnation;
@@ -73,11 +75,11 @@ struct peers_config {
     unsigned opening_max;               /* accepted connections not yet authenticated; the oldest gives way */
     unsigned members_per_s, strangers_per_s;    /* new connections taken, from addresses of members and from others */
 };
-/* Everything but ring, id, incarnation, identity. */
+/* Everything but ring, id, incarnation, identity: as between members of a ring. */
 void peers_config_default(struct peers_config *c);
 
 struct peers_ops {
-    /* Borrowed during the call. */
+    /* Borrowed during the call. NULL: these links carry no messages of raft, and end where one comes. */
     void (*message)(void *arg, const struct raft_msg *m);
     /* The log connection to that member stands now; or was lost, or a message to it was. */
     void (*reachable)(void *arg, uint32_t id, bool yes);
