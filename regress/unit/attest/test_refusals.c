@@ -204,6 +204,57 @@ static void other_votes_are_no_finalization(void **state)
     }
 }
 
+/* Headers 1 to 3 as the chain has them; the certificate is the third's. */
+static struct finalization by_descendant(void)
+{
+    static struct finalization f[3];
+    for (unsigned i = 0; i < 3; i++) {
+        struct slice block;
+        assert_ok(attest_block(&w.a, i + 1, &block));
+        struct rd r = rd_of(block);
+        assert_ok(finalization_decode(&f[i], &r));
+    }
+    struct finalization all = f[2];
+    all.header = f[0].header;
+    all.view = f[0].view;
+    all.n_links = 2;
+    all.link[0] = f[1].header;
+    all.link[1] = f[2].header;
+    return all;
+}
+
+static void a_block_may_be_final_through_its_descendants(void **state)
+{
+    struct finalization f = by_descendant(), again;
+    struct wr out = wr_heap(1 << 16);
+    assert_ok(verify(&f));
+    finalization_encode(&f, &out);
+    struct rd r = rd_of(wr_slice(&out));
+    assert_ok(finalization_decode(&again, &r));
+    assert_true(rd_done(&r));
+    assert_ok(verify(&again));
+    assert_int_equal(again.n_links, 2);
+    wr_free(&out);
+}
+
+static void descendants_that_do_not_descend_prove_nothing(void **state)
+{
+    const struct finalization good = by_descendant();
+    struct finalization f;
+#define NOT(change) f = good; change; assert_err(verify(&f), REEVE_E_V_CONSISTENCY)
+    NOT(f.link[0] = f.link[1]; f.n_links = 1);              /* one is left out */
+    NOT(f.header.state_root.b[0] ^= 1);                     /* another block below */
+    NOT(f.link[0].time.ms++);
+    NOT(f.link[1].epoch++);
+    NOT(f.link[0].height++);
+    f = good;
+    f.n_links = 1;                                          /* the certificate is not of the last one */
+    assert_err(verify(&f), REEVE_E_V_SIGNATURE);
+    f = good;
+    f.n_links = 0;
+    assert_err(verify(&f), REEVE_E_V_SIGNATURE);
+}
+
 static void a_finalization_of_another_view_is_refused(void **state)
 {
     fin.view++;
@@ -433,6 +484,8 @@ int main(void)
         T(padding_bits_and_foreign_indexes_are_refused),
         T(one_bad_signature_among_enough_is_refused),
         T(other_votes_are_no_finalization),
+        T(a_block_may_be_final_through_its_descendants),
+        T(descendants_that_do_not_descend_prove_nothing),
         T(a_finalization_of_another_view_is_refused),
         T(no_field_of_the_header_can_be_altered),
         T(an_altered_leaf_is_refused),

@@ -3,18 +3,6 @@
 #include "refuse_int.h"
 #include "state_int.h"
 
-static void payload_root(const struct crypto_ops *c, const struct slice *leaves, size_t n, struct hash32 *out)
-{
-    struct merkle_range range;
-    struct hash32 h;
-    merkle_range_init(&range);
-    for (size_t i = 0; i < n; i++) {
-        merkle_leaf_hash(c, &h, leaves[i]);
-        merkle_range_append(c, &range, &h);
-    }
-    merkle_range_root(c, &range, out);
-}
-
 /* One checked leaf: into the log, the map and the tables. */
 static enum reeve_err leaf_apply(struct attest *a, struct slice leaf, uint64_t index, uint64_t height,
                                  struct wall_ms time,
@@ -62,7 +50,7 @@ enum reeve_err attest_propose(struct attest *a, const struct slice *leaves, size
     h->parent_hash = head.header_hash;
     h->state_root = head.state_root;
     h->log_size = head.log_size + n;
-    payload_root(a->c, leaves, n, &h->payload_root);
+    block_payload_root(a->c, leaves, n, &h->payload_root);
     for (size_t i = 0; i < n; i++)
         TRY(leaf_apply(a, leaves[i], head.log_size + i, h->height, h->time, &h->state_root));
     TRY(merkle_log_root(&log, h->log_size, &h->log_root));
@@ -89,7 +77,7 @@ static enum reeve_err header_check(struct attest *a, const struct attest_head *h
         return refuse(rep, REEVE_E_V_CONSISTENCY, "the block has another parent");
     if (h->time.ms <= head->header.time.ms)
         return refuse(rep, REEVE_E_V_TIME, "the block's time does not exceed its parent's");
-    payload_root(a->c, leaves, n, &root);
+    block_payload_root(a->c, leaves, n, &root);
     if (h->log_size != head->log_size + n || !hash32_eq(&root, &h->payload_root))
         return refuse(rep, REEVE_E_V_LEAF, "the block's leaves are not those of its header");
     return REEVE_OK;

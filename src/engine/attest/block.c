@@ -28,3 +28,30 @@ enum reeve_err block_decode(struct finalization *f, struct slice *leaves, size_t
     *n = count;
     return REEVE_OK;
 }
+
+void block_payload_root(const struct crypto_ops *c, const struct slice *leaves, size_t n, struct hash32 *out)
+{
+    struct merkle_range range;
+    struct hash32 h;
+    merkle_range_init(&range);
+    for (size_t i = 0; i < n; i++) {
+        merkle_leaf_hash(c, &h, leaves[i]);
+        merkle_range_append(c, &range, &h);
+    }
+    merkle_range_root(c, &range, out);
+}
+
+enum reeve_err block_verify(const struct crypto_ops *c, struct slice in, const struct hash32 *chain_id, const struct valset *set,
+                            const struct hash32 *set_hash, struct finalization *f)
+{
+    struct slice leaves[ATTEST_BLOCK_LEAVES_MAX];
+    struct hash32 root;
+    size_t n;
+    enum reeve_err err = block_decode(f, leaves, ATTEST_BLOCK_LEAVES_MAX, &n, in);
+    if (err == REEVE_OK)
+        err = finalization_verify(c, f, chain_id, set, set_hash);
+    if (err != REEVE_OK)
+        return err;
+    block_payload_root(c, leaves, n, &root);
+    return hash32_eq(&root, &f->header.payload_root) ? REEVE_OK : REEVE_E_V_LEAF;
+}

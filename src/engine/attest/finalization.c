@@ -20,6 +20,30 @@ static int signers(const struct finalization *f)
     return n;
 }
 
+static void links_encode(const struct finalization *f, struct wr *out)
+{
+    reeve_assert(f->n_links <= ATTEST_LINKS_MAX);
+    wr_u16(out, 0);
+    wr_u8(out, (uint8_t) f->n_links);
+    for (uint16_t i = 0; i < f->n_links; i++) {
+        uint8_t *h = wr_reserve(out, ATTEST_HEADER_LEN);
+        if (h != NULL)
+            header_encode(&f->link[i], h);
+    }
+}
+
+static void links_decode(struct finalization *f, struct rd *in)
+{
+    uint8_t n = rd_u8(in);
+    if (n == 0 || n > ATTEST_LINKS_MAX)
+        in->bad = true;
+    for (uint8_t i = 0; !in->bad && i < n; i++)
+        if (header_decode(&f->link[i], rd_bytes(in, ATTEST_HEADER_LEN)) != REEVE_OK)
+            in->bad = true;
+    if (!in->bad)
+        f->n_links = n;
+}
+
 void finalization_encode(const struct finalization *f, struct wr *out)
 {
     uint8_t *h = wr_reserve(out, ATTEST_HEADER_LEN);
@@ -27,6 +51,8 @@ void finalization_encode(const struct finalization *f, struct wr *out)
     if (h != NULL)
         header_encode(&f->header, h);
     wr_u64(out, f->view);
+    if (f->n_links > 0)
+        links_encode(f, out);
     wr_u16(out, f->n_bits);
     wr_bytes(out, f->bitmap, (f->n_bits + 7u) / 8);
     for (uint16_t i = 0; i < f->n_sigs; i++)
@@ -39,6 +65,10 @@ enum reeve_err finalization_decode(struct finalization *f, struct rd *in)
     struct slice h = rd_bytes(in, ATTEST_HEADER_LEN);
     f->view = rd_u64(in);
     f->n_bits = rd_u16(in);
+    if (!in->bad && f->n_bits == 0) {
+        links_decode(f, in);
+        f->n_bits = rd_u16(in);
+    }
     if (in->bad || header_decode(&f->header, h) != REEVE_OK || f->n_bits == 0 || f->n_bits > ATTEST_VALIDATORS_MAX) {
         in->bad = true;
         return REEVE_E_MALFORMED;
@@ -52,13 +82,36 @@ enum reeve_err finalization_decode(struct finalization *f, struct rd *in)
     return in->bad ? REEVE_E_MALFORMED : REEVE_OK;
 }
 
+/* The header that the signatures speak of. */
+static const struct block_header *certified(const struct finalization *f)
+{
+    return f->n_links > 0 ? &f->link[f->n_links - 1] : &f->header;
+}
+
+/* Is each descendant the next block on top of the one before, in the same chain, epoch and set? */
+static bool links_ok(const struct crypto_ops *c, const struct finalization *f)
+{
+    const struct block_header *parent = &f->header;
+    for (uint16_t i = 0; i < f->n_links; i++) {
+        const struct block_header *h = &f->link[i];
+        struct hash32 hash;
+        header_hash(c, &hash, parent);
+        if (!hash32_eq(&h->parent_hash, &hash) || h->parent_view != parent->view || h->height != parent->height + 1 ||
+            !hash32_eq(&h->chain_id, &parent->chain_id) || h->epoch != parent->epoch ||
+            !hash32_eq(&h->valset_hash, &parent->valset_hash))
+            return false;
+        parent = h;
+    }
+    return true;
+}
+
 /* Every signature counts, also those beyond the quorum: a bad one makes the whole bad. */
 static bool signatures_ok(const struct crypto_ops *c, const struct finalization *f, const struct valset *set)
 {
     struct vote v;
     uint8_t bytes[ATTEST_VOTE_LEN];
     unsigned at = 0;
-    vote_of_header(c, &v, VOTE_FINALIZE, &f->header);
+    vote_of_header(c, &v, VOTE_FINALIZE, certified(f));
     vote_bytes(&v, bytes);
     for (unsigned i = 0; i < set->n; i++)
         if (bit_set(f, i) && !c->verify(&f->sig[at++], slice_of(bytes, sizeof bytes), &set->v[i].key))
@@ -76,6 +129,8 @@ enum reeve_err finalization_verify(const struct crypto_ops *c, const struct fina
         return REEVE_E_V_EPOCH;
     if (!hash32_eq(&f->header.valset_hash, set_hash))
         return REEVE_E_V_SET;
+    if (!links_ok(c, f))
+        return REEVE_E_V_CONSISTENCY;
     int n = signers(f);
     if (f->n_bits != set->n || n < 0 || n != f->n_sigs)
         return REEVE_E_V_SIGNER;

@@ -36,6 +36,8 @@
  *   type 1 propose 2 notarize 3 nullify (height, block, parents zero) 4 finalize 5 heartbeat
  * Finalization: header | u64 view | u16 n_bits | ceil(n/8) bitmap (bit i = validator i, LSB first,
  *   padding zero) | q or more 64-byte signatures in index order, over the finalize bytes.
+ *   Of a block that became final through a descendant only: header | u64 view | u16 0 | u8 k (1..ATTEST_LINKS_MAX) | k headers,
+ *   each naming the one before as its parent | u16 n_bits | bitmap | signatures over the finalize bytes of the last of them.
  * Quorum q = floor(2n/3) + 1.
  *
  * Map key of an object: SHA-256("reeve-object-v1" 00 || u8 type || name bytes);
@@ -93,6 +95,7 @@
 #define ATTEST_BLOCK_LEAVES_MAX 64
 #define ATTEST_BLOCK_MAX     (4u << 20)
 #define ATTEST_MAX_SKEW_MS   2000      /* how far an honest validator's clock may be off; see attest_skew_ms */
+#define ATTEST_LINKS_MAX     32        /* blocks between one that is final and the one whose certificate makes it so */
 #define ATTEST_KV_PREFIX     'A'       /* first key byte of everything this engine stores */
 
 enum attest_type {
@@ -321,6 +324,8 @@ struct finalization {
     uint8_t bitmap[ATTEST_VALIDATORS_MAX / 8];
     uint16_t n_sigs;
     struct sig64 sig[ATTEST_VALIDATORS_MAX];
+    uint16_t n_links;                  /* 0: final by a certificate of its own */
+    struct block_header link[ATTEST_LINKS_MAX];     /* its descendants, the last one certified */
 };
 void finalization_encode(const struct finalization *f, struct wr *out);
 /* Reads one finalization from in; MALFORMED for wrong counts, set padding bits, indexes beyond n. */
@@ -448,6 +453,14 @@ enum reeve_err attest_finalize(struct attest *a, const struct finalization *f, c
 void block_encode(const struct finalization *f, const struct slice *leaves, size_t n, struct wr *out);
 enum reeve_err block_decode(struct finalization *f, struct slice *leaves, size_t cap, size_t *n,
                             struct slice in) REEVE_MUST_CHECK;
+/*
+ * For who passes blocks on without applying them: final under that set, and with the leaves of its header. Fills f.
+ * MALFORMED, TOO_BIG, whatever finalization_verify says, V_LEAF.
+ */
+enum reeve_err block_verify(const struct crypto_ops *c, struct slice in, const struct hash32 *chain_id, const struct valset *set,
+                            const struct hash32 *set_hash, struct finalization *f) REEVE_MUST_CHECK;
+/* RFC 6962 root over a block's leaves. */
+void block_payload_root(const struct crypto_ops *c, const struct slice *leaves, size_t n, struct hash32 *out);
 
 /* Is a config key attested? By the longest class prefix; "security/" always is. */
 enum reeve_err attest_key_class(struct attest *a, const struct name *key, bool *attested) REEVE_MUST_CHECK;
