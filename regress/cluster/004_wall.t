@@ -7,15 +7,17 @@ use ReeveServer;
 my $s = ReeveServer->new;
 $s->init->start;
 $s->write_file('keys/walltest', "not a key\n");
+mkdir $s->dir . '/federation' or die $!;     # as where a region is in one chain with others
+$s->write_file('federation/walltest', "not a key\n");
 my ($signer) = $s->children('signer');
 $ENV{VICTIM} = $signer;
 
-for my $kind (qw(backend gateway ring validator signer)) {
+for my $kind (qw(backend gateway ring validator signer federation)) {
     subtest "a process like the $kind" => sub {
         my ($code, $out, $err) = $s->run('reeved', '--child=walltest', $kind, '-D', $s->dir);
         is($code, 0, 'all of it') or diag($out . $err);
         ok(!/^not ok/, $_) for grep { /^(not )?ok/ } split /\n/, $out;
-        like($out, qr/^1\.\.13$/m, 'everything was tried');
+        like($out, qr/^1\.\.14$/m, 'everything was tried');
     };
 }
 ok(ReeveServer::alive($signer), 'the signer is as it was');

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "backend/federation/federation.h"
 #include "backend/gateway/gateway.h"
 #include "backend/main/main_int.h"
 #include "backend/peer/peer.h"
@@ -26,6 +27,7 @@ child_main_fn *child_main_of(enum proc_kind kind)
     case PROC_SIGNER:    return signer_main;
     case PROC_VALIDATOR: return validator_main;
     case PROC_GATEWAY:   return gateway_main;
+    case PROC_FEDERATION: return federation_main;
     default:             return NULL;
     }
 }

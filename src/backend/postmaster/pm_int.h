@@ -6,7 +6,7 @@
 #include "backend/utils/datadir.h"
 
 #define PM_LISTENERS_MAX  64
-#define PM_SERVICES_MAX   (3 + 256)
+#define PM_SERVICES_MAX   (4 + 256)
 #define PM_SPARE_SLOTS    16            /* connections beyond max_connections that are at least told why not */
 
 struct pm;

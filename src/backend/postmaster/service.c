@@ -33,7 +33,8 @@ static unsigned gateway_count(const struct pm *pm)
 /* Every kind that is started always, the signer first: the others ask for it. */
 /*
  * A member that joined a ring has no validator of its own, and one that joined before members had keys no signer: it keeps
- * the region's state and serves statements, and what needs those is done where they are.
+ * the region's state and serves statements, and what needs those is done where they are. Only a region that is in one chain with
+ * others has links to them.
  */
 static bool has_folder(const struct pm *pm, const char *name)
 {
@@ -51,7 +52,8 @@ void pm_services_init(struct pm *pm)
         const struct proc_info *info = proc_info((enum proc_kind) k);
         if (info->restart != PROC_RESTART_ALWAYS || k == PROC_SIGNER)
             continue;
-        if ((k == PROC_GATEWAY && !keys) || (k == PROC_VALIDATOR && !has_folder(pm, "validator")))
+        if ((k == PROC_GATEWAY && !keys) || (k == PROC_VALIDATOR && !has_folder(pm, "validator")) ||
+            (k == PROC_FEDERATION && !has_folder(pm, "federation")))
             continue;
         unsigned n = info->many == PROC_IS_ONE ? 1 : gateway_count(pm);
         for (unsigned i = 0; i < n; i++)

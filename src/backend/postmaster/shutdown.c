@@ -2,7 +2,7 @@
  * shutdown.c - the way down
  *
  * Sessions first (smart: when they end by themselves; fast: now), then those
- * that ask, then those that are asked: gateways, ring, validator, signer. Who
+ * that ask, then those that are asked: gateways, ring, validator, the links and the signer. Who
  * does not go in time is killed; nothing acknowledged depends on an orderly end.
  */
 #include <signal.h>
@@ -14,7 +14,7 @@
 #define SERVICE_MS    20000
 #define IMMEDIATE_MS  1000
 
-static const unsigned phases[] = { K_BACKEND, K_GATEWAY, K_RING, K_VALIDATOR, K_SIGNER };
+static const unsigned phases[] = { K_BACKEND, K_GATEWAY, K_RING, K_VALIDATOR, K_FEDERATION | K_SIGNER };
 #define PHASES (sizeof phases / sizeof *phases)
 
 static void tell_services(struct pm *pm, unsigned kinds, enum shutdown_mode mode)

@@ -1,5 +1,6 @@
 /*
- * follow.c - the attested chain, block by block, from the validator into the store
+ * follow.c - the attested chain, block by block, from the validator into the store (where there is none: from the federation
+ * process, which asks those of other regions)
  *
  * Blocks are pushed (ATTEST_BLOCK) or fetched by height after a gap, a
  * restart or a refusal. Each goes through the log behind its own RC_ATTESTED
@@ -113,6 +114,11 @@ static bool take_block(struct ring *r, struct slice block)
 void follow_message(struct ring *r, struct ipc_msg *m)
 {
     struct rd in = rd_of(m->body);
+    if (m->type == MSG_CHAIN_AHEAD) {
+        if (rd_u64(&in) > r->follow.queued && rd_done(&in))
+            fetch(r);
+        return;
+    }
     struct slice block = rd_str32(&in, ATTEST_BLOCK_MAX);
     if (m->type != MSG_ATTEST_BLOCK || !rd_done(&in))
         return;

@@ -46,7 +46,7 @@ static enum reeve_err open_links(struct ring *r)
     struct ipc_link_handler validator = { r, validator_up, validator_down, validator_message };
     enum reeve_err err = ipc_link_open(&r->signer, r->child->postmaster, r->loop, PROC_RING, PROC_SIGNER, &signer);
     if (err == REEVE_OK)
-        err = ipc_link_open(&r->validator, r->child->postmaster, r->loop, PROC_RING, PROC_VALIDATOR, &validator);
+        err = ipc_link_open(&r->validator, r->child->postmaster, r->loop, PROC_RING, r->chain_of, &validator);
     return err;
 }
 
@@ -216,7 +216,9 @@ int ring_main(struct child *c)
         return 1;
     r.loop = c->loop;
     r.has_keys = has_folder(&r, "keys");
-    r.attests = r.has_keys && has_folder(&r, "validator");
+    /* Without a validator of its own a region hears of the chain from other regions. */
+    r.chain_of = !has_folder(&r, "validator") && has_folder(&r, "federation") ? PROC_FEDERATION : PROC_VALIDATOR;
+    r.attests = r.has_keys && has_folder(&r, r.chain_of == PROC_FEDERATION ? "federation" : "validator");
     if (crypto_init() != REEVE_OK || open_store(&r, &rep) != REEVE_OK) {
         log_report(rep.code == REEVE_E_SHUTDOWN ? LOG_SEV_INFO : LOG_SEV_FATAL, &rep);
         return rep.code == REEVE_E_SHUTDOWN ? 0 : 1;

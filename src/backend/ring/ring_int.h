@@ -59,11 +59,12 @@ struct ring {
     struct storage *store;
     struct proposer prop;
     struct name region_name;
-    bool attests;                       /* the region's own key and a validator are beside this member */
+    bool attests;                       /* the region's own key and a way to the validators are beside this member */
+    enum proc_kind chain_of;            /* PROC_VALIDATOR, or PROC_FEDERATION in its place */
     bool has_keys;                      /* a signer is */
     struct applier applier;             /* the thread's */
     void *region_scratch, *attest_scratch;  /* the loop's, for reading */
-    struct ipc_link *signer, *validator;
+    struct ipc_link *signer, *validator;    /* validator: to chain_of */
     struct follower follow;
 
     struct submit *submits;             /* under way */

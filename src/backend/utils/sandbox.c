@@ -30,7 +30,7 @@ static bool drop_capabilities(enum proc_kind kind)
 static bool hide_memory(enum proc_kind kind)
 {
     struct rlimit none = { 0, 0 };
-    if (kind != PROC_SIGNER && kind != PROC_GATEWAY)
+    if (kind != PROC_SIGNER && kind != PROC_GATEWAY && kind != PROC_FEDERATION)
         return true;
     return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0 && setrlimit(RLIMIT_CORE, &none) == 0;
 }

@@ -17,6 +17,7 @@
 #define TIMEOUT_MS_MAX 60000
 #define HEARTBEAT_MS 1000
 #define STANDSTILL_MS 5000
+#define QUEUE_AGAIN_MS 1000
 
 void drive_die(struct voter *v, enum reeve_err err, const char *what)
 {
@@ -85,7 +86,7 @@ void drive_event(struct voter *v, const struct simplex_event *e)
 
 void drive_work(struct voter *v)
 {
-    struct simplex_event e = { .type = SXE_WORK, .flag = v->queue != NULL };
+    struct simplex_event e = { .type = SXE_WORK, .flag = queue_has_work(v) };
     drive_event(v, &e);
 }
 
@@ -105,16 +106,15 @@ static bool verify(void *arg, const struct simplex_vote *v, uint16_t signer, con
 
 static enum reeve_err engine_new(struct voter *v)
 {
-    const struct attest_head *h = &v->chain.head;
-    struct simplex_block committed = { h->header.view, h->height, h->header.parent_view, h->header_hash, h->header.parent_hash };
+    struct simplex_block committed = chain_committed(&v->chain);
     v->config = (struct simplex_config){
-        .n = v->chain.set.n, .me = 0, .timeout_ms = TIMEOUT_MS, .timeout_ms_max = TIMEOUT_MS_MAX,
+        .n = v->chain.set.n, .me = v->chain.me, .timeout_ms = TIMEOUT_MS, .timeout_ms_max = TIMEOUT_MS_MAX,
         .tick_ms = (uint32_t) settings_int(v->child->settings, SET_attest_tick_interval),
         .heartbeat_ms = HEARTBEAT_MS, .standstill_ms = STANDSTILL_MS, .verify = verify, .arg = v };
     v->engine_mem = malloc(simplex_size());
     if (v->engine_mem == NULL)
         return REEVE_E_NOMEM;
-    return simplex_init(&v->engine, v->engine_mem, simplex_size(), &v->config, &committed, h->header.proposer);
+    return simplex_init(&v->engine, v->engine_mem, simplex_size(), &v->config, &committed, v->chain.head.header.proposer);
 }
 
 static enum reeve_err restore_vote(void *arg, const struct simplex_vote *vote, const struct sig64 *sig)
@@ -127,25 +127,64 @@ static enum reeve_err restore_vote(void *arg, const struct simplex_vote *vote, c
     return REEVE_OK;
 }
 
+struct restored { struct simplex_cert *cert; size_t n, cap; };
+
+static enum reeve_err restore_cert(void *arg, const struct simplex_cert *cert)
+{
+    struct restored *r = arg;
+    if (r->n == r->cap) {
+        size_t cap = r->cap ? 2 * r->cap : 16;
+        struct simplex_cert *more = realloc(r->cert, cap * sizeof *more);
+        if (more == NULL)
+            return REEVE_E_NOMEM;
+        r->cert = more;
+        r->cap = cap;
+    }
+    r->cert[r->n++] = *cert;
+    return REEVE_OK;
+}
+
+/* Before the votes: they show how far the views had come. */
+static enum reeve_err restore_certs(struct voter *v)
+{
+    struct restored r = { NULL, 0, 0 };
+    enum reeve_err err = chain_certs(&v->chain, restore_cert, &r);
+    for (size_t i = 0; err == REEVE_OK && i < r.n; i++) {
+        struct simplex_event e = { .type = SXE_CERT, .cert = &r.cert[i] };
+        drive_event(v, &e);
+    }
+    free(r.cert);
+    return err;
+}
+
+static void on_again(void *arg)
+{
+    struct voter *v = arg;
+    queue_send_again(v, 0);
+    if (loop_timer_in(v->loop, &v->queue_again, QUEUE_AGAIN_MS, on_again, v) != REEVE_OK)
+        log_error("no timer for submissions");
+}
+
 enum reeve_err drive_start(struct voter *v, struct report *rep)
 {
     struct simplex_event start = { .type = SXE_START };
-    enum reeve_err err = chain_draft_load(&v->chain, &v->draft);
-    if (err == REEVE_OK)
-        log_info("going on with the block at height %llu", (unsigned long long) v->draft.header.height);
-    else if (err != REEVE_E_NOT_FOUND)
-        goto out;
+    enum reeve_err err;
+    if (content_newest(&v->chain) > v->chain.head.header.view)
+        log_info("going on with the block at height %llu", (unsigned long long) v->chain.head.height + 1);
     TRY(engine_new(v));
+    TRY(restore_certs(v));
     TRY(chain_votes(&v->chain, restore_vote, v));
     drive_event(v, &start);
+    on_again(v);
 out:
     return err == REEVE_OK ? err : report_set(rep, err, "the validator's state cannot be restored (%s)", reeve_err_text(err));
 }
 
 void drive_stop(struct voter *v)
 {
-    loop_timer_cancel(v->loop, &v->clock);
-    loop_timer_cancel(v->loop, &v->retry);
-    loop_timer_cancel(v->loop, &v->work_retry);
+    struct loop_timer *timers[] = { &v->clock, &v->retry, &v->work_retry, &v->fetch_retry, &v->again, &v->queue_again };
+    for (size_t i = 0; i < sizeof timers / sizeof *timers; i++)
+        loop_timer_cancel(v->loop, timers[i]);
     queue_close(v);
+    net_close(v);
 }

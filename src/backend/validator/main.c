@@ -28,16 +28,6 @@ void peers_push(struct voter *v, struct slice block)
     wr_free(&w);
 }
 
-static void on_submit(struct voter *v, struct ipc_channel *ch, struct ipc_msg *m)
-{
-    struct report rep = { .code = REEVE_OK };
-    enum reeve_err err = queue_add(v, ch, m, &rep);
-    if (err != REEVE_OK)
-        ipc_reply_err(ch, m->id, err, &rep);
-    else
-        drive_work(v);
-}
-
 static void on_fetch(struct voter *v, struct ipc_channel *ch, struct ipc_msg *m)
 {
     struct report rep = { .code = REEVE_OK };
@@ -57,8 +47,9 @@ static void on_message(void *arg, struct ipc_channel *ch, struct ipc_msg *m)
     struct peer *p = arg;
     struct report rep = { .code = REEVE_OK };
     switch (m->type) {
-    case MSG_ATTEST_SUBMIT: on_submit(p->v, ch, m); break;
+    case MSG_ATTEST_SUBMIT: queue_add(p->v, ch, m); break;
     case MSG_ATTEST_FETCH: on_fetch(p->v, ch, m); break;
+    case MSG_LETTER_IN: case MSG_LINK: case MSG_CHAIN_AHEAD: net_message(p->v, m); break;
     default: ipc_reply_err(ch, m->id, report_set(&rep, REEVE_E_DENIED, "no such request here"), &rep); break;
     }
 }
@@ -75,7 +66,12 @@ static void peer_remove(struct peer *p)
 static void on_closed(void *arg, struct ipc_channel *ch, const char *why)
 {
     log_debug("channel to %s (pid %u) closed: %s", proc_title(ipc_peer(ch)), ipc_peer_pid(ch), why);
-    peer_remove(arg);
+    struct peer *p = arg;
+    if (p->v->net == ch) {
+        p->v->net = NULL;
+        memset(p->v->link, 0, sizeof p->v->link);
+    }
+    peer_remove(p);
 }
 
 static void on_peer(struct child *c, struct ipc_channel *ch)
@@ -90,6 +86,11 @@ static void on_peer(struct child *c, struct ipc_channel *ch)
     }
     *p = (struct peer){ v, ch, v->peers };
     v->peers = p;
+    if (ipc_peer(ch) == PROC_FEDERATION) {
+        v->net = ch;
+        memset(v->link, 0, sizeof v->link);
+        catchup_ask(v);
+    }
 }
 
 static void signer_up(void *arg)
@@ -106,10 +107,6 @@ static enum reeve_err open_all(struct voter *v, struct report *rep)
     v->draft.mem = malloc(ATTEST_BLOCK_MAX);
     TRY(v->draft.mem ? REEVE_OK : REEVE_E_NOMEM);
     TRY(chain_open(&v->chain, v->child->dir, rep));
-    if (v->chain.set.n != 1) {
-        report_set(rep, REEVE_E_UNSUPPORTED, "this server knows validator sets of one only; the chain's has %u", v->chain.set.n);
-        return REEVE_E_UNSUPPORTED;
-    }
     err = ipc_link_open(&v->signer, v->child->postmaster, v->loop, PROC_VALIDATOR, PROC_SIGNER, &signer);
 out:
     return err == REEVE_OK ? err : report_set(rep, err, "the validator could not start (%s)", reeve_err_text(err));
@@ -118,6 +115,7 @@ out:
 static void close_all(struct voter *v)
 {
     drive_stop(v);
+    v->net = NULL;
     ipc_link_close(v->signer);
     while (v->peers) {
         ipc_close(v->peers->ch);

@@ -39,8 +39,10 @@ static void on_signed(struct voter *v, const uint8_t bytes[64])
     struct sig64 sig;
     enum reeve_err err = REEVE_OK;
     memcpy(sig.b, bytes, 64);
-    if (v->sign[0].type != SX_HEARTBEAT)
-        err = chain_vote_save(&v->chain, &v->sign[0], &sig);
+    if (v->sign[0].type != SX_HEARTBEAT) {
+        err = chain_vote_save(&v->chain, &v->sign[0], &sig, v->cert, v->n_certs);
+        v->n_certs = err == REEVE_OK ? 0 : v->n_certs;
+    }
     if (err == REEVE_OK)
         settle(v, SXE_SIGNED, &sig);
     else if (err == REEVE_E_DISK_FULL)
@@ -84,13 +86,23 @@ void sign_next(struct voter *v)
         retry_later(v);
 }
 
+/* The signer has been away for long: the oldest is of a view that the others have left by now. */
+static void forget_oldest(struct voter *v)
+{
+    unsigned at = v->signing ? 1 : 0;
+    memmove(v->sign + at, v->sign + at + 1, (--v->n_signs - at) * sizeof v->sign[0]);
+}
+
 void sign_ask(struct voter *v, const struct simplex_vote *vote)
 {
-    /* The engine asks for a vote once a view and kind; a queue this long means a signer away for very long. */
-    if (v->n_signs == SIGNS_MAX) {
-        drive_die(v, REEVE_E_BUSY, "too many votes wait for the signer");
-        return;
-    }
+    /* One heartbeat that waits is enough. */
+    for (unsigned i = 0; vote->type == SX_HEARTBEAT && i < v->n_signs; i++)
+        if (v->sign[i].type == SX_HEARTBEAT && (i > 0 || !v->signing)) {
+            v->sign[i] = *vote;
+            return;
+        }
+    if (v->n_signs == SIGNS_MAX)
+        forget_oldest(v);
     v->sign[v->n_signs++] = *vote;
     sign_next(v);
 }

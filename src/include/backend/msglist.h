@@ -30,10 +30,15 @@ MSG(WAKE,            K_RING, K_GATEWAY, 0)                      /* u64 revision,
 MSG(CREATE_AUTHORITY_KEY, K_BACKEND, K_RING, 0)                 /* name authority, u32 gen, u8 key type, u8 external, u32 ttl_s, str16 subject -> str16 SPKI hash, str32 DER certificate or request; the ring asks the signer */
 MSG(CREATE_SHARED_KEY,    K_BACKEND, K_RING, 0)                 /* name cert, u32 gen, u8 key type -> 32 SPKI hash; the ring asks the signer */
 MSG(CREATE_CHECKPOINT,    K_BACKEND, K_RING, 0)                 /* as SIGN_CHECKPOINT; the ring asks the signer */
-/* -- validator -- */
-MSG(ATTEST_SUBMIT,   K_RING, K_VALIDATOR, 0)                    /* u16 n, n x str32 signed leaf -> u64 height (after finalization) */
-MSG(ATTEST_FETCH,    K_RING, K_VALIDATOR, 0)                    /* u64 from height -> u64 head height, u16 n, n x str32 block (as many as fit in 1 MiB) */
-MSG(ATTEST_BLOCK,    K_VALIDATOR, K_RING, 0)                    /* str32 block: newly finalized; no reply */
+/* -- validator; where a region has none, the federation process speaks to those of others in its place -- */
+MSG(ATTEST_SUBMIT,   K_RING, K_VALIDATOR | K_FEDERATION, 0)                    /* u16 n, n x str32 signed leaf -> u64 height (after finalization) */
+MSG(ATTEST_FETCH,    K_RING | K_VALIDATOR, K_VALIDATOR | K_FEDERATION, 0)                    /* u64 from height -> u64 head height, u16 n, n x str32 block (as many as fit in 1 MiB) */
+MSG(ATTEST_BLOCK,    K_VALIDATOR | K_FEDERATION, K_RING | K_FEDERATION, 0)     /* str32 block: newly finalized; no reply */
+/* -- federation: letters to and from other regions (backend/federation/letter.h); all one-way -- */
+MSG(LETTER_OUT,      K_VALIDATOR, K_FEDERATION, 0)              /* u32 link (0: every server of a region with a validator), letter */
+MSG(LETTER_IN,       K_FEDERATION, K_VALIDATOR, 0)              /* u32 link, letter */
+MSG(LINK,            K_FEDERATION, K_VALIDATOR, 0)              /* u32 link, u8 up: with a server of a region with a validator */
+MSG(CHAIN_AHEAD,     K_FEDERATION, K_RING | K_VALIDATOR, 0)     /* u64 height that another server says it has */
 /* -- signer: the only holder of long-lived keys; fixed requests -- */
 MSG(SIGN_VOTE,       K_VALIDATOR, K_SIGNER, 0)                  /* u8 type, u64 epoch, 32 set hash, u64 view, u64 height, 32 block, u64 parent view, 32 parent -> 64 signature; durable last-sign check first */
 MSG(SIGN_UPDATE,     K_RING, K_SIGNER, 0)                       /* str32 unsigned update -> 64 region signature; the signer decodes it and signs only for its own region */

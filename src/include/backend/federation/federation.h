@@ -9,6 +9,11 @@
 
 #include "backend/peer/peer.h"
 
+struct child;
+
+/* Runs until the postmaster says stop; the exit status. */
+int federation_main(struct child *c);
+
 #define FEDERATION_FOLDER "federation"
 
 /* A new key as files in DIR/federation/peer; the folders are made. */

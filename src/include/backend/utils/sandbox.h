@@ -2,7 +2,8 @@
  * sandbox.h - what each kind of process gives up before it reads a byte from
  * outside (Landlock and seccomp)
  *
- * Files: only the signer reaches DIR/keys, only the ring DIR/peer. Everybody
+ * Files: only the signer reaches DIR/keys, only the ring DIR/peer, only the links between regions
+ * DIR/federation. Everybody
  * else has DIR/run, DIR/log, DIR/data and DIR/tls as its kind needs, and of the system only what the
  * libraries read (/etc, /usr, time zones, /dev/null, /dev/urandom).
  * System calls: nobody traces, reads another process's memory, executes,

@@ -1,0 +1,314 @@
+/*
+ * net.c - other validators and regions: letters out, letters in
+ *
+ * The federation process carries them and knows which server sent one; what
+ * they say counts by its signature. Nothing here waits for anybody: what
+ * cannot be sent is lost, and the engine's standstill or the queue sends it
+ * again.
+ */
+#include "backend/validator/validator_int.h"
+
+#include <stdlib.h>
+
+#include "backend/utils/clock.h"
+#include "backend/utils/log.h"
+#include "crypto/ops.h"
+
+#define WANT_MS 500
+
+/* ---- out ---- */
+
+/* to 0: every server of a region with a validator. The letter begins where the head ends. */
+static void letter_out(struct voter *v, uint32_t to, struct wr *w)
+{
+    if (w->bad)
+        return;
+    wr_patch_u32(w, 0, to);
+    enum reeve_err err = ipc_send(v->net, MSG_LETTER_OUT, wr_slice(w), -1);
+    if (err != REEVE_OK)
+        log_debug("a letter was not sent: %s", reeve_err_text(err));
+}
+
+/* False where there is nobody. */
+static bool letter_new(struct voter *v, size_t max, struct wr *w)
+{
+    if (v->net == NULL || v->chain.set.n == 1)
+        return false;
+    *w = wr_heap(max + 4);
+    wr_u32(w, 0);
+    return true;
+}
+
+void net_send_vote(struct voter *v, const struct simplex_vote *vote, const struct sig64 *sig)
+{
+    struct letter_vote l = { .signer = v->config.me, .sig = *sig };
+    struct wr w;
+    if (!letter_new(v, 512, &w))
+        return;
+    chain_vote_of(&v->chain, vote, &l.vote);
+    letter_vote_encode(&l, &w);
+    letter_out(v, 0, &w);
+    wr_free(&w);
+}
+
+void net_send_proposal(struct voter *v, const struct simplex_vote *vote, const struct sig64 *sig)
+{
+    struct letter_proposal l = { .signer = v->config.me, .sig = *sig };
+    struct wr w, content = wr_heap(ATTEST_BLOCK_MAX);
+    if (letter_new(v, ATTEST_BLOCK_MAX, &w)) {
+        if (content_load(&v->chain, vote->b.view, &vote->b.hash, &v->chain.work) == REEVE_OK) {
+            draft_encode(&v->chain.work, &content);
+            l.content = wr_slice(&content);
+            letter_proposal_encode(&l, &w);
+            letter_out(v, 0, &w);
+        }
+        wr_free(&w);
+    }
+    wr_free(&content);
+}
+
+void net_send_cert(struct voter *v, const struct simplex_vote *vote)
+{
+    static struct simplex_cert cert;
+    static struct letter_cert l;
+    struct wr w;
+    if (simplex_cert_get(v->engine, (enum simplex_type) vote->type, vote->b.view, &cert) != REEVE_OK || !letter_new(v, 8192, &w))
+        return;
+    chain_cert_to(&v->chain, &cert, &l);
+    letter_begin(LETTER_CERT, &w);
+    letter_cert_encode(&l, &w);
+    letter_out(v, 0, &w);
+    wr_free(&w);
+}
+
+void net_send_submission(struct voter *v, const struct submission *s, uint32_t to)
+{
+    struct letter_submit l = { v->chain.head.height, slice_of(s->mem, s->len) };
+    struct wr w;
+    if (!letter_new(v, s->len + 64, &w))
+        return;
+    letter_submit_encode(&l, &w);
+    letter_out(v, to, &w);
+    wr_free(&w);
+}
+
+void net_answer(struct voter *v, uint32_t to, const struct hash32 *digest, enum reeve_err err, const char *message)
+{
+    struct letter_answer l = { *digest, err, slice_str(message) };
+    struct wr w;
+    if (!letter_new(v, 1024, &w))
+        return;
+    letter_answer_encode(&l, &w);
+    letter_out(v, to, &w);
+    wr_free(&w);
+}
+
+void net_want(struct voter *v, uint64_t view, const struct hash32 *hash)
+{
+    int64_t now = clock_mono().ms;
+    struct wr w;
+    if (now - v->want_ms < WANT_MS || !letter_new(v, 64, &w))
+        return;
+    v->want_ms = now;
+    letter_begin(LETTER_WANT, &w);
+    wr_u64(&w, view);
+    wr_bytes(&w, hash->b, 32);
+    for (unsigned i = 0; i < NET_LINKS_MAX; i++) {
+        uint32_t to = v->link[++v->want_turn % NET_LINKS_MAX];
+        if (to != 0) {
+            letter_out(v, to, &w);
+            break;
+        }
+    }
+    wr_free(&w);
+}
+
+/* ---- offers ---- */
+
+static void offer_set(struct offer *o, uint64_t view, const struct hash32 *hash, struct slice content)
+{
+    free(o->content);
+    *o = (struct offer){ view, *hash, malloc(content.len), content.len };
+    if (o->content != NULL)
+        memcpy(o->content, content.p, content.len);
+    else
+        o->view = 0;
+}
+
+static bool offer_is(const struct offer *o, uint64_t view, const struct hash32 *hash)
+{
+    return o->view == view && o->content != NULL && hash32_eq(&o->hash, hash);
+}
+
+const struct offer *net_offer(const struct voter *v, uint64_t view, const struct hash32 *hash)
+{
+    for (unsigned i = 0; i < v->chain.set.n; i++)
+        for (unsigned k = 0; k < OFFERS_EACH; k++)
+            if (offer_is(&v->offer[i][k], view, hash))
+                return &v->offer[i][k];
+    return offer_is(&v->wanted_content, view, hash) ? &v->wanted_content : NULL;
+}
+
+/* The oldest of the signer's gives way; the first of a view stays, as in the engine. */
+static void offer_keep(struct voter *v, uint16_t signer, uint64_t view, const struct hash32 *hash, struct slice content)
+{
+    struct offer *oldest = &v->offer[signer][0];
+    for (unsigned k = 0; k < OFFERS_EACH; k++) {
+        struct offer *o = &v->offer[signer][k];
+        if (o->content != NULL && o->view == view)
+            return;
+        if (o->content == NULL || o->view < oldest->view)
+            oldest = o;
+    }
+    if (oldest->content == NULL || oldest->view < view)
+        offer_set(oldest, view, hash, content);
+}
+
+/* ---- in ---- */
+
+static bool header_of(const struct chain *c, struct slice content, struct block_header *h, struct hash32 *hash)
+{
+    if (content.len < ATTEST_HEADER_LEN || content.len > ATTEST_BLOCK_MAX ||
+        header_decode(h, slice_of(content.p, ATTEST_HEADER_LEN)) != REEVE_OK)
+        return false;
+    header_hash(&crypto_ops_real, hash, h);
+    return hash32_eq(&h->chain_id, &c->head.chain_id) && h->epoch == c->set.epoch && hash32_eq(&h->valset_hash, &c->head.set_hash);
+}
+
+/* D1 of simplex.h: the signature covers the very fields of the header, and the proposer named there is the signer. */
+static void on_proposal(struct voter *v, struct slice body)
+{
+    struct letter_proposal l;
+    struct block_header h;
+    struct simplex_event e = { .type = SXE_PROPOSAL };
+    if (letter_proposal_decode(&l, body) != REEVE_OK || !header_of(&v->chain, l.content, &h, &e.vote.b.hash) ||
+        h.proposer != l.signer || l.signer >= v->chain.set.n || l.signer == v->config.me || h.view <= v->chain.head.header.view)
+        return;
+    e.vote.type = SX_PROPOSE;
+    e.vote.b.view = h.view;
+    e.vote.b.height = h.height;
+    e.vote.b.parent_view = h.parent_view;
+    e.vote.b.parent_hash = h.parent_hash;
+    e.signer = l.signer;
+    e.sig = l.sig;
+    if (!v->config.verify(v->config.arg, &e.vote, l.signer, &l.sig)) {
+        log_limited(LOG_SEV_WARNING, "a proposal in the name of validator %u is not signed by it", l.signer);
+        return;
+    }
+    offer_keep(v, l.signer, h.view, &e.vote.b.hash, l.content);
+    if (net_offer(v, h.view, &e.vote.b.hash) != NULL)
+        drive_event(v, &e);
+}
+
+static void on_vote(struct voter *v, struct slice body)
+{
+    struct letter_vote l;
+    if (letter_vote_decode(&l, body) != REEVE_OK || !chain_vote_is_ours(&v->chain, &l.vote))
+        return;
+    struct simplex_event e = { .type = SXE_VOTE, .vote = chain_vote_from(&l.vote), .signer = l.signer, .sig = l.sig };
+    drive_event(v, &e);
+}
+
+static void on_cert(struct voter *v, struct slice body)
+{
+    static struct letter_cert l;
+    static struct simplex_cert cert;
+    if (letter_cert_decode(&l, body) != REEVE_OK || !chain_vote_is_ours(&v->chain, &l.vote) || l.n_bits != v->chain.set.n)
+        return;
+    chain_cert_from(&l, &cert);
+    struct simplex_event e = { .type = SXE_CERT, .cert = &cert };
+    drive_event(v, &e);     /* from the loop: stepped before this returns */
+}
+
+static void on_submit(struct voter *v, uint32_t from, struct slice body)
+{
+    struct letter_submit l;
+    if (letter_submit_decode(&l, body) == REEVE_OK)
+        queue_add_copy(v, from, &l);
+}
+
+static void on_want(struct voter *v, uint32_t from, struct slice body)
+{
+    struct rd in = rd_of(body);
+    struct hash32 hash;
+    struct wr w;
+    uint64_t view = rd_u64(&in);
+    rd_copy(&in, hash.b, 32);
+    if (!rd_done(&in) || content_load(&v->chain, view, &hash, &v->chain.work) != REEVE_OK || !letter_new(v, ATTEST_BLOCK_MAX, &w))
+        return;
+    letter_begin(LETTER_CONTENT, &w);
+    draft_encode(&v->chain.work, &w);
+    letter_out(v, from, &w);
+    wr_free(&w);
+}
+
+/* Kept only while something is checked; check_run() looks whether it is what it misses. */
+static void on_content(struct voter *v, struct slice content)
+{
+    struct block_header h;
+    struct hash32 hash;
+    if (v->check.b.view == 0 || !header_of(&v->chain, content, &h, &hash))
+        return;
+    offer_set(&v->wanted_content, h.view, &hash, content);
+    check_run(v, &v->check);
+}
+
+static void on_letter(struct voter *v, uint32_t from, struct slice letter)
+{
+    struct slice body;
+    switch (letter_open(letter, &body)) {
+    case LETTER_PROPOSAL: on_proposal(v, body); break;
+    case LETTER_VOTE: on_vote(v, body); break;
+    case LETTER_CERT: on_cert(v, body); break;
+    case LETTER_SUBMIT: on_submit(v, from, body); break;
+    case LETTER_WANT: on_want(v, from, body); break;
+    case LETTER_CONTENT: on_content(v, body); break;
+    default: break;
+    }
+}
+
+static void on_link(struct voter *v, uint32_t id, bool up)
+{
+    unsigned free_at = NET_LINKS_MAX, at = NET_LINKS_MAX;
+    for (unsigned i = 0; i < NET_LINKS_MAX; i++) {
+        if (v->link[i] == id)
+            at = i;
+        if (v->link[i] == 0 && free_at == NET_LINKS_MAX)
+            free_at = i;
+    }
+    at = at < NET_LINKS_MAX ? at : free_at;
+    if (at == NET_LINKS_MAX)
+        return;
+    v->link[at] = up ? id : 0;
+    if (up)
+        queue_send_again(v, id);
+}
+
+void net_message(struct voter *v, struct ipc_msg *m)
+{
+    struct rd in = rd_of(m->body);
+    if (m->type == MSG_CHAIN_AHEAD) {
+        uint64_t height = rd_u64(&in);
+        if (rd_done(&in))
+            catchup_want(v, height);
+        return;
+    }
+    uint32_t id = rd_u32(&in);
+    if (m->type == MSG_LINK) {
+        uint8_t up = rd_u8(&in);
+        if (rd_done(&in) && id != 0)
+            on_link(v, id, up);
+    } else if (m->type == MSG_LETTER_IN) {
+        struct slice letter = rd_bytes(&in, rd_left(&in));
+        if (!in.bad)
+            on_letter(v, id, letter);
+    }
+}
+
+void net_close(struct voter *v)
+{
+    for (unsigned i = 0; i < ATTEST_VALIDATORS_MAX; i++)
+        for (unsigned k = 0; k < OFFERS_EACH; k++)
+            free(v->offer[i][k].content);
+    free(v->wanted_content.content);
+}

@@ -1,0 +1,65 @@
+/*
+ * letter.h - what regions say to each other: letters (backend/peer/peer.h), as bytes
+ *
+ *   u8 1 | u8 kind | body
+ *
+ *   1 PROPOSAL  u16 signer | 64 signature | content: 275 header | u16 n | n x str32 leaf
+ *   2 VOTE      u16 signer | 64 signature | vote (backend/signer/signer.h, SIGNER_VOTE_LEN bytes)
+ *   3 CERT      vote | u16 n_bits | ceil(n/8) bitmap | a signature for each bit, in order
+ *   4 SUBMIT    u64 height that its sender has | u16 n | n x str32 signed leaf
+ *   5 ANSWER    32 digest of the SUBMIT (SHA-256 of what follows its height) | u16 reeve_err (0: it is done) | str16 message
+ *   6 FETCH     u64 request | u64 from height
+ *   7 BLOCKS    u64 request | u64 height of its sender | u16 n | n x str32 block (engine/attest.h), one height after another
+ *   8 BLOCK     str32 block
+ *   9 WANT      u64 view | 32 hash: of a block under way, whose content its sender lacks
+ *  10 CONTENT   as in PROPOSAL; the hash says whether it is what was wanted
+ *
+ * News (soft state, once a second): u8 1 | u64 height of its sender.
+ *
+ * A letter proves that a server of its region sent it, and no more. 1 to 3, 9 and 10 come from regions with a validator, of
+ * whichever validator: the signature says whose word it is. A kind that is not known is passed over.
+ *
+ * Pure; decoders borrow.
+ */
+#ifndef REEVE_BACKEND_FEDERATION_LETTER_H
+#define REEVE_BACKEND_FEDERATION_LETTER_H
+
+#include "backend/signer/signer.h"
+#include "engine/attest.h"
+
+enum letter_kind { LETTER_PROPOSAL = 1, LETTER_VOTE, LETTER_CERT, LETTER_SUBMIT, LETTER_ANSWER, LETTER_FETCH, LETTER_BLOCKS,
+                   LETTER_BLOCK, LETTER_WANT, LETTER_CONTENT, LETTER__COUNT };
+#define LETTER_MESSAGE_MAX 512
+
+/* Begins one; the body follows. */
+void letter_begin(enum letter_kind kind, struct wr *out);
+/* 0: malformed, of another version, or a kind that is not known. */
+enum letter_kind letter_open(struct slice letter, struct slice *body);
+
+struct letter_vote { uint16_t signer; struct sig64 sig; struct vote vote; };
+void letter_vote_encode(const struct letter_vote *l, struct wr *out);
+enum reeve_err letter_vote_decode(struct letter_vote *l, struct slice body) REEVE_MUST_CHECK;
+
+struct letter_proposal { uint16_t signer; struct sig64 sig; struct slice content; };
+void letter_proposal_encode(const struct letter_proposal *l, struct wr *out);
+enum reeve_err letter_proposal_decode(struct letter_proposal *l, struct slice body) REEVE_MUST_CHECK;
+
+struct letter_cert {
+    struct vote vote;
+    uint16_t n_bits, n_sigs;
+    uint8_t bitmap[ATTEST_VALIDATORS_MAX / 8];
+    struct sig64 sig[ATTEST_VALIDATORS_MAX];
+};
+/* The body alone, as stores keep it; letter_begin() first for a letter. */
+void letter_cert_encode(const struct letter_cert *l, struct wr *out);
+enum reeve_err letter_cert_decode(struct letter_cert *l, struct slice body) REEVE_MUST_CHECK;
+
+struct letter_submit { uint64_t height; struct slice leaves; /* u16 n | n x str32 */ };
+void letter_submit_encode(const struct letter_submit *l, struct wr *out);
+enum reeve_err letter_submit_decode(struct letter_submit *l, struct slice body) REEVE_MUST_CHECK;
+
+struct letter_answer { struct hash32 digest; enum reeve_err err; struct slice message; };
+void letter_answer_encode(const struct letter_answer *l, struct wr *out);
+enum reeve_err letter_answer_decode(struct letter_answer *l, struct slice body) REEVE_MUST_CHECK;
+
+#endif
