@@ -13,10 +13,7 @@
 #include "crypto/ops.h"
 #include "crypto/sign.h"
 
-#define TIMEOUT_MS 3000
 #define TIMEOUT_MS_MAX 60000
-#define HEARTBEAT_MS 1000
-#define STANDSTILL_MS 5000
 #define QUEUE_AGAIN_MS 1000
 
 void drive_die(struct voter *v, enum reeve_err err, const char *what)
@@ -107,10 +104,11 @@ static bool verify(void *arg, const struct simplex_vote *v, uint16_t signer, con
 static enum reeve_err engine_new(struct voter *v)
 {
     struct simplex_block committed = chain_committed(&v->chain);
+    uint32_t timeout_ms = (uint32_t) settings_int(v->child->settings, SET_attest_view_timeout);
     v->config = (struct simplex_config){
-        .n = v->chain.set.n, .me = v->chain.me, .timeout_ms = TIMEOUT_MS, .timeout_ms_max = TIMEOUT_MS_MAX,
+        .n = v->chain.set.n, .me = v->chain.me, .timeout_ms = timeout_ms, .timeout_ms_max = TIMEOUT_MS_MAX,
         .tick_ms = (uint32_t) settings_int(v->child->settings, SET_attest_tick_interval),
-        .heartbeat_ms = HEARTBEAT_MS, .standstill_ms = STANDSTILL_MS, .verify = verify, .arg = v };
+        .heartbeat_ms = timeout_ms / 3, .standstill_ms = timeout_ms + timeout_ms / 2, .verify = verify, .arg = v };
     v->engine_mem = malloc(simplex_size());
     if (v->engine_mem == NULL)
         return REEVE_E_NOMEM;

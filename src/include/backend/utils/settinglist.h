@@ -84,6 +84,7 @@ SETTING(agent_connection_bytes_max, INT, "4194304", 16384, 268435456, "B", SIGHU
 /* attestation and storage */
 SETTING(attest_tick_interval, INT, "60000", 100, 3600000, "ms", SIGHUP, "Time between two ticks of an idle validator set.")
 SETTING(attest_max_skew, INT, "2000", 10, 60000, "ms", SIGHUP, "How far a block's time may be from a validator's own clock.")
+SETTING(attest_view_timeout, INT, "3000", 50, 60000, "ms", POSTMASTER, "Longest wait of a validator for a block before it asks for another leader; where validators are several.")
 SETTING(attest_submit_timeout, INT, "10000", 100, 3600000, "ms", SIGHUP, "Longest wait for the validators' decision on a security update; then its outcome is unknown.")
 SETTING(lmdb_map_size, INT, "8589934592", 16777216, 17592186044416, "B", POSTMASTER, "Largest size of the region's store.")
 SETTING(wal_segment_size, INT, "16777216", 16777216, 1073741824, "B", POSTMASTER, "Size of a file of the write-ahead log; a log keeps the size it was made with.")
