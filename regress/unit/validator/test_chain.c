@@ -261,10 +261,13 @@ static void votes_and_certificates_are_kept_until_a_block_is_final(void **state)
     open_one(&a, 0);
     n_votes = n_certs = 0;
     assert_ok(chain_votes(&a, vote_seen, NULL));
-    assert_ok(chain_certs(&a, cert_seen, NULL));
+    assert_ok(chain_certs(&a, 0, SIZE_MAX, cert_seen, NULL));
     assert_int_equal(n_votes, 64);              /* more than the engine's window */
     assert_int_equal(first_view, 137);
     assert_int_equal(n_certs, 200);             /* each view that was passed can be shown */
+    n_certs = 0;
+    assert_ok(chain_certs(&a, 150, 20, cert_seen, NULL));
+    assert_int_equal(n_certs, 20);              /* as others ask for them */
     struct simplex_block one = make(&a, 190, 0, &a.head.header_hash, slice_str(""));
     struct block_header h = header_of(&a, &one);
     memset(&f, 0, sizeof f);
@@ -272,7 +275,11 @@ static void votes_and_certificates_are_kept_until_a_block_is_final(void **state)
     assert_ok(chain_commit(&a, &one, &f, &w, &rep));
     n_votes = n_certs = 0;
     assert_ok(chain_votes(&a, vote_seen, NULL));
-    assert_ok(chain_certs(&a, cert_seen, NULL));
+    assert_ok(chain_certs(&a, 0, SIZE_MAX, cert_seen, NULL));
+    struct simplex_cert own;
+    assert_ok(chain_head_cert(&a, &own));
+    assert_true(own.b.view == 190 && own.n_sigs == 3 && hash32_eq(&own.b.hash, &one.hash));
+    assert_err(chain_head_cert(&b, &own), REEVE_E_NOT_FOUND);
     assert_int_equal(n_votes, 10);
     assert_int_equal(n_certs, 10);
     wr_free(&w);

@@ -108,7 +108,7 @@ static void on_letter(void *arg, uint32_t from, struct slice letter)
         return;
     }
     switch (letter_open(letter, &body)) {
-    case LETTER_PROPOSAL: case LETTER_VOTE: case LETTER_CERT: case LETTER_WANT: case LETTER_CONTENT:
+    case LETTER_PROPOSAL: case LETTER_VOTE: case LETTER_CERT: case LETTER_WANT: case LETTER_CONTENT: case LETTER_CERTS:
         if (k->validates)
             to_validator(f, k, letter);
         break;

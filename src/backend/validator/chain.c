@@ -181,6 +181,32 @@ out:
     return err;
 }
 
+enum reeve_err chain_head_cert(struct chain *c, struct simplex_cert *out)
+{
+    static struct finalization f;
+    struct storage_txn *t;
+    struct slice block;
+    enum reeve_err err = storage_begin(c->store, STORAGE_READ, &t);
+    if (err != REEVE_OK)
+        return err;
+    struct attest a = chain_attest(c, t);
+    err = attest_block(&a, c->head.height, &block);
+    if (err == REEVE_OK) {
+        struct rd r = rd_of(block);
+        err = finalization_decode(&f, &r);
+    }
+    storage_abort(t);
+    if (err != REEVE_OK || f.n_links > 0)
+        return err == REEVE_OK ? REEVE_E_NOT_FOUND : err;
+    memset(out, 0, sizeof *out);
+    out->type = SX_FINALIZE;
+    out->b = chain_committed(c);
+    out->n_sigs = f.n_sigs;
+    memcpy(out->bitmap, f.bitmap, sizeof out->bitmap);
+    memcpy(out->sig, f.sig, f.n_sigs * sizeof f.sig[0]);
+    return REEVE_OK;
+}
+
 enum reeve_err chain_take(struct chain *c, struct slice block, struct report *rep)
 {
     struct storage_txn *t;

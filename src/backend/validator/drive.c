@@ -14,6 +14,8 @@
 #include "crypto/sign.h"
 
 #define TIMEOUT_MS_MAX 60000
+/* What is sent again is a whole window of views: often, and it stands in the way of what is new. */
+#define STANDSTILL_MS_MIN 500
 #define QUEUE_AGAIN_MS 1000
 
 void drive_die(struct voter *v, enum reeve_err err, const char *what)
@@ -108,7 +110,9 @@ static enum reeve_err engine_new(struct voter *v)
     v->config = (struct simplex_config){
         .n = v->chain.set.n, .me = v->chain.me, .timeout_ms = timeout_ms, .timeout_ms_max = TIMEOUT_MS_MAX,
         .tick_ms = (uint32_t) settings_int(v->child->settings, SET_attest_tick_interval),
-        .heartbeat_ms = timeout_ms / 3, .standstill_ms = timeout_ms + timeout_ms / 2, .verify = verify, .arg = v };
+        .heartbeat_ms = timeout_ms / 3,
+        .standstill_ms = timeout_ms < STANDSTILL_MS_MIN ? STANDSTILL_MS_MIN : timeout_ms + timeout_ms / 2,
+        .verify = verify, .arg = v };
     v->engine_mem = malloc(simplex_size());
     if (v->engine_mem == NULL)
         return REEVE_E_NOMEM;
@@ -146,7 +150,7 @@ static enum reeve_err restore_cert(void *arg, const struct simplex_cert *cert)
 static enum reeve_err restore_certs(struct voter *v)
 {
     struct restored r = { NULL, 0, 0 };
-    enum reeve_err err = chain_certs(&v->chain, restore_cert, &r);
+    enum reeve_err err = chain_certs(&v->chain, 0, SIZE_MAX, restore_cert, &r);
     for (size_t i = 0; err == REEVE_OK && i < r.n; i++) {
         struct simplex_event e = { .type = SXE_CERT, .cert = &r.cert[i] };
         drive_event(v, &e);

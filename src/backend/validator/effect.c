@@ -192,6 +192,15 @@ static void failed(struct voter *v, enum reeve_err err, struct report *rep)
     drive_die(v, err, "a final block could not be stored");
 }
 
+/* Final by its own certificate: that one leads down to what is missing. Others are below one that is. */
+static void missing(struct voter *v, const struct simplex_effect *e)
+{
+    if (e->flag)
+        catchup_behind(v, &e->vote.b, NULL);
+    else
+        catchup_want(v, e->vote.b.height);
+}
+
 /* A store that is full ends the process as well: the votes are kept, and the next start commits the same block. */
 static void commit(struct voter *v, const struct simplex_effect *e)
 {
@@ -205,7 +214,7 @@ static void commit(struct voter *v, const struct simplex_effect *e)
         queue_sift(v);
         drive_work(v);
     } else if (err == REEVE_E_NOT_FOUND && !alone(v))
-        catchup_want(v, e->vote.b.height);
+        missing(v, e);
     else
         failed(v, err, &rep);
     wr_free(&block);
@@ -222,15 +231,31 @@ void effect_caught_up(struct voter *v)
         check_run(v, &v->check);
 }
 
+/* The engine sends certificates again while nothing moves; each is kept once. */
+static bool is_new(struct voter *v, const struct simplex_vote *vote)
+{
+    for (unsigned i = 0; i < CERTS_SEEN; i++)
+        if (v->seen[i].view == vote->b.view && v->seen[i].type == vote->type)
+            return false;
+    v->seen[v->seen_turn++ % CERTS_SEEN] = (struct seen){ vote->b.view, vote->type };
+    return true;
+}
+
 static void keep_cert(struct voter *v, const struct simplex_vote *vote)
 {
     if (alone(v))
         return;
-    if (v->n_certs == CERTS_MAX)
-        memmove(v->cert, v->cert + 1, --v->n_certs * sizeof v->cert[0]);
+    net_send_cert(v, vote);
+    if (!is_new(v, vote))
+        return;
+    if (v->n_certs == CERTS_MAX) {
+        enum reeve_err err = chain_certs_save(&v->chain, v->cert, v->n_certs);
+        v->n_certs = 0;
+        if (err != REEVE_OK)
+            log_limited(LOG_SEV_WARNING, "certificates could not be kept: %s", reeve_err_text(err));
+    }
     if (simplex_cert_get(v->engine, (enum simplex_type) vote->type, vote->b.view, &v->cert[v->n_certs]) == REEVE_OK)
         v->n_certs++;
-    net_send_cert(v, vote);
 }
 
 void effect_obey(struct voter *v, const struct simplex_effect *e)
@@ -243,7 +268,7 @@ void effect_obey(struct voter *v, const struct simplex_effect *e)
     case SXF_SEND_PROPOSAL: net_send_proposal(v, &e->vote, &e->sig); break;
     case SXF_SEND_VOTE: net_send_vote(v, &e->vote, &e->sig); break;
     case SXF_SEND_CERT: keep_cert(v, &e->vote); break;
-    case SXF_BEHIND: catchup_want(v, e->vote.b.height); break;
+    case SXF_BEHIND: catchup_behind(v, &e->vote.b, NULL); break;
     case SXF_EVIDENCE:
         log_error("validator %u (%s) contradicted itself in view %llu", e->signer,
                   e->signer < v->chain.set.n ? v->chain.set.v[e->signer].name.s : "?", (unsigned long long) e->vote.b.view);

@@ -15,6 +15,7 @@
 #include "crypto/ops.h"
 
 #define WANT_MS 500
+#define CERTS_ANSWER_MAX 64
 
 /* ---- out ---- */
 
@@ -67,18 +68,24 @@ void net_send_proposal(struct voter *v, const struct simplex_vote *vote, const s
     wr_free(&content);
 }
 
+static void send_cert(struct voter *v, const struct simplex_cert *cert, uint32_t to)
+{
+    static struct letter_cert l;
+    struct wr w;
+    if (!letter_new(v, 8192, &w))
+        return;
+    chain_cert_to(&v->chain, cert, &l);
+    letter_begin(LETTER_CERT, &w);
+    letter_cert_encode(&l, &w);
+    letter_out(v, to, &w);
+    wr_free(&w);
+}
+
 void net_send_cert(struct voter *v, const struct simplex_vote *vote)
 {
     static struct simplex_cert cert;
-    static struct letter_cert l;
-    struct wr w;
-    if (simplex_cert_get(v->engine, (enum simplex_type) vote->type, vote->b.view, &cert) != REEVE_OK || !letter_new(v, 8192, &w))
-        return;
-    chain_cert_to(&v->chain, &cert, &l);
-    letter_begin(LETTER_CERT, &w);
-    letter_cert_encode(&l, &w);
-    letter_out(v, 0, &w);
-    wr_free(&w);
+    if (simplex_cert_get(v->engine, (enum simplex_type) vote->type, vote->b.view, &cert) == REEVE_OK)
+        send_cert(v, &cert, 0);
 }
 
 void net_send_submission(struct voter *v, const struct submission *s, uint32_t to)
@@ -103,23 +110,42 @@ void net_answer(struct voter *v, uint32_t to, const struct hash32 *digest, enum 
     wr_free(&w);
 }
 
+/* Another one each time. */
+static void to_one(struct voter *v, struct wr *w)
+{
+    for (unsigned i = 0; i < NET_LINKS_MAX; i++) {
+        uint32_t to = v->link[++v->want_turn % NET_LINKS_MAX];
+        if (to != 0) {
+            letter_out(v, to, w);
+            return;
+        }
+    }
+}
+
 void net_want(struct voter *v, uint64_t view, const struct hash32 *hash)
 {
     int64_t now = clock_mono().ms;
     struct wr w;
-    if (now - v->want_ms < WANT_MS || !letter_new(v, 64, &w))
+    bool same = v->want_view == view && now - v->want_ms < WANT_MS;
+    if (same || !letter_new(v, 64, &w))
         return;
     v->want_ms = now;
+    v->want_view = view;
     letter_begin(LETTER_WANT, &w);
     wr_u64(&w, view);
     wr_bytes(&w, hash->b, 32);
-    for (unsigned i = 0; i < NET_LINKS_MAX; i++) {
-        uint32_t to = v->link[++v->want_turn % NET_LINKS_MAX];
-        if (to != 0) {
-            letter_out(v, to, &w);
-            break;
-        }
-    }
+    to_one(v, &w);
+    wr_free(&w);
+}
+
+void net_want_certs(struct voter *v, uint64_t view)
+{
+    struct wr w;
+    if (!letter_new(v, 64, &w))
+        return;
+    letter_begin(LETTER_CERTS, &w);
+    wr_u64(&w, view);
+    to_one(v, &w);
     wr_free(&w);
 }
 
@@ -218,6 +244,8 @@ static void on_cert(struct voter *v, struct slice body)
     chain_cert_from(&l, &cert);
     struct simplex_event e = { .type = SXE_CERT, .cert = &cert };
     drive_event(v, &e);     /* from the loop: stepped before this returns */
+    if (cert.type == SX_FINALIZE && v->behind.view == cert.b.view)
+        catchup_behind(v, &cert.b, &cert);
 }
 
 static void on_submit(struct voter *v, uint32_t from, struct slice body)
@@ -242,15 +270,45 @@ static void on_want(struct voter *v, uint32_t from, struct slice body)
     wr_free(&w);
 }
 
-/* Kept only while something is checked; check_run() looks whether it is what it misses. */
+/* Kept only while something is missing; who misses it looks whether it is that. */
 static void on_content(struct voter *v, struct slice content)
 {
     struct block_header h;
     struct hash32 hash;
-    if (v->check.b.view == 0 || !header_of(&v->chain, content, &h, &hash))
+    if ((v->check.b.view == 0 && v->behind.view == 0) || !header_of(&v->chain, content, &h, &hash))
         return;
     offer_set(&v->wanted_content, h.view, &hash, content);
-    check_run(v, &v->check);
+    if (v->behind.view != 0)
+        catchup_content(v);
+    if (v->check.b.view != 0)
+        check_run(v, &v->check);
+}
+
+struct certs { size_t n; struct simplex_cert cert[CERTS_ANSWER_MAX]; };
+static enum reeve_err collect(void *arg, const struct simplex_cert *cert)
+{
+    struct certs *all = arg;
+    all->cert[all->n++] = *cert;
+    return REEVE_OK;
+}
+
+/* The newest block's finalization first, where that is news; then certificates view by view. */
+static void on_certs(struct voter *v, uint32_t from, struct slice body)
+{
+    static struct certs all;
+    struct rd in = rd_of(body);
+    uint64_t view = rd_u64(&in);
+    all.n = 0;
+    if (!rd_done(&in))
+        return;
+    if (v->chain.head.header.view >= view && chain_head_cert(&v->chain, &all.cert[0]) == REEVE_OK)
+        all.n = 1;
+    if (v->n_certs > 0 && chain_certs_save(&v->chain, v->cert, v->n_certs) == REEVE_OK)
+        v->n_certs = 0;
+    if (chain_certs(&v->chain, view, CERTS_ANSWER_MAX - all.n, collect, &all) != REEVE_OK)
+        log_debug("certificates could not be read");
+    for (size_t i = 0; i < all.n; i++)
+        send_cert(v, &all.cert[i], from);
 }
 
 static void on_letter(struct voter *v, uint32_t from, struct slice letter)
@@ -263,6 +321,7 @@ static void on_letter(struct voter *v, uint32_t from, struct slice letter)
     case LETTER_SUBMIT: on_submit(v, from, body); break;
     case LETTER_WANT: on_want(v, from, body); break;
     case LETTER_CONTENT: on_content(v, body); break;
+    case LETTER_CERTS: on_certs(v, from, body); break;
     default: break;
     }
 }

@@ -13,8 +13,8 @@
  *     signer answers a vote it gave before with the same signature.
  *  D2 A vote with its signature is synced before the engine hears of it, and so
  *     before anybody could; all of them go back into the engine at a restart.
- *     Certificates are kept with the next vote: they show how far the views
- *     had come, and whoever lacks one can be shown it again.
+ *     Certificates are kept with the next vote, or when several have come: they
+ *     show how far the views had come, and whoever lacks one can be shown it again.
  *  D3 A finalized block is synced with its finalization before anybody is told;
  *     blocks under way, votes and certificates up to its view go away in the
  *     same transaction.
@@ -116,8 +116,13 @@ enum reeve_err chain_vote_save(struct chain *c, const struct simplex_vote *v, co
 /* Every own vote kept, by view; stops and answers what fn answers when that is not OK. */
 enum reeve_err chain_votes(struct chain *c, enum reeve_err (*fn)(void *arg, const struct simplex_vote *v, const struct sig64 *sig),
                            void *arg) REEVE_MUST_CHECK;
-enum reeve_err chain_certs(struct chain *c, enum reeve_err (*fn)(void *arg, const struct simplex_cert *cert), void *arg)
-    REEVE_MUST_CHECK;
+/* Those that do not wait for a vote. */
+enum reeve_err chain_certs_save(struct chain *c, const struct simplex_cert *cert, size_t n) REEVE_MUST_CHECK;
+/* The first of those kept, from a view on. */
+enum reeve_err chain_certs(struct chain *c, uint64_t from, size_t max,
+                           enum reeve_err (*fn)(void *arg, const struct simplex_cert *cert), void *arg) REEVE_MUST_CHECK;
+/* The certificate of the head. NOT_FOUND: it has none of its own, or is genesis. */
+enum reeve_err chain_head_cert(struct chain *c, struct simplex_cert *out) REEVE_MUST_CHECK;
 /* In a transaction that stores a final block. */
 enum reeve_err votes_drop(struct kv *kv, uint64_t up_to) REEVE_MUST_CHECK;
 /* The vote as the signer is asked for it, in this chain and set; and back. */
@@ -152,6 +157,8 @@ struct submission {
 #define EVENTS_MAX 256
 /* Certificates that were formed since the last vote. */
 #define CERTS_MAX 8
+#define CERTS_SEEN 128
+struct seen { uint64_t view; uint8_t type; };
 
 /* A block's content that nobody here has judged yet: proposals, the newest few of each signer, and what was asked for. */
 #define OFFERS_EACH 3
@@ -183,11 +190,16 @@ struct voter {
     struct simplex_effects effects;                 /* of the step under way */
     struct simplex_cert cert[CERTS_MAX];
     unsigned n_certs;
+    struct seen seen[CERTS_SEEN];                   /* certificates that were kept lately */
+    unsigned seen_turn;
     struct offer offer[ATTEST_VALIDATORS_MAX][OFFERS_EACH], wanted_content;
     uint32_t link[NET_LINKS_MAX];
     unsigned want_turn;
     int64_t want_ms;
+    uint64_t want_view;
     struct simplex_vote check;                      /* waits for its parent; view 0: none */
+    struct simplex_block behind;                    /* final, and its content or that of blocks below is not here; view 0: none */
+    struct simplex_cert behind_cert;                /* its certificate */
     uint64_t wanted;                                /* a height that is final somewhere; at most the head's: nothing is missing */
     bool fetching;
     struct loop_timer clock, retry, work_retry, fetch_retry, again, queue_again;
@@ -240,6 +252,8 @@ void net_send_submission(struct voter *v, const struct submission *s, uint32_t t
 void net_answer(struct voter *v, uint32_t to, const struct hash32 *digest, enum reeve_err err, const char *message);
 /* LETTER_IN, LINK, CHAIN_AHEAD of the federation process. */
 void net_message(struct voter *v, struct ipc_msg *m);
+/* Asks one of the others for certificates from a view on. */
+void net_want_certs(struct voter *v, uint64_t view);
 /* Asks one of the others for the content of a block, another one each time. */
 void net_want(struct voter *v, uint64_t view, const struct hash32 *hash);
 /* The offer of that block; NULL: not here. */
@@ -249,6 +263,10 @@ void net_close(struct voter *v);
 /* catchup.c: blocks that others have finalized */
 /* Somebody has that height. */
 void catchup_want(struct voter *v, uint64_t height);
+/* That block is final, and this certificate says so, if it is not NULL (else the engine has it). */
+void catchup_behind(struct voter *v, const struct simplex_block *b, const struct simplex_cert *cert);
+/* The content of that block has come. */
+void catchup_content(struct voter *v);
 /* Asks for what is missing, or whether anything is. */
 void catchup_ask(struct voter *v);
 

@@ -4,9 +4,9 @@
 #include "backend/signer/signer.h"
 
 #define KEY_LEN 11
-/* Who fails for long without a final block keeps what may still matter: votes of the engine's window, certificates of all views between. */
+/* Who fails for long without a final block keeps what may still matter: own votes of the engine's window, and certificates of every
+   view, because nobody else may be there to show that it was passed. */
 #define VOTES_KEPT 64
-#define CERTS_KEPT 4096
 #define CERT_MAX   (SIGNER_VOTE_LEN + 2 + ATTEST_VALIDATORS_MAX / 8 + 64 * ATTEST_VALIDATORS_MAX)
 
 /* ---- as the signer and others have them ---- */
@@ -112,8 +112,30 @@ static enum reeve_err put_cert(struct chain *c, struct kv *kv, const struct simp
     chain_cert_to(c, cert, &l);
     letter_cert_encode(&l, &w);
     reeve_assert(!w.bad);
-    enum reeve_err err = cert->b.view > CERTS_KEPT ? drop(kv, 'c', cert->b.view - CERTS_KEPT) : REEVE_OK;
-    return err == REEVE_OK ? kv_put(kv, vote_key(kmem, 'c', cert->b.view, cert->type), wr_slice(&w)) : err;
+    return kv_put(kv, vote_key(kmem, 'c', cert->b.view, cert->type), wr_slice(&w));
+}
+
+static enum reeve_err put_certs(struct chain *c, struct kv *kv, const struct simplex_cert *cert, size_t n)
+{
+    enum reeve_err err = REEVE_OK;
+    for (size_t i = 0; i < n && err == REEVE_OK; i++)
+        err = put_cert(c, kv, &cert[i]);
+    return err;
+}
+
+static enum reeve_err end(struct storage_txn *t, enum reeve_err err)
+{
+    if (err == REEVE_OK)
+        return storage_commit(t);
+    storage_abort(t);
+    return err;
+}
+
+enum reeve_err chain_certs_save(struct chain *c, const struct simplex_cert *cert, size_t n)
+{
+    struct storage_txn *t;
+    enum reeve_err err = storage_begin(c->store, STORAGE_RESERVED, &t);
+    return err == REEVE_OK ? end(t, put_certs(c, storage_kv(t), cert, n)) : err;
 }
 
 enum reeve_err chain_vote_save(struct chain *c, const struct simplex_vote *v, const struct sig64 *sig,
@@ -124,12 +146,9 @@ enum reeve_err chain_vote_save(struct chain *c, const struct simplex_vote *v, co
     if (err != REEVE_OK)
         return err;
     err = put_vote(c, storage_kv(t), v, sig);
-    for (size_t i = 0; i < n_certs && err == REEVE_OK; i++)
-        err = put_cert(c, storage_kv(t), &cert[i]);
     if (err == REEVE_OK)
-        return storage_commit(t);
-    storage_abort(t);
-    return err;
+        err = put_certs(c, storage_kv(t), cert, n_certs);
+    return end(t, err);
 }
 
 /* ---- read at a start ---- */
@@ -165,7 +184,8 @@ enum reeve_err chain_votes(struct chain *c, enum reeve_err (*fn)(void *arg, cons
     return err == REEVE_E_NOT_FOUND ? REEVE_OK : err;
 }
 
-enum reeve_err chain_certs(struct chain *c, enum reeve_err (*fn)(void *arg, const struct simplex_cert *cert), void *arg)
+enum reeve_err chain_certs(struct chain *c, uint64_t from, size_t max,
+                           enum reeve_err (*fn)(void *arg, const struct simplex_cert *cert), void *arg)
 {
     static struct letter_cert l;
     static struct simplex_cert cert;
@@ -176,11 +196,15 @@ enum reeve_err chain_certs(struct chain *c, enum reeve_err (*fn)(void *arg, cons
     if (err != REEVE_OK)
         return err;
     kv_iter_init(&it, storage_kv(t), slice_of("Vc", 2));
-    while ((err = kv_iter_next(&it, &key, &val)) == REEVE_OK) {
+    while (max > 0 && (err = kv_iter_next(&it, &key, &val)) == REEVE_OK) {
+        struct rd r = rd_of(slice_of(key.p + 2, key.len - 2));
+        if (rd_u64(&r) < from)
+            continue;
         if (letter_cert_decode(&l, val) != REEVE_OK) {
             err = REEVE_E_CORRUPT;
             break;
         }
+        max--;
         chain_cert_from(&l, &cert);
         err = fn(arg, &cert);
         if (err != REEVE_OK)

@@ -13,10 +13,11 @@
  *   8 BLOCK     str32 block
  *   9 WANT      u64 view | 32 hash: of a block under way, whose content its sender lacks
  *  10 CONTENT   as in PROPOSAL; the hash says whether it is what was wanted
+ *  11 CERTS     u64 view: its sender lacks certificates from there on; answered by CERTs
  *
  * News (soft state, once a second): u8 1 | u64 height of its sender.
  *
- * A letter proves that a server of its region sent it, and no more. 1 to 3, 9 and 10 come from regions with a validator, of
+ * A letter proves that a server of its region sent it, and no more. 1 to 3 and 9 to 11 come from regions with a validator, of
  * whichever validator: the signature says whose word it is. A kind that is not known is passed over.
  *
  * Pure; decoders borrow.
@@ -28,7 +29,7 @@
 #include "engine/attest.h"
 
 enum letter_kind { LETTER_PROPOSAL = 1, LETTER_VOTE, LETTER_CERT, LETTER_SUBMIT, LETTER_ANSWER, LETTER_FETCH, LETTER_BLOCKS,
-                   LETTER_BLOCK, LETTER_WANT, LETTER_CONTENT, LETTER__COUNT };
+                   LETTER_BLOCK, LETTER_WANT, LETTER_CONTENT, LETTER_CERTS, LETTER__COUNT };
 #define LETTER_MESSAGE_MAX 512
 
 /* Begins one; the body follows. */
