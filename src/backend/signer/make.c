@@ -23,7 +23,7 @@ static enum reeve_err make_folder(int at, const char *name, int *out, struct rep
     return signer_folder_open(at, name, out, rep);
 }
 
-static enum reeve_err make_seed(int dirfd, const char *file, struct pubkey *pub)
+enum reeve_err seed_make(int dirfd, const char *file, struct pubkey *pub)
 {
     uint8_t seed[32];
     struct sign_key key;
@@ -49,9 +49,9 @@ struct new_keys { struct pubkey region, validator, cosign; };
 static enum reeve_err make_keys(int dirfd, struct new_keys *k)
 {
     enum reeve_err err;
-    TRY(make_seed(dirfd, "region.key", &k->region));
-    TRY(make_seed(dirfd, "validator.key", &k->validator));
-    TRY(make_seed(dirfd, "cosign.key", &k->cosign));
+    TRY(seed_make(dirfd, "region.key", &k->region));
+    TRY(seed_make(dirfd, "validator.key", &k->validator));
+    TRY(seed_make(dirfd, "cosign.key", &k->cosign));
     err = make_master(dirfd);
 out:
     return err;
@@ -253,7 +253,7 @@ enum reeve_err signer_join(const char *dir, struct report *rep)
     int dirfd = -1;
     enum reeve_err err;
     TRY(make_folders(dir, &dirfd, rep));
-    TRY(make_seed(dirfd, "member.key", &pub));
+    TRY(seed_make(dirfd, "member.key", &pub));
     TRY(make_seal_key(dirfd));
     err = make_master(dirfd);
 out:

@@ -44,13 +44,11 @@ static enum reeve_err read_seed(struct signer *s, const char *file, struct sign_
     return err == REEVE_OK ? err : report_set(rep, err, "could not read %s", file);
 }
 
-static enum reeve_err make_seed(int dirfd, const char *file, struct pubkey *pub);
-
 /* Folders of earlier versions have none. */
 static enum reeve_err read_log_key(struct signer *s, struct report *rep)
 {
     if (faccessat(s->dirfd, "log.key", F_OK, 0) != 0) {
-        enum reeve_err err = make_seed(s->dirfd, "log.key", &s->log_pub);
+        enum reeve_err err = seed_make(s->dirfd, "log.key", &s->log_pub);
         if (err != REEVE_OK)
             return report_set(rep, err, "could not make log.key");
     }

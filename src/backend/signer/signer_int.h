@@ -76,6 +76,8 @@ unsigned keydir_count(int dirfd, const char *prefix);
 /* Belongs to this user alone, or CONFIG; what a crash left is swept. */
 enum reeve_err signer_folder_open(int at, const char *name, int *out, struct report *rep) REEVE_MUST_CHECK;
 /* key is a secret. */
+/* A new key in a file that is not there yet. */
+enum reeve_err seed_make(int dirfd, const char *file, struct pubkey *pub) REEVE_MUST_CHECK;
 enum reeve_err seed_read(int dirfd, const char *file, struct sign_key *key, struct pubkey *pub) REEVE_MUST_CHECK;
 /* NAME.GEN.SPKI as above; spki NULL leaves the last part out (for counting). */
 void key_file_name(char out[KEY_FILE_NAME_MAX], const struct name *name, uint32_t gen, const struct hash32 *spki);

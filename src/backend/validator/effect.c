@@ -273,8 +273,7 @@ void effect_obey(struct voter *v, const struct simplex_effect *e)
         log_error("validator %u (%s) contradicted itself in view %llu", e->signer,
                   e->signer < v->chain.set.n ? v->chain.set.v[e->signer].name.s : "?", (unsigned long long) e->vote.b.view);
         break;
-    case SXF_WANT:
-        break;
+    case SXF_WANT: net_want_certs(v, e->vote.b.view); break;
     default:
         drive_die(v, REEVE_E_BUG, "an effect nobody knows");
     }
