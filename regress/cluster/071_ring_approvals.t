@@ -4,9 +4,9 @@ use warnings;
 use Test::More;
 use lib 'regress/lib';
 use NoteSigner;
-use TestRing;
+use Ring;
 
-my $r = TestRing->new;
+my $r = Ring->new;
 
 sub psql_at {
     my ($i, $sql) = @_;

@@ -7,7 +7,7 @@ use strict;
 use warnings;
 use Ports;
 use ReeveServer;
-use TestRing;
+use Ring;
 
 # Ticks are seldom by default, so that heights move by what a test does.
 my $conf = "gateways = 1\n";

@@ -1,4 +1,4 @@
--- The signed history: what can be asked of it, and who may. What is exported is verified in regress/cluster/070_audit.t.
+-- The signed history: what can be asked of it, and who may. What is exported is verified in regress/cluster/072_audit.t.
 CREATE AUTHORITY ca;
 CREATE CERT web FROM AUTHORITY ca SANS ('web.example');
 VERIFY HISTORY;

@@ -1,5 +1,5 @@
 #!/usr/bin/perl
-# 070_audit.t - what is exported is believed without the server, and no byte of it can be changed
+# 072_audit.t - what is exported is believed without the server, and no byte of it can be changed
 #
 # A history of several rotations is exported as a bundle, as a single proof and as a checkpoint, and verified by reeve-audit
 # with nothing but the policy. Bytes are changed at seeded places: REEVE_SEED repeats a run.
