@@ -210,6 +210,14 @@ static void want_numbers(uint32_t *t, int n, const struct ast_stmt *s)
         want(t, n, &s->history.from, T_INT8);
         want(t, n, &s->history.to, T_INT8);
         break;
+    case AST_CREATE_APPROVAL_POLICY:
+    case AST_ALTER_APPROVAL_POLICY:
+        for (int i = 0; i < s->policy.nrequire; i++)
+            want(t, n, &s->policy.require[i].count, T_INT8);
+        want(t, n, &s->policy.distinct_jurisdictions, T_INT8);
+        want(t, n, &s->policy.veto_count, T_INT8);
+        break;
+    case AST_PROPOSE: want_numbers(t, n, s->proposal.stmt); break;
     case AST_EXPLAIN: want_numbers(t, n, s->explain.stmt); break;
     default: break;
     }
