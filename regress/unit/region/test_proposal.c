@@ -131,7 +131,7 @@ static void the_oldest_that_is_over_gives_way(void **state)
     look("p9");
     assert_int_equal(row.leaf, 41);
     propose("more");
-    assert_int_equal(rows_in(&s, 'j'), PROPOSALS_MAX);
+    assert_int_equal(rows_in(&s, 'l'), PROPOSALS_MAX);
     struct name gone = name_of("p9");
     assert_err(region_proposal_get(&s.r, &gone, &row), REEVE_E_NOT_FOUND);
 }

@@ -99,7 +99,7 @@ static enum reeve_err scan_each(struct vscan *s, each_proposal *each)
     struct proposal_row *row = cat_alloc(&c, sizeof *row, &err);
     if (row == NULL)
         goto out;
-    region_iter_init(&c.sn.region, &it, 'j', (struct slice){ NULL, 0 });
+    region_iter_init(&c.sn.region, &it, 'l', (struct slice){ NULL, 0 });
     while ((err = region_iter_next(&it, &key, &val)) == REEVE_OK) {
         TRY(proposal_row_decode(row, val));
         TRY(each(&c, row));

@@ -25,7 +25,7 @@ static enum reeve_err make_room(struct apply *a)
     struct name victim = { 0 };
     unsigned n = 0;
     enum reeve_err err;
-    region_iter_init(&snap, &it, 'j', nothing);
+    region_iter_init(&snap, &it, 'l', nothing);
     while ((err = region_iter_next(&it, &key, &val)) == REEVE_OK) {
         if (proposal_row_decode(row, val) != REEVE_OK)
             return REEVE_E_CORRUPT;
@@ -42,7 +42,7 @@ static enum reeve_err make_room(struct apply *a)
     if (victim.len == 0)
         return refuse(a, REEVE_E_TOO_COMPLEX, "%d proposals are pending already", PROPOSALS_MAX);
     struct rkey k;
-    rkey_name(&k, 'j', &victim);
+    rkey_name(&k, 'l', &victim);
     return kv_del(a->kv, rkey_slice(&k));
 }
 
@@ -57,7 +57,7 @@ enum reeve_err op_proposal_create(struct apply *a, struct rd *r, struct wr *out)
         return refuse(a, REEVE_E_MALFORMED, "malformed proposal");
     if (a->dry)
         return REEVE_OK;
-    rkey_name(&k, 'j', &row->ref.proposal);
+    rkey_name(&k, 'l', &row->ref.proposal);
     TRY(key_exists(a->kv, &k, &exists));
     if (exists)
         return refuse(a, REEVE_E_DUPLICATE_OBJECT, "proposal \"%s\" already exists", row->ref.proposal.s);
@@ -74,7 +74,7 @@ out:
 static enum reeve_err pending(struct apply *a, const struct name *name, const struct hash32 *digest, struct rkey *k,
                               struct proposal_row *row)
 {
-    rkey_name(k, 'j', name);
+    rkey_name(k, 'l', name);
     enum reeve_err err = load_proposal(a->kv, k, row);
     if (err == REEVE_E_NOT_FOUND || (err == REEVE_OK && !hash32_eq(&row->ref.digest, digest)))
         return refuse(a, REEVE_E_UNDEFINED_OBJECT, "proposal \"%s\" does not exist", name->s);

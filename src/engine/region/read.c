@@ -95,7 +95,7 @@ enum reeve_err region_strategy_get(struct region *r, const struct name *name, st
 enum reeve_err region_proposal_get(struct region *r, const struct name *proposal, struct proposal_row *out)
 {
     struct rkey k;
-    rkey_name(&k, 'j', proposal);
+    rkey_name(&k, 'l', proposal);
     return load_proposal(r->kv, &k, out);
 }
 

@@ -32,7 +32,7 @@
  *   'p' rollout u64, u32 ordinal       -> u64 told: counted nodes that were told and have not answered
  *   'h' revision u64, u16 n            -> history row       'e' rollout u64, u32 seq -> rollout event
  *   'f' revision u64, u16 n            -> feed row          'u' issue id u64    -> issue row
- *   'j' proposal name                  -> proposal row (pending ones, and the last that ended)
+ *   'l' proposal name                  -> proposal row (pending ones, and the last that ended)
  *   'q' name                           -> bytes: notes that the members of the ring leave for each other
  *   'z' session 16                     -> last seq, result
  */
