@@ -396,6 +396,20 @@ static void it_grows_as_well_with_views_that_are_notarized_and_not_final(void **
     }
 }
 
+/* He makes blocks all right, but without somebody's update: only whoever waits can tell. */
+static void a_leader_who_leaves_updates_out_is_given_up_once(void **state)
+{
+    struct simplex_block one = block_at(1, 1, &genesis, 0);
+    struct simplex_cert c = cert_by(SX_FINALIZE, &one, 0x7);
+    feed((struct simplex_event){ .type = SXE_CERT, .cert = &c });
+    assert_int_equal(view(), 2);
+    feed((struct simplex_event){ .type = SXE_OVERDUE, .flag = true });
+    assert_true(has(SXF_SIGN, SX_NULLIFY));
+    nullified(2);
+    feed((struct simplex_event){ .type = SXE_CLOCK });
+    assert_false(has(SXF_SIGN, SX_NULLIFY));            /* the next one has his chance */
+}
+
 /* A host whose copy of the parent is still on its way would otherwise be asked without end. */
 static void who_could_not_build_is_asked_again_only_later(void **state)
 {
@@ -460,6 +474,7 @@ int main(void)
         T(who_was_left_behind_asks_for_the_certificates),
         T(in_views_it_may_have_voted_in_it_does_not_vote_again),
         T(it_grows_as_well_with_views_that_are_notarized_and_not_final),
+        T(a_leader_who_leaves_updates_out_is_given_up_once),
         T(who_could_not_build_is_asked_again_only_later),
         T(a_final_block_with_unknown_ancestors_asks_for_them),
     };

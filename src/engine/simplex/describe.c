@@ -3,7 +3,7 @@
 
 static const char *const types[] = { "?", "propose", "notarize", "nullify", "finalize", "heartbeat" };
 static const char *const events[] = { "?", "restore", "start", "clock", "work", "built", "not_built", "signed", "refused",
-                                      "checked", "proposal", "vote", "cert", "committed" };
+                                      "checked", "proposal", "vote", "cert", "committed", "overdue" };
 static const char *const effects[] = { "?", "build", "check", "sign", "send_proposal", "send_vote", "send_cert", "commit",
                                        "behind", "evidence", "want" };
 #define NAME(list, i) ((i) < sizeof (list) / sizeof *(list) ? (list)[i] : (list)[0])
@@ -55,13 +55,13 @@ void simplex_event_describe(const struct simplex_event *e, struct wr *out)
     put_u64(out, (uint64_t) (e->now.ms > 0 ? e->now.ms : 0));
     wr_text(out, ": ");
     wr_text(out, NAME(events, e->type));
-    if (e->type == SXE_WORK || e->type == SXE_CHECKED)
+    if (e->type == SXE_WORK || e->type == SXE_CHECKED || e->type == SXE_OVERDUE)
         wr_text(out, e->flag ? " yes" : " no");
     if (e->type == SXE_PROPOSAL || e->type == SXE_VOTE)
         put_field(out, " from=", e->signer);
     if (e->type == SXE_CERT && e->cert != NULL)
         put_vote(out, &(struct simplex_vote){ e->cert->type, e->cert->b });
-    else if (e->type != SXE_START && e->type != SXE_CLOCK && e->type != SXE_WORK)
+    else if (e->type != SXE_START && e->type != SXE_CLOCK && e->type != SXE_WORK && e->type != SXE_OVERDUE)
         put_vote(out, &e->vote);
 }
 

@@ -200,7 +200,7 @@ static bool proposal_check(struct simplex *s, struct slot *t, struct simplex_eff
 
 static bool notarize_ask(struct simplex *s, struct slot *t, struct simplex_effects *out)
 {
-    if (!may_vote(s, t->view))
+    if (!may_vote(s, t->view) || t->given_up)
         return false;
     if (t->check == CHECK_BAD && !t->asked_nullify && !t->asked_finalize) {
         nullify_ask(s, t, out);

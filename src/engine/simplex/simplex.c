@@ -207,6 +207,7 @@ static void dispatch(struct simplex *s, const struct simplex_event *e, struct si
     case SXE_VOTE:      on_vote(s, e, out); break;
     case SXE_CERT:      on_cert(s, e, out); break;
     case SXE_COMMITTED: on_committed(s, e); break;
+    case SXE_OVERDUE:   s->overdue = e->flag; break;
     default:            break;
     }
 }

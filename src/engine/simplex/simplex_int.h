@@ -22,6 +22,7 @@ struct slot {
     bool notarized, nullified, finalized;           /* certificates held */
     struct simplex_block notar;                     /* of Notar or Final */
     /* what we did; "asked" stays true whatever the signer answers */
+    bool given_up;                                  /* OVERDUE: no vote for his block */
     bool built;                                     /* in this life: we hold the content and know it valid */
     bool asked_build, asked_propose, asked_notarize, asked_nullify, asked_finalize;
     struct simplex_block mine;                      /* what we notarized */
@@ -32,7 +33,7 @@ struct slot {
 struct simplex {
     struct simplex_config c;
     unsigned q;
-    bool started, work;
+    bool started, work, overdue;
     bool more;                                      /* the last step stopped at EFFECTS_SOFT_MAX */
     struct mono_ms now;
     uint64_t view;

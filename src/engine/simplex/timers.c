@@ -72,9 +72,23 @@ bool has_work(const struct simplex *s)
     return s->work || tick_due(s) || leader_lost(s) || under_way(s) || s->behind.view != 0;
 }
 
+/* One view, before its block has our vote: the next leader has his chance. */
+static void give_up(struct simplex *s, struct simplex_effects *out)
+{
+    struct slot *t = slot_of(s, s->view);
+    if (!s->overdue || s->c.n == 1 || t->asked_notarize || SIMPLEX_BROKEN(OVERDUE_STAYS))
+        return;
+    s->overdue = false;
+    if (leader_now(s) == s->c.me)
+        return;
+    t->given_up = true;
+    nullify_ask(s, t, out);
+}
+
 /* Alone there is nobody to give way to. */
 static void view_timer(struct simplex *s, struct simplex_effects *out)
 {
+    give_up(s, out);
     if (s->c.n == 1 || !has_work(s)) {
         s->timing = false;
         return;

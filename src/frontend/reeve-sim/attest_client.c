@@ -20,6 +20,7 @@ void update_heard(struct machine *m, uint64_t id, uint64_t tag)
     if (id >= RIG_UPDATES || tag != leaf_tag(id) || m->pending[id] || in_chain(m, id))
         return;
     m->pending[id] = true;
+    m->left_out[id] = 0;
     m->n_pending++;
     machine_work(m);
 }
@@ -30,6 +31,20 @@ static void pass_on(struct machine *m, uint64_t id)
     machine_broadcast(m, &msg);
 }
 
+#define LEFT_OUT_MAX 6
+
+/* A block with room that lacks what has waited for some blocks: his leader does not want it. */
+static bool is_overdue(struct machine *m, const struct block *b)
+{
+    bool overdue = false;
+    for (int id = 0; b->n < BLOCK_LEAVES && id < RIG_UPDATES; id++)
+        if (m->pending[id] && ++m->left_out[id] >= LEFT_OUT_MAX) {
+            overdue = true;
+            m->left_out[id] = 0;
+        }
+    return overdue;
+}
+
 void update_final(struct machine *m, const struct block *b)
 {
     for (unsigned i = 0; i < b->n; i++) {
@@ -38,6 +53,10 @@ void update_final(struct machine *m, const struct block *b)
             m->pending[id] = false;
             m->n_pending--;
         }
+    }
+    if (is_overdue(m, b)) {
+        const struct simplex_event e = { .type = SXE_OVERDUE, .flag = true };
+        machine_event(m, &e);
     }
 }
 

@@ -141,6 +141,7 @@ struct machine {
     bool fetching;
     bool pending[RIG_UPDATES];              /* heard of, not final here */
     unsigned n_pending;
+    uint8_t left_out[RIG_UPDATES];          /* final blocks since then that lack it */
     /* faults */
     bool want_up;
     int die_after;                          /* effects; 0: no such fault */

@@ -105,7 +105,6 @@ void aprofile_draw(struct aprofile *p, struct sim_rng *r, const struct aprofile 
     p->mutations = sim_rng_next(r) & sim_rng_next(r);
     if (sim_rng_below(r, 4) == 0)
         p->mutations = UINT64_MAX;
-    p->mutations &= ~UINT64_C(1);
     draw_load(p, r);
     draw_net(&p->net, r);
     draw_engine(&p->engine, r);

@@ -20,6 +20,8 @@
  *     way, a tick overdue, a leader not heard); when it ends: nullify(v), unless
  *     we asked to finalize v. It doubles with each view that failed (was nullified, or notarized
  *     and not final before the next was), up to a cap, and halves with each that became final.
+ *     A leader who leaves an update out (OVERDUE) is given up: the next view in which we
+ *     have not notarized yet is nullified at once, and no block of it gets our vote.
  *  R5 Null(v): enter v + 1. R6 Final(v, h): commit the block and all its ancestors.
  *  R7 what is missing is asked for: blocks by effect BEHIND, answered by COMMITTED; certificates by effect WANT,
  *     answered by CERT events from the view it names upward. Votes beyond what we may keep show that some are missing.
@@ -111,7 +113,10 @@ enum simplex_event_type {
     SXE_PROPOSAL,       /* from a peer: vote.b, sig, signer */
     SXE_VOTE,           /* from a peer: vote, sig, signer */
     SXE_CERT,           /* from a peer: cert */
-    SXE_COMMITTED       /* the host has caught up by itself: vote.b is its newest final block, signer its proposer */
+    SXE_COMMITTED,      /* the host has caught up by itself: vote.b is its newest final block, signer its proposer */
+    SXE_OVERDUE         /* flag: an update waits although block after block became final without it (R4). The host says so
+                           once, and again only after as many blocks of the next leader; an update it knows to be valid, and
+                           that it has passed on to all */
 };
 struct simplex_event {
     uint8_t type;

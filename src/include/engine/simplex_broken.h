@@ -32,7 +32,8 @@
     X(21, SWORN_AGAIN,        "views whose own votes may be forgotten are voted in again") \
     X(22, NOTARIZED_IS_FINAL, "a notarized block is committed") \
     X(23, SLOW_VIEWS_FINE,    "views that are notarized and not final do not lengthen the timeout") \
-    X(24, HELP_SILENT,        "who votes in a view that was left is told nothing")
+    X(24, HELP_SILENT,        "who votes in a view that was left is told nothing") \
+    X(25, OVERDUE_STAYS,      "a leader who leaves updates out stays")
 
 #define SIMPLEX_BROKEN_ENUM(n, sym, text) SIMPLEX_BROKEN_##sym = n,
 enum simplex_broken_rule { SIMPLEX_BROKEN_LIST(SIMPLEX_BROKEN_ENUM) SIMPLEX_BROKEN__END };
