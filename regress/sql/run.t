@@ -37,6 +37,7 @@ sub mask_text {
     s/"version":\d+/"version":<n>/g;
     s/\blocalhost:\d+/localhost:<port>/g;
     s/\brevision \d+/revision <n>/g;
+    s/(^LINE .*\bversion = )\d+/$1<n>/gm;
     s/-----BEGIN ([A-Z ]+)-----.*?-----END \1-----/<$1>/gs;
     return $_;
 }
