@@ -39,9 +39,10 @@ static void put_cert(struct wr *w, const struct cert_doc *d)
         wr_text(w, i ? "," : "");
         json_quote(w, name_slice(&d->san[i]));
     }
-    wr_printf(w, "],\"mode\":\"%s\",\"validity_s\":%u,\"renew_before_s\":%u,\"overlap_s\":%u,\"active\":%u,\"rollout_id\":%llu,\"generations\":[",
+    wr_printf(w, "],\"mode\":\"%s\",\"validity_s\":%u,\"renew_before_s\":%u,\"overlap_s\":%u",
               modes[d->mode <= CERT_SHARED_GLOBAL ? d->mode : 0], (unsigned) d->validity_s, (unsigned) d->renew_before_s,
-              (unsigned) d->overlap_s, (unsigned) d->active_gen, (unsigned long long) d->rollout_id);
+              (unsigned) d->overlap_s);
+    wr_printf(w, ",\"active\":%u,\"rollout_id\":%llu,\"generations\":[", (unsigned) d->active_gen, (unsigned long long) d->rollout_id);
     for (unsigned i = 0; i < d->n; i++)
         wr_printf(w, "%s{\"generation\":%u,\"state\":\"%s\"}", i ? "," : "", (unsigned) d->g[i].gen, cat_gen_state(d->g[i].state));
     wr_text(w, "]}");
@@ -56,7 +57,8 @@ static void put_rollout(struct wr *w, const struct rollout_doc *d)
         put_str(w, "object", name_slice(&d->target[i].name));
         wr_printf(w, ",\"from\":%u,\"to\":%u}", (unsigned) d->target[i].from_gen, (unsigned) d->target[i].to_gen);
     }
-    wr_printf(w, "],\"waves\":%u,\"opened\":%u,\"promoted\":%s,", (unsigned) d->n_waves, (unsigned) d->opened, d->promoted ? "true" : "false");
+    wr_printf(w, "],\"waves\":%u,\"opened\":%u,\"promoted\":%s,", (unsigned) d->n_waves, (unsigned) d->opened,
+              d->promoted ? "true" : "false");
     put_str(w, "why", slice_str(d->why));
     wr_u8(w, '}');
 }

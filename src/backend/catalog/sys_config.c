@@ -192,7 +192,8 @@ static struct last_leaf *last_of(struct cat *c, struct attested_reading *r, cons
 }
 
 /* Fills in before and after, for whoever looks at them. */
-static enum reeve_err both_sides(struct cat *c, struct attested_reading *r, struct slice leaf, struct datum *before, struct datum *after)
+static enum reeve_err both_sides(struct cat *c, struct attested_reading *r, struct slice leaf, struct datum *before,
+                                 struct datum *after)
 {
     *before = *after = d_null();
     if (!vscan_needs(c->s, HISTORY_BEFORE) && !vscan_needs(c->s, HISTORY_AFTER))
@@ -207,7 +208,8 @@ static enum reeve_err both_sides(struct cat *c, struct attested_reading *r, stru
     return REEVE_OK;
 }
 
-static enum reeve_err leaf_row(struct cat *c, struct attested_reading *r, uint64_t index, uint64_t height, struct slice leaf, struct wall_ms at)
+static enum reeve_err leaf_row(struct cat *c, struct attested_reading *r, uint64_t index, uint64_t height, struct slice leaf,
+                               struct wall_ms at)
 {
     struct hash32 hash;
     struct datum before, after;

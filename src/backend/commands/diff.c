@@ -4,7 +4,8 @@
 #include "backend/catalog/config_past.h"
 
 const struct dest_column cmd_diff_columns[7] = {
-    { "key", T_TEXT }, { "before", T_TEXT }, { "after", T_TEXT }, { "version", T_INT8 }, { "at", T_TIMESTAMPTZ }, { "actor", T_TEXT }, { "reason", T_TEXT },
+    { "key", T_TEXT }, { "before", T_TEXT }, { "after", T_TEXT }, { "version", T_INT8 }, { "at", T_TIMESTAMPTZ },
+    { "actor", T_TEXT }, { "reason", T_TEXT },
 };
 
 struct diff_row { struct past_key k; bool had, has; struct slice before, after; };
@@ -77,8 +78,9 @@ enum reeve_err cmd_diff_config(struct cmd *x)
     TRY(dest_columns(x->dest, 7, cmd_diff_columns));
     for (; n > 0; n--, r++) {
         struct datum v[] = {
-            d_text(name_slice(&r->k.key)), text_or_null(r->had, r->before), text_or_null(r->has, r->after), d_int((int64_t) r->k.version),
-            d_wall(r->k.at), text_or_null(r->k.actor.len > 0, name_slice(&r->k.actor)), text_or_null(r->k.reason.len > 0, r->k.reason),
+            d_text(name_slice(&r->k.key)), text_or_null(r->had, r->before), text_or_null(r->has, r->after),
+            d_int((int64_t) r->k.version), d_wall(r->k.at), text_or_null(r->k.actor.len > 0, name_slice(&r->k.actor)),
+            text_or_null(r->k.reason.len > 0, r->k.reason),
         };
         TRY(dest_row(x->dest, 7, v));
     }

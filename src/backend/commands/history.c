@@ -10,7 +10,8 @@
 #include "backend/ipc/ipc.h"
 #include "crypto/ops.h"
 
-#define NOTE_TRIES 5
+#define NOTE_TRIES 20
+#define NOTE_PAUSE_MS 50
 #define HEAD_BYTES_MAX 16384
 
 enum reeve_err cmd_need_audit(struct cmd *x)
@@ -94,11 +95,13 @@ enum reeve_err cmd_head_note(struct cmd *x, struct head_note *out)
     struct wr body = wr_heap(HEAD_BYTES_MAX + 64), reply = wr_heap(HISTORY_NOTE_MAX + 64);
     enum reeve_err err = REEVE_E_AGAIN;
     for (int i = 0; i < NOTE_TRIES && err == REEVE_E_AGAIN; i++) {
+        if (i > 0 && (err = session_wait(x->s, -1, 0, NOTE_PAUSE_MS, x->rep)) != REEVE_E_AGAIN)
+            break;
         report_clear(x->rep);
         err = note_ask(x, &body, &reply, out);
     }
     if (err == REEVE_E_AGAIN)
-        err = report_set(x->rep, REEVE_E_UNAVAILABLE, "no checkpoint could be made; others are asking for them all the time");
+        err = report_set(x->rep, REEVE_E_UNAVAILABLE, "no checkpoint could be made of what this server has; others went on meanwhile");
     wr_free(&body);
     wr_free(&reply);
     return err;
@@ -212,7 +215,8 @@ enum reeve_err cmd_create_checkpoint(struct cmd *x)
     TRY(cmd_need_audit(x));
     TRY(cmd_head_note(x, &n));
     struct datum v[] = {
-        d_int((int64_t) n.head.height), d_int((int64_t) n.head.log_size), cmd_hex(x, &n.head.log_root), d_wall(n.head.time), d_text(n.note),
+        d_int((int64_t) n.head.height), d_int((int64_t) n.head.log_size), cmd_hex(x, &n.head.log_root), d_wall(n.head.time),
+        d_text(n.note),
     };
     TRY(dest_columns(x->dest, 5, cmd_checkpoint_columns));
     err = dest_row(x->dest, 5, v);

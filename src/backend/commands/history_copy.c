@@ -84,12 +84,18 @@ enum reeve_err cmd_copy_text(struct cmd *x, struct slice text)
     return err == REEVE_OK ? dest_row(x->dest, 1, &v) : err;
 }
 
+/* The statement or the session is to stop. */
+static bool is_end(enum reeve_err err)
+{
+    return err == REEVE_E_CANCELED || err == REEVE_E_TIMEOUT || err == REEVE_E_SHUTDOWN;
+}
+
 /* A bundle is sound without a checkpoint: that the signer is away hinders nobody. */
 static enum reeve_err bundle_head(struct cmd *x, struct head_note *n)
 {
     struct report why;
     enum reeve_err err = cmd_head_note(x, n);
-    if (err == REEVE_OK || err == REEVE_E_CANCELED || err == REEVE_E_TIMEOUT || err == REEVE_E_SHUTDOWN || err == REEVE_E_WRONG_STATE)
+    if (err == REEVE_OK || is_end(err) || err == REEVE_E_WRONG_STATE)
         return err;
     why = *x->rep;
     report_clear(x->rep);
@@ -137,7 +143,8 @@ static void put_policy(struct wr *w, const struct head_note *n, const struct val
 {
     char origin[HISTORY_ORIGIN_LEN + 1], cosigner[HISTORY_COSIGNER_MAX];
     history_origin(origin, &n->head.chain_id);
-    wr_text(w, "# Whom to believe about this log. Its name carries the id of the chain: compare it, by another way than you got this file.\nlog ");
+    wr_text(w, "# Whom to believe about this log. Its name carries the id of the chain: compare it, by another way than\n"
+               "# you got this file.\nlog ");
     put_key_line(w, slice_str(origin), NOTE_ED25519, &n->log_key);
     for (unsigned i = 0; i < set->n; i++) {
         size_t len = history_cosigner(cosigner, &n->head.chain_id, &set->v[i].name);
@@ -204,7 +211,8 @@ enum reeve_err cmd_copy_history(struct cmd *x)
             TRY(no_range(x, formats[i].name));
         return formats[i].fn(x);
     }
-    err = slot_error(&x->slot, v, REEVE_E_INVALID_VALUE, "COPY HISTORY format must be bundle, checkpoint, policy, proof, leaf or consistency");
+    err = slot_error(&x->slot, v, REEVE_E_INVALID_VALUE,
+                     "COPY HISTORY format must be bundle, checkpoint, policy, proof, leaf or consistency");
     report_hint(x->rep, "Rows come from COPY (SHOW HISTORY) TO STDOUT.");
 out:
     return err;
@@ -213,7 +221,8 @@ out:
 /* ---- VERIFY HISTORY: what this server stores, judged as an auditor would ---- */
 
 const struct dest_column cmd_verify_columns[6] = {
-    { "from_version", T_INT8 }, { "to_version", T_INT8 }, { "blocks", T_INT8 }, { "signatures", T_INT8 }, { "log_size", T_INT8 }, { "root_hash", T_TEXT },
+    { "from_version", T_INT8 }, { "to_version", T_INT8 }, { "blocks", T_INT8 }, { "signatures", T_INT8 }, { "log_size", T_INT8 },
+    { "root_hash", T_TEXT },
 };
 
 struct verified { uint64_t from, end, blocks, signatures; };
@@ -264,7 +273,7 @@ out:
 static enum reeve_err unsound(struct cmd *x, enum reeve_err err)
 {
     char why[sizeof x->rep->message];
-    if (err == REEVE_E_CANCELED || err == REEVE_E_TIMEOUT || err == REEVE_E_SHUTDOWN || err == REEVE_E_NOMEM)
+    if (is_end(err) || err == REEVE_E_NOMEM)
         return err;
     snprintf(why, sizeof why, "%s", x->rep->message[0] ? x->rep->message : reeve_err_text(err));
     report_clear(x->rep);

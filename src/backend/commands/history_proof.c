@@ -6,7 +6,8 @@
 /* ---- one leaf under a head ---- */
 
 const struct dest_column cmd_proof_columns[6] = {
-    { "version", T_INT8 }, { "height", T_INT8 }, { "leaf_hash", T_TEXT }, { "checkpoint_size", T_INT8 }, { "leaf", T_BYTEA }, { "proof", T_TEXT },
+    { "version", T_INT8 }, { "height", T_INT8 }, { "leaf_hash", T_TEXT }, { "checkpoint_size", T_INT8 }, { "leaf", T_BYTEA },
+    { "proof", T_TEXT },
 };
 
 struct proof_parts { struct tlog_proof p; struct slice leaf; uint64_t height; };
@@ -27,7 +28,8 @@ out:
 }
 
 /* The proof as text, in the heap. */
-static enum reeve_err proof_make(struct cmd *x, const struct pvalue *slot, struct head_note *n, struct proof_parts *parts, struct wr *text)
+static enum reeve_err proof_make(struct cmd *x, const struct pvalue *slot, struct head_note *n, struct proof_parts *parts,
+                                 struct wr *text)
 {
     uint64_t version;
     enum reeve_err err;

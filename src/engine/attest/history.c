@@ -205,7 +205,8 @@ static enum reeve_err leaves_check(struct judge *j, const struct history_block *
     }
     merkle_range_root(j->c, &payload, &h);
     if (!hash32_eq(&h, &head->payload_root))
-        return report_set(j->rep, REEVE_E_V_LEAF, "the leaves of height %llu are not those that were made final", ull(head->height));
+        return report_set(j->rep, REEVE_E_V_LEAF, "the leaves of height %llu are not those that were made final",
+                          ull(head->height));
     merkle_range_root(j->c, &j->log, &h);
     if (head->log_size != j->log.size || !hash32_eq(&h, &head->log_root))
         return report_set(j->rep, REEVE_E_V_CONSISTENCY, "the log behind height %llu is another one: leaves are missing, added or "

@@ -33,7 +33,8 @@ static int mistaken(const char *what)
 }
 
 static const struct { const char *name; int (*fn)(const struct options *o); bool file; } commands[] = {
-    { "verify", audit_verify, true }, { "show", audit_show, true }, { "keygen", audit_keygen, true }, { "sign", audit_sign, false },
+    { "verify", audit_verify, true }, { "show", audit_show, true },
+    { "keygen", audit_keygen, true }, { "sign", audit_sign, false },
 };
 
 static int run(const struct options *o)
@@ -54,9 +55,9 @@ static int run(const struct options *o)
 static bool options_read(int argc, char **argv, struct options *o, int *done)
 {
     static const struct option longs[] = {
-        { "trust-root", required_argument, NULL, 't' }, { "leaf", required_argument, NULL, 'l' }, { "key", required_argument, NULL, 'k' },
-        { "pkcs11", required_argument, NULL, 'p' }, { "signature", no_argument, NULL, 's' }, { "help", no_argument, NULL, 'h' },
-        { "version", no_argument, NULL, 'V' }, { NULL, 0, NULL, 0 },
+        { "trust-root", required_argument, NULL, 't' }, { "leaf", required_argument, NULL, 'l' },
+        { "key", required_argument, NULL, 'k' }, { "pkcs11", required_argument, NULL, 'p' }, { "signature", no_argument, NULL, 's' },
+        { "help", no_argument, NULL, 'h' }, { "version", no_argument, NULL, 'V' }, { NULL, 0, NULL, 0 },
     };
     *done = EXIT_COULD_NOT;
     for (int c; (c = getopt_long(argc, argv, "hV", longs, NULL)) != -1;) {
