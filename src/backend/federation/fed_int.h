@@ -19,7 +19,7 @@
 #define FED_ASKS_MAX    16
 #define FED_HELD_MAX    64
 #define FED_BLOCKS_MAX  (1u << 20)          /* bytes of blocks in one answer */
-#define FED_LETTERS_PER_S 2000
+#define FED_COST_PER_S  5000                /* of one link's letters; twice as much at once */
 
 /* A server of another region that we know. */
 struct fed_link {
@@ -29,7 +29,7 @@ struct fed_link {
     bool validates;                         /* its region has a validator */
     uint64_t way;                           /* as peers_way() said last; 0: no letters now */
     uint64_t head;                          /* as it says itself */
-    int64_t tokens_milli, tokens_ms;        /* letters it may still send */
+    int64_t tokens_milli, tokens_ms;        /* what its letters may still cost */
 };
 
 /* A ring beside us that has no validator. */

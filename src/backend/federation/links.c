@@ -71,17 +71,34 @@ void fed_relay_block(struct fed *f, struct slice block)
 
 /* ---- in ---- */
 
-/* A region that sends more than this is not heard for the rest of the second. */
-static bool may_speak(struct fed_link *k)
+/* What it costs to hear a letter, in signatures to be verified or the like; a leaf is two, with the state it is judged on. */
+static int64_t cost_of(enum letter_kind kind, struct slice body)
 {
-    int64_t now = clock_mono().ms, full = 2000 * (int64_t) FED_LETTERS_PER_S;
-    k->tokens_milli += (now - k->tokens_ms) * FED_LETTERS_PER_S;
+    struct rd in = rd_of(body);
+    switch (kind) {
+    case LETTER_CERT: return 1 + (int64_t) body.len / 64;
+    case LETTER_SUBMIT:
+        (void) rd_u64(&in);
+        return 1 + 2 * (int64_t) rd_u16(&in);
+    case LETTER_PROPOSAL: case LETTER_BLOCKS: case LETTER_BLOCK: case LETTER_CONTENT: return 10 + (int64_t) body.len / 4096;
+    case LETTER_FETCH: case LETTER_WANT: case LETTER_CERTS: return 50;
+    default: return 1;
+    }
+}
+
+/* A region that costs more than this is not heard for a while. One letter is always heard in the end, whatever it costs. */
+static bool may_speak(struct fed_link *k, int64_t cost)
+{
+    int64_t now = clock_mono().ms, full = 2000 * (int64_t) FED_COST_PER_S;
+    k->tokens_milli += (now - k->tokens_ms) * FED_COST_PER_S;
     k->tokens_ms = now;
     if (k->tokens_milli > full)
         k->tokens_milli = full;
-    if (k->tokens_milli < 1000)
+    if (cost > FED_COST_PER_S)
+        cost = FED_COST_PER_S;
+    if (k->tokens_milli < 1000 * cost)
         return false;
-    k->tokens_milli -= 1000;
+    k->tokens_milli -= 1000 * cost;
     return true;
 }
 
@@ -103,11 +120,12 @@ static void on_letter(void *arg, uint32_t from, struct slice letter)
     struct fed *f = arg;
     struct fed_link *k = fed_link_find(f, from);
     struct slice body;
-    if (k == NULL || !may_speak(k)) {
+    enum letter_kind kind = letter_open(letter, &body);
+    if (k == NULL || !may_speak(k, cost_of(kind, body))) {
         log_limited(LOG_SEV_WARNING, "letters of region \"%s\" are dropped: too many", k ? k->region.s : "?");
         return;
     }
-    switch (letter_open(letter, &body)) {
+    switch (kind) {
     case LETTER_PROPOSAL: case LETTER_VOTE: case LETTER_CERT: case LETTER_WANT: case LETTER_CONTENT: case LETTER_CERTS:
         if (k->validates)
             to_validator(f, k, letter);
