@@ -8,6 +8,7 @@
 #include "crypto/ops.h"
 
 #define RING_CALL_MS_MAX 30000
+#define SUBMIT_SPARE_MS 5000
 #define READ_ALONE_MS 500
 #define READ_MS_MAX 3000                /* longer than a new leader takes */
 #define READ_AGAIN_MS 20
@@ -98,10 +99,17 @@ static enum reeve_err unanswered(uint16_t msg, enum reeve_err err, struct report
     return REEVE_E_UNKNOWN_OUTCOME;
 }
 
+/* The ring answers a submission within the operator's limit, and knows better than we what became of it. */
+static int64_t call_ms_max(const struct session *s, uint16_t msg)
+{
+    int64_t limit = msg == MSG_SUBMIT ? settings_int(s->env->settings, SET_attest_submit_timeout) + SUBMIT_SPARE_MS : 0;
+    return limit > RING_CALL_MS_MAX ? limit : RING_CALL_MS_MAX;
+}
+
 enum reeve_err ring_call(struct session *s, uint16_t msg, struct slice body, struct wr *reply, struct report *rep)
 {
     struct slice result;
-    struct mono_ms deadline = { session_mono_now().ms + RING_CALL_MS_MAX };
+    struct mono_ms deadline = { session_mono_now().ms + call_ms_max(s, msg) };
     enum reeve_err err = ring_channel(s, deadline, rep);
     s->confirmed_upto = 0;              /* what is changed here is seen by the next statement */
     if (err != REEVE_OK)
