@@ -171,6 +171,11 @@ static void step(struct fleet *f, struct member *m, struct agent_now now)
     }
 }
 
+void fleet_step_one(struct fleet *f, unsigned i)
+{
+    step(f, &f->m[i], fleet_now());
+}
+
 void fleet_step_all(struct fleet *f)
 {
     for (unsigned i = 0; i < f->o.count; i++)
@@ -229,7 +234,11 @@ bool fleet_run(struct fleet *f)
             next_print = now.mono.ms + PRINT_MS;
         }
         int64_t sleep_ms = (next_scan < next_status ? next_scan : next_status) - now.mono.ms;
+        if (f->tick != NULL && sleep_ms > 1)
+            sleep_ms = 1;
         int n = epoll_wait(f->epoll_fd, ev, 256, sleep_ms < 0 ? 0 : (int) sleep_ms);
+        if (f->tick != NULL)
+            f->tick(f->stepped_arg);
         now = fleet_now();
         for (int i = 0; i < n; i++)
             step(f, ev[i].data.ptr, now);

@@ -61,6 +61,8 @@ struct fleet {
     /* After each step of a member; it is stepped again when this returns true. NULL: nothing more to do. */
     bool (*stepped)(void *arg, struct member *m);
     void *stepped_arg;
+    /* Every millisecond or so; NULL: nothing to do. */
+    void (*tick)(void *arg);
 };
 
 /* ---- fleet.c ---- */
@@ -69,6 +71,7 @@ enum reeve_err fleet_start(struct fleet *f, struct report *rep) REEVE_MUST_CHECK
 bool fleet_run(struct fleet *f);
 /* One step of every member, whether or not it has something to do. */
 void fleet_step_all(struct fleet *f);
+void fleet_step_one(struct fleet *f, unsigned i);
 void fleet_end(struct fleet *f);
 struct agent_now fleet_now(void);
 

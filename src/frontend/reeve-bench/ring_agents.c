@@ -10,6 +10,9 @@
  * client has one workload under way and registers the next when that one is
  * acknowledged; what the clients of an agent say at the same time its library
  * sends together.
+ *
+ * Open loop: batches, or single workloads where agents are shared, fall due by
+ * the clock at one agent after the other, whatever became of those before.
  */
 #include "ring_int.h"
 
@@ -22,7 +25,8 @@
 
 struct registrant {
     uint64_t next, acked, done;         /* workloads: put; acknowledged; acknowledged or refused */
-    int64_t since_ns;
+    uint64_t begun;                     /* operations: batches, or single workloads */
+    int64_t since_ns;                   /* of the batch under way; 0: none */
     unsigned clients;                   /* shared: that many, and when each one's workload was put, in order */
     int64_t *put_ns;
 };
@@ -34,7 +38,31 @@ struct registering {
     struct registrant *r;
     uint64_t epoch;
     bool on;
+    int64_t start_ns;
+    uint64_t arrived;                   /* of an open loop: operations that fell due */
 };
+
+/* ---- an open loop: the n-th operation falls due at the agent whose turn it is ---- */
+
+static int64_t nth_due_ns(const struct registering *g, uint64_t n)
+{
+    return g->start_ns + (int64_t) ((double) n / g->o->rate * 1e9);
+}
+
+/* When this agent's next operation is due; in a closed loop: now. */
+static int64_t next_due_ns(const struct registering *g, const struct registrant *r, int64_t now)
+{
+    return g->o->rate > 0 ? nth_due_ns(g, r->begun * g->fleet->o.count + (uint64_t) (r - g->r)) : now;
+}
+
+static void arrivals(void *arg)
+{
+    struct registering *g = arg;
+    while (g->on && nth_due_ns(g, g->arrived) <= sql_now_ns())
+        fleet_step_one(g->fleet, (unsigned) (g->arrived++ % g->fleet->o.count));
+}
+
+/* ---- rows ---- */
 
 static bool put_rows(struct registering *g, struct member *m, struct registrant *r, unsigned n)
 {
@@ -65,7 +93,11 @@ static bool stepped(void *arg, struct member *m)
         g->t->rows += st->workloads_acked - r->acked;
     }
     r->acked = st->workloads_acked;
-    r->since_ns = now;
+    int64_t due = next_due_ns(g, r, now);
+    r->since_ns = due <= now ? due : 0;
+    if (due > now)
+        return false;
+    r->begun++;
     return put_rows(g, m, r, g->o->batch);
 }
 
@@ -76,7 +108,7 @@ static bool stepped_shared(void *arg, struct member *m)
     const struct agent_stats *st = agent_stats(m->agent);
     uint64_t done = st->workloads_acked + st->workloads_refused;
     int64_t now = sql_now_ns();
-    if (!g->on || agent_phase(m->agent) != AP_READY || (r->next > 0 && done == r->done))
+    if (!g->on || agent_phase(m->agent) != AP_READY)
         return false;
     for (; r->done < done; r->done++)
         if (now >= g->t->begin_ns)
@@ -84,10 +116,10 @@ static bool stepped_shared(void *arg, struct member *m)
     if (now >= g->t->begin_ns)
         g->t->rows += st->workloads_acked - r->acked;
     r->acked = st->workloads_acked;
-    unsigned n = r->clients - (unsigned) (r->next - r->done);
-    for (unsigned i = 0; i < n; i++)
-        r->put_ns[(r->next + i) % r->clients] = now;
-    return put_rows(g, m, r, n);
+    unsigned n = 0, idle = r->clients - (unsigned) (r->next - r->done);
+    for (int64_t due; n < idle && (due = next_due_ns(g, r, now)) <= now; n++, r->begun++)
+        r->put_ns[(r->next + n) % r->clients] = due;
+    return n > 0 && put_rows(g, m, r, n);
 }
 
 static bool share(const struct ring_options *o, struct registrant *r)
@@ -118,7 +150,7 @@ static bool measure(struct registering *g)
     f->o.duration_s = (unsigned) (g->o->warmup_s + g->o->duration_s + 0.5);
     f->started = fleet_now();
     g->on = true;
-    int64_t start = sql_now_ns();
+    int64_t start = g->start_ns = sql_now_ns();
     t->begin_cpu_ns = bench_cpu_ns();
     t->begin_ns = start + (int64_t) (g->o->warmup_s * 1e9);
     fleet_step_all(f);
@@ -141,6 +173,7 @@ int ring_agents(const struct ring_options *o, struct ring_totals *t)
     f.stop = o->stop;
     f.stepped = o->connections ? stepped_shared : stepped;
     f.stepped_arg = &g;
+    f.tick = o->rate > 0 ? arrivals : NULL;
     g.r = calloc(agents, sizeof *g.r);
     if (!read_token(o->token_file, f.o.token) || g.r == NULL || !share(o, g.r)) {
         fprintf(stderr, "reeve-bench: --token-file: a join token for the agents is needed\n");

@@ -51,7 +51,7 @@ uint64_t ring_random(uint64_t *state);
 
 /* One operation after the other on each connection; 0, or the exit code. */
 int ring_load(const struct ring_options *o, struct ring_totals *t, struct sql_pool *pool);
-/* Reads only: o->connections shared by all clients, a pipeline on each. */
+/* o->connections shared by all clients, a pipeline on each. */
 int ring_pipe(const struct ring_options *o, struct ring_totals *t, struct sql_pool *pool);
 /* Concurrent reads, writes and compare-and-set, recorded (ring_history.c has the format). */
 int ring_history(const struct ring_options *o, struct ring_totals *t, struct sql_pool *pool);

@@ -23,12 +23,13 @@ static void usage(FILE *out)
           "Changes of configuration and linearizable reads through the SQL port, or registrations through gateways.\n\n"
           "  --connect CONNINFO     a member, as libpq writes it; clients are spread over all that are given\n"
           "  --clients N            each has one operation under way (10; agents: 1000)\n"
-          "  --connections N        clients share so many; without it each has its own. Reads: a pipeline on each. Registrations:\n"
-          "                         agents, with a workload of each of their clients under way. Not for changes of configuration\n"
+          "  --connections N        clients share so many; without it each has its own. Changes and reads: a pipeline on each.\n"
+          "                         Registrations: agents, with a workload of each of their clients under way\n"
           "  --reads PERCENT        share of reads (0)\n"
           "  --keys N               keys written and read (1000; a history: 100)\n"
           "  --value-size BYTES     padding of each value (0)\n"
-          "  --rate N               open loop: so many operations a second fall due; without it a closed loop\n"
+          "  --rate N               open loop: so many operations a second fall due (registrations: batches, with --connections\n"
+          "                         single workloads); without it a closed loop\n"
           "  --duration SECONDS     of what is measured (10)\n"
           "  --warmup SECONDS       before that (1)\n"
           "  --timeout SECONDS      of one operation; after it its outcome is unknown (10; a history: 5)\n"
@@ -95,9 +96,7 @@ static bool sound(struct ring_options *o, const struct given *g)
     o->timeout_s = g->timeout_s > 0 ? g->timeout_s : history ? 5 : 10;
     if (agents && (o->connections ? o->connections : o->clients) > FLEET_MAX)
         return false;
-    if (o->connections > o->clients || (o->connections > 0 && (history || o->rate > 0)))
-        return false;
-    if (o->connections > 0 && !agents && o->reads_percent < 100)
+    if (o->connections > o->clients || (o->connections > 0 && history))
         return false;
     return agents ? o->token_file != NULL && !history && o->n_targets == 0 : o->n_targets > 0;
 }

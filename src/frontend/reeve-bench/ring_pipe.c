@@ -1,9 +1,10 @@
 /*
- * ring_pipe.c - linearizable reads by many clients that share connections
+ * ring_pipe.c - changes of configuration and linearizable reads by many clients that share connections
  *
- * Each client has one read under way, as in ring_load.c; those of a connection
- * travel in one pipeline. All reads that fall due in the same turn of the loop
- * end in one Sync, so that neither side pays a system call for each.
+ * Each client has one operation under way, as in ring_load.c; those of a
+ * connection travel in one pipeline, each with its own outcome. Reads that fall
+ * due in the same turn of the loop end in one Sync, so that neither side pays a
+ * system call for each; a change is followed by a Sync, which is its COMMIT.
  */
 #include "ring_int.h"
 
@@ -12,15 +13,18 @@
 #include <string.h>
 #include <sys/epoll.h>
 
-#define STATEMENT "read"
-#define FLUSH_NS  5000000ll
+#define READ     "read"
+#define WRITE    "write"
+#define FLUSH_NS 5000000ll
+
+struct operation { int64_t due_ns; bool reads; };
 
 struct pipe {
     PGconn *pg;
     unsigned n_clients;
-    int64_t *due_ns;                    /* when each read under way began, a ring buffer: answers come in order */
+    struct operation *op;               /* under way, a ring buffer: answers come in order */
     unsigned head, n;
-    unsigned idle;                      /* clients without a read */
+    unsigned idle;                      /* clients without one */
     bool lost;
 };
 
@@ -29,7 +33,11 @@ struct pipes {
     struct ring_totals *t;
     struct sql_pool *pool;
     struct pipe *p;
-    uint64_t random;
+    uint64_t random, value;
+    uint64_t arrived;                   /* of an open loop: operations that have begun */
+    unsigned turn;                      /* and who takes the next */
+    int64_t start_ns;
+    char padding[SQL_TEXT_MAX / 2];
 };
 
 /* ---- before anything is measured ---- */
@@ -57,20 +65,26 @@ static bool fill(struct pipes *all, PGconn *pg)
     return true;
 }
 
+static bool prepare(PGconn *pg, const char *name, const char *text, int n)
+{
+    PGresult *r = PQprepare(pg, name, text, n, NULL);
+    bool ok = PQresultStatus(r) == PGRES_COMMAND_OK;
+    PQclear(r);
+    return ok;
+}
+
 static bool connect_one(struct pipes *all, struct pipe *p, const char *target)
 {
     struct epoll_event ev = { .events = EPOLLIN, .data.ptr = p };
-    p->due_ns = calloc(p->n_clients, sizeof *p->due_ns);
+    p->op = calloc(p->n_clients, sizeof *p->op);
     p->idle = p->n_clients;
     p->pg = PQconnectdb(target);
-    if (p->due_ns == NULL || PQstatus(p->pg) != CONNECTION_OK) {
+    if (p->op == NULL || PQstatus(p->pg) != CONNECTION_OK) {
         sql_note_error(all->pool, PQerrorMessage(p->pg));
         return false;
     }
     all->pool->connects++;
-    PGresult *r = PQprepare(p->pg, STATEMENT, "SELECT value FROM sys.config WHERE key = $1", 1, NULL);
-    bool ok = PQresultStatus(r) == PGRES_COMMAND_OK;
-    PQclear(r);
+    bool ok = prepare(p->pg, READ, "SELECT value FROM sys.config WHERE key = $1", 1) && prepare(p->pg, WRITE, "SET CONFIG $1 = $2", 2);
     return ok && (p != all->p || fill(all, p->pg)) && PQsetnonblocking(p->pg, 1) == 0 && PQenterPipelineMode(p->pg) == 1 &&
            epoll_ctl(all->pool->epoll_fd, EPOLL_CTL_ADD, PQsocket(p->pg), &ev) == 0;
 }
@@ -87,7 +101,7 @@ static bool connect_all(struct pipes *all)
     return true;
 }
 
-/* ---- reads ---- */
+/* ---- operations ---- */
 
 static void lose(struct pipes *all, struct pipe *p)
 {
@@ -100,30 +114,73 @@ static void lose(struct pipes *all, struct pipe *p)
     all->t->unknown += p->n;
 }
 
+static int64_t due_at(const struct pipes *all, uint64_t nth)
+{
+    return all->start_ns + (int64_t) ((double) nth / all->o->rate * 1e9);
+}
+
+/* False: the connection took no more. A change is not left to a later Sync, which would make one transaction of several. */
+static bool begin_one(struct pipes *all, struct pipe *p, int64_t due_ns)
+{
+    char key[32], value[SQL_TEXT_MAX];
+    const char *const values[] = { key, value };
+    bool reads = ring_random(&all->random) % 100 < all->o->reads_percent;
+    snprintf(key, sizeof key, "bench/%llu", (unsigned long long) (ring_random(&all->random) % all->o->keys));
+    if (!reads)
+        snprintf(value, sizeof value, "%llu%s", (unsigned long long) ++all->value, all->padding);
+    bool ok = PQsendQueryPrepared(p->pg, reads ? READ : WRITE, reads ? 1 : 2, values, NULL, NULL, 0) == 1;
+    p->op[(p->head + p->n++) % p->n_clients] = (struct operation){ due_ns, reads };
+    p->idle--;
+    return ok && (reads || PQpipelineSync(p->pg) == 1);
+}
+
+/* What is begun leaves. synced: nothing after the last Sync. */
+static void send_begun(struct pipes *all, struct pipe *p, bool ok, bool synced)
+{
+    if (!ok || (!synced && PQpipelineSync(p->pg) != 1) || PQflush(p->pg) < 0)
+        lose(all, p);
+}
+
+/* A closed loop: everybody who idles. */
 static void begin_all(struct pipes *all, struct pipe *p, int64_t now_ns)
 {
-    char key[32];
-    const char *const values[] = { key };
     bool ok = true, some = p->idle > 0;
-    for (; ok && p->idle > 0; p->idle--) {
-        snprintf(key, sizeof key, "bench/%llu", (unsigned long long) (ring_random(&all->random) % all->o->keys));
-        ok = PQsendQueryPrepared(p->pg, STATEMENT, 1, values, NULL, NULL, 0) == 1;
-        p->due_ns[(p->head + p->n++) % p->n_clients] = now_ns;
+    while (ok && p->idle > 0)
+        ok = begin_one(all, p, now_ns);
+    send_begun(all, p, ok, !some);
+}
+
+/* An open loop: whoever idles takes what is due; what finds nobody waits, and its time counts. */
+static void arrivals(struct pipes *all, int64_t now_ns)
+{
+    unsigned full = 0;
+    while (full < all->o->connections && due_at(all, all->arrived) <= now_ns) {
+        struct pipe *p = &all->p[all->turn++ % all->o->connections];
+        if (p->lost || p->idle == 0) {
+            full++;
+            continue;
+        }
+        full = 0;
+        send_begun(all, p, begin_one(all, p, due_at(all, all->arrived++)), false);
     }
-    if (!ok || (some && PQpipelineSync(p->pg) != 1) || PQflush(p->pg) < 0)
-        lose(all, p);
 }
 
 static void answered(struct pipes *all, struct pipe *p, const PGresult *r, int64_t now_ns)
 {
-    int64_t due_ns = p->due_ns[p->head];
+    struct operation op = p->op[p->head];
+    ExecStatusType status = PQresultStatus(r);
+    const char *state = PQresultErrorField(r, PG_DIAG_SQLSTATE);
     p->head = (p->head + 1) % p->n_clients;
     p->n--;
     p->idle++;
-    if (PQresultStatus(r) != PGRES_TUPLES_OK)
-        all->t->refused++;
-    else if (now_ns >= all->t->begin_ns)
-        hist_add(&all->t->read, now_ns - due_ns);
+    if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK) {
+        all->t->unknown += state == NULL || strncmp(state, "08", 2) == 0;
+        all->t->refused += state != NULL && strncmp(state, "08", 2) != 0;
+    } else if (!op.reads) {
+        ring_note_write(all->t, op.due_ns, now_ns);
+    } else if (now_ns >= all->t->begin_ns) {
+        hist_add(&all->t->read, now_ns - op.due_ns);
+    }
 }
 
 static void on_readable(struct pipes *all, struct pipe *p, int64_t now_ns)
@@ -142,7 +199,8 @@ static void on_readable(struct pipes *all, struct pipe *p, int64_t now_ns)
             answered(all, p, r, now_ns);
         PQclear(r);
     }
-    begin_all(all, p, now_ns);
+    if (all->o->rate <= 0)
+        begin_all(all, p, now_ns);
 }
 
 /* PQflush() that could not send all is repeated here; loopback sockets take these few kilobytes at once nearly always. */
@@ -158,7 +216,9 @@ static void drive(struct pipes *all, int64_t end_ns)
     struct epoll_event ev[256];
     int64_t flush_ns = 0;
     for (int64_t now = sql_now_ns(); !*all->o->stop && now < end_ns; now = sql_now_ns()) {
-        int n = epoll_wait(all->pool->epoll_fd, ev, 256, 5);
+        if (all->o->rate > 0)
+            arrivals(all, now);
+        int n = epoll_wait(all->pool->epoll_fd, ev, 256, all->o->rate > 0 ? 1 : 5);
         if (n < 0 && errno != EINTR)
             return;
         now = sql_now_ns();
@@ -174,12 +234,14 @@ static void drive(struct pipes *all, int64_t end_ns)
 int ring_pipe(const struct ring_options *o, struct ring_totals *t, struct sql_pool *pool)
 {
     struct pipes all = { .o = o, .t = t, .pool = pool, .random = o->seed | 1, .p = calloc(o->connections, sizeof *all.p) };
+    memset(all.padding, 'x', o->value_bytes);
     bool there = all.p != NULL && connect_all(&all);
     if (there) {
         t->begin_cpu_ns = bench_cpu_ns();
-        t->begin_ns = sql_now_ns() + (int64_t) (o->warmup_s * 1e9);
-        for (unsigned i = 0; i < o->connections; i++)
-            begin_all(&all, &all.p[i], sql_now_ns());
+        all.start_ns = sql_now_ns();
+        t->begin_ns = all.start_ns + (int64_t) (o->warmup_s * 1e9);
+        for (unsigned i = 0; i < o->connections && o->rate <= 0; i++)
+            begin_all(&all, &all.p[i], all.start_ns);
         drive(&all, t->begin_ns + (int64_t) (o->duration_s * 1e9));
         t->end_ns = sql_now_ns();
         t->end_cpu_ns = bench_cpu_ns();
@@ -188,7 +250,7 @@ int ring_pipe(const struct ring_options *o, struct ring_totals *t, struct sql_po
     }
     for (unsigned i = 0; all.p && i < o->connections; i++) {
         PQfinish(all.p[i].pg);
-        free(all.p[i].due_ns);
+        free(all.p[i].op);
     }
     free(all.p);
     return there ? 0 : 2;
