@@ -17,7 +17,7 @@ sub sim {
     return ($? >> 8, $out);
 }
 
-# Shares seeds among processes, every other one each: large sets cost more. The first violation of each is told.
+# Shares seeds among processes; the first violation of each is told.
 sub share {
     my ($first, $count, @args) = @_;
     my @kids;
@@ -41,6 +41,9 @@ sub share {
 }
 
 ok(share($from, $seeds), "$seeds seeds from $from: no invariant is violated, everything submitted becomes final");
+ok(share($from, int($seeds / 5) || 1, '--over'), 'more than f faulty: every fork is proven against 2q - n, and nobody honest');
+my $forks = () = (sim('attest', '--seeds', '1-30', '--over'))[1] =~ m{, [1-9]\d* forks}g;
+cmp_ok($forks, '>', 2, "of thirty such runs $forks fork");
 ok(share($from + 1_000_000, 2, '--validators 50'), 'two sets of 50');
 ok(share($from + 1_000_000, 4, '--validators 4 --real'), 'four sets of 4 with real signatures');
 
