@@ -128,9 +128,9 @@ static void build(struct voter *v, const struct simplex_vote *vote)
  */
 static enum reeve_err links_of(struct voter *v, const struct simplex_effect *e, struct finalization *f, uint64_t *view)
 {
-    struct spec s;
+    struct storage_txn *t;
     const struct simplex_effect *last = &v->effects.e[v->effects.n - 1], *at = e;
-    enum reeve_err err = spec_open(&v->chain, v->chain.head.header.view, &v->chain.head.header_hash, &s);
+    enum reeve_err err = storage_begin(v->chain.store, STORAGE_READ, &t);
     if (err != REEVE_OK)
         return err;
     while (!at->flag && err == REEVE_OK) {
@@ -140,9 +140,9 @@ static enum reeve_err links_of(struct voter *v, const struct simplex_effect *e, 
         if (at > last || f->n_links == ATTEST_LINKS_MAX)
             err = REEVE_E_NOT_FOUND;
         else
-            err = content_header(s.a.kv, at->vote.b.view, &at->vote.b.hash, &f->link[f->n_links++]);
+            err = content_header(storage_kv(t), at->vote.b.view, &at->vote.b.hash, &f->link[f->n_links++]);
     }
-    spec_close(&s);
+    storage_abort(t);
     *view = at <= last ? at->vote.b.view : 0;
     return err;
 }

@@ -30,10 +30,10 @@ static void letter_out(struct voter *v, uint32_t to, struct wr *w)
         log_debug("a letter was not sent: %s", reeve_err_text(err));
 }
 
-/* False where there is nobody. */
+/* False where there are no other regions. A set of one may have others that follow and submit. */
 static bool letter_new(struct voter *v, size_t max, struct wr *w)
 {
-    if (v->net == NULL || v->chain.set.n == 1)
+    if (v->net == NULL)
         return false;
     *w = wr_heap(max + 4);
     wr_u32(w, 0);
