@@ -202,6 +202,7 @@ static void on_role(struct rr *s, uint32_t id, const struct raft_effect *f)
 {
     struct rr_node *n = &s->node[id];
     n->role = f->role;
+    n->kept = 0;
     if (f->role != RAFT_LEADER || f->term >= 4096)
         return;
     if (s->leader_of[f->term] && s->leader_of[f->term] != id)
@@ -242,8 +243,29 @@ static void snap_need(struct rr *s, uint32_t id, uint32_t peer)
     struct wr w = wr_fixed(conf, sizeof conf);
     raft_conf_encode(raft_conf_committed(n->r), &w);
     struct raft_event e = { .type = RAFT_E_SNAP_READY, .peer = peer };
+    if (s->keeps && n->kept == 0) {
+        n->kept = st.commit + 1;
+        (void) rr_feed(s, id, (struct raft_event){ .type = RAFT_E_LOG_KEPT, .index = n->kept });
+    }
     e.snap = (struct raft_snap){ .id = st.commit, .index = st.commit, .term = w_term(&n->log, st.commit), .size = RR_SNAP,
                                  .conf = wr_slice(&w) };
+    (void) rr_feed(s, id, e);
+}
+
+/* What left the window lies in its array as long as nothing else was written there. */
+static void log_read(struct rr *s, uint32_t id, uint32_t peer, uint64_t index)
+{
+    static uint8_t bytes[RAFT_MSG_MAX];
+    struct rr_node *n = &s->node[id];
+    struct wr w = wr_fixed(bytes, sizeof bytes);
+    struct raft_event e = { .type = RAFT_E_LOG_BACK, .peer = peer, .index = index - 1, .term = at(&n->log, index - 1)->term };
+    for (uint64_t i = index; n->kept && index >= n->kept && i <= n->log.last && w.len < s->config.append_bytes; i++, e.n++) {
+        wr_varint(&w, at(&n->log, i)->term);
+        wr_u8(&w, at(&n->log, i)->kind);
+        wr_vbytes(&w, slice_of(at(&n->log, i)->data, at(&n->log, i)->len));
+    }
+    e.data = wr_slice(&w);
+    n->reads_back++;
     (void) rr_feed(s, id, e);
 }
 
@@ -305,6 +327,8 @@ static void obey_later(struct rr *s, uint32_t id, const struct raft_effect *f)
                                                    .offset = f->msg.offset + f->msg.data.len });
     else if (f->type == RAFT_F_SNAP_INSTALL)
         snap_install(s, id, &f->snap);
+    else if (f->type == RAFT_F_LOG_READ)
+        log_read(s, id, f->peer, f->index);
 }
 
 enum reeve_err rr_feed(struct rr *s, uint32_t id, struct raft_event e)
@@ -330,7 +354,8 @@ enum reeve_err rr_feed(struct rr *s, uint32_t id, struct raft_event e)
             wr_text(s->trace, "\n");
         }
         obey(s, id, f);
-        if ((f->type == RAFT_F_SNAP_NEED || f->type == RAFT_F_SNAP_CHUNK || f->type == RAFT_F_SNAP_INSTALL) && n_later < 8)
+        if ((f->type == RAFT_F_SNAP_NEED || f->type == RAFT_F_SNAP_CHUNK || f->type == RAFT_F_SNAP_INSTALL ||
+             f->type == RAFT_F_LOG_READ) && n_later < 8)
             later[n_later++] = *f;
     }
     enum reeve_err verdict = s->out.verdict;

@@ -43,6 +43,8 @@ struct rr_node {
     uint64_t read_index[64];
     unsigned n_ok, n_failed, snaps_installed;
     bool repaired;
+    uint64_t kept;                      /* keeps: entries from there on can be read back */
+    unsigned reads_back;
 };
 
 struct rr {
@@ -58,6 +60,7 @@ struct rr {
     struct raft_config config;
     struct raft_effects out;
     struct wr *trace;                   /* NULL: none */
+    bool keeps;                         /* what comes behind a snapshot can be read back when the window is past it */
     bool by_hand;                       /* rr_run moves the clock only */
     /* the oracle */
     uint32_t leader_of[4096];

@@ -138,6 +138,7 @@ static const char *storm(uint64_t seed, unsigned steps)
     reads = 0;
     s = rr_new(3 + 2 * (seed % 2), seed);
     s->config.disk_ms = 400;
+    s->keeps = seed % 4 < 2;
     rr_start(s);
     for (unsigned i = 0; i < steps && s->broken == 0 && wrong == NULL; i++) {
         act();

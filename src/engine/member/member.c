@@ -362,13 +362,16 @@ static uint8_t raft_event_of(uint8_t type)
     case MEMBER_E_SNAP_READY:  return RAFT_E_SNAP_READY;
     case MEMBER_E_SNAP_GONE:   return RAFT_E_SNAP_GONE;
     case MEMBER_E_SNAP_STORED: return RAFT_E_SNAP_STORED;
+    case MEMBER_E_LOG_KEPT:    return RAFT_E_LOG_KEPT;
+    case MEMBER_E_LOG_BACK:    return RAFT_E_LOG_BACK;
     default:                   return 0;
     }
 }
 
 static void pass_on(struct member *m, const struct member_event *e, uint8_t type, struct member_effects *out)
 {
-    struct raft_event r = { .type = type, .now = e->now, .peer = e->peer, .seq = e->seq, .offset = e->offset, .msg = e->msg, .snap = e->snap };
+    struct raft_event r = { .type = type, .now = e->now, .peer = e->peer, .seq = e->seq, .offset = e->offset, .msg = e->msg, .snap = e->snap,
+                            .index = e->index, .term = e->term, .data = e->data, .n = e->n };
     out->verdict = member_raft_step(m, &r, out);
 }
 

@@ -46,11 +46,15 @@ static void accepted(struct raft *r, struct progress *p, const struct raft_msg *
     }
     if (m->index < p->match)
         return;
+    bool more = m->index > p->match;
+    uint32_t under_way = p->flight_bytes;
     p->match = m->index;
     p->next = max_u64(p->next, p->match + 1);
     raft_progress_acked(p, m->index);
-    if (p->state == SNAPSHOT && p->match + 1 >= log_first(r))
+    if (p->state == SNAPSHOT && p->match + 1 >= raft_kept_first(r))
         raft_snapshot_done(r, p, out);
+    if (more && p->climbing)
+        raft_climb_moved(r, p, p->state == REPLICATE ? under_way - p->flight_bytes : r->c.append_bytes);
     if (p->state == PROBE) {
         p->state = REPLICATE;
         p->next = p->match + 1;
@@ -86,6 +90,8 @@ void raft_on_heartbeat_reply(struct raft *r, const struct raft_msg *m, struct ra
     bool less = m->flags & (RAFT_MF_REPAIR | RAFT_MF_MUTE);     /* it may hold less than it once said: look */
     if (p->state == PROBE)
         p->paused = false;
+    else if (raft_kept_lost(r, p))
+        raft_progress_probe(p, p->match + 1);
     else if (p->match < log_last(r) ? p->next > log_last(r) || p->flight_n > 0 : less)
         raft_replicate_empty(r, p, out);
 }

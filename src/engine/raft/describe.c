@@ -4,9 +4,10 @@
 static const char *const msg_names[RAFT_M__COUNT] = { "?", "prevote", "prevote_reply", "vote", "vote_reply", "append",
     "append_reply", "heartbeat", "heartbeat_reply", "snapshot", "snapshot_reply", "timeout_now", "read", "read_reply", "host" };
 static const char *const event_names[] = { "?", "start", "clock", "message", "appended", "propose", "change", "transfer", "read",
-    "unreachable", "reachable", "snap_ready", "snap_gone", "snap_stored", "snap_installed", "snap_failed", "send", "bench" };
+    "unreachable", "reachable", "snap_ready", "snap_gone", "snap_stored", "snap_installed", "snap_failed", "send", "bench",
+    "log_kept", "log_back" };
 static const char *const effect_names[] = { "?", "append", "send", "commit", "role", "conf", "truncated", "read_ok",
-    "read_failed", "snap_need", "snap_read", "snap_chunk", "snap_install", "snap_done", "host", "repaired" };
+    "read_failed", "snap_need", "snap_read", "snap_chunk", "snap_install", "snap_done", "host", "repaired", "log_read" };
 static const char *const change_names[] = { "?", "add_learner", "promote", "demote", "remove", "readdress" };
 #define NAME(list, i) ((i) < sizeof (list) / sizeof *(list) ? (list)[i] : (list)[0])
 
@@ -124,6 +125,12 @@ void raft_event_describe(const struct raft_event *e, struct wr *out)
     case RAFT_E_READ:
         field(out, "id", e->id);
         break;
+    case RAFT_E_LOG_KEPT:
+        wr_printf(out, " from=%llu%s", (unsigned long long) e->index, e->n ? " full" : "");
+        break;
+    case RAFT_E_LOG_BACK:
+        wr_printf(out, " peer=%u prev=%llu/%llu n=%zu", e->peer, (unsigned long long) e->index, (unsigned long long) e->term, e->n);
+        break;
     case RAFT_E_SNAP_READY:
     case RAFT_E_SNAP_STORED:
     case RAFT_E_SNAP_INSTALLED:
@@ -165,6 +172,10 @@ void raft_effect_describe(const struct raft_effect *e, struct wr *out)
     case RAFT_F_READ_OK:
     case RAFT_F_READ_FAILED:
         field(out, "id", e->id);
+        field(out, "index", e->index);
+        break;
+    case RAFT_F_LOG_READ:
+        field(out, "peer", e->peer);
         field(out, "index", e->index);
         break;
     case RAFT_F_SNAP_NEED:

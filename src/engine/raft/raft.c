@@ -169,11 +169,12 @@ static void on_propose(struct raft *r, const struct raft_event *e, struct raft_e
         out->verdict = REEVE_E_AGAIN;
     else if (e->data.len > RAFT_ENTRY_MAX || e->kind < RAFT_HOST)
         out->verdict = REEVE_E_TOO_BIG;
-    else if (full || !log_room(r, 1, e->data.len))
+    else if (full || raft_climb_busy(r) || !log_room(r, 1, e->data.len))
         out->verdict = REEVE_E_BUSY;
     if (out->verdict != REEVE_OK)
         return;
     raft_leader_append(r, e->kind, e->data);
+    r->credit -= (int64_t) e->data.len;
     out->index = log_last(r);
     out->term = r->term;
 }
@@ -230,6 +231,8 @@ static void dispatch(struct raft *r, const struct raft_event *e, struct raft_eff
     case RAFT_E_SNAP_INSTALLED: raft_on_snap_installed(r, e, out); break;
     case RAFT_E_SNAP_FAILED:    raft_on_snap_failed(r, e, out); break;
     case RAFT_E_SEND:           on_send(r, e, out); break;
+    case RAFT_E_LOG_KEPT:       raft_on_log_kept(r, e); break;
+    case RAFT_E_LOG_BACK:       raft_on_log_back(r, e, out); break;
     case RAFT_E_BENCH:          r->benched = e->n != 0; break;
     default:                    break;
     }
@@ -311,19 +314,6 @@ bool raft_peer_status(const struct raft *r, uint32_t id, struct raft_peer_status
     *out = (struct raft_peer_status){ .match = p->match, .next = p->next, .snap_offset = p->snap.have ? p->snap.offset : 0,
                                       .state = p->state, .heard = p->heard, .mute = p->mute };
     return true;
-}
-
-uint64_t raft_needed(const struct raft *r)
-{
-    uint64_t need = UINT64_MAX;
-    for (unsigned i = 0; i < RAFT_MEMBERS_MAX && r->role == RAFT_LEADER; i++) {
-        const struct progress *p = &r->peer[i];
-        if (p->id && p->state == SNAPSHOT && p->snap.have)
-            need = min_u64(need, p->snap.index + 1);
-        else if (p->id && p->state != SNAPSHOT)
-            need = min_u64(need, p->match + 1);
-    }
-    return need;
 }
 
 void raft_check(const struct raft *r)

@@ -15,13 +15,16 @@ struct inflight { uint64_t last; uint32_t bytes; };
  * What the leader knows of one peer.
  *  PROBE     its log's end is not known: one request at a time
  *  REPLICATE requests follow each other within the windows; next runs ahead of match
- *  SNAPSHOT  it is behind the window: chunks, no entries
+ *  SNAPSHOT  it is behind the window and what is kept before it: chunks, no entries
+ * Climbing: from a snapshot until it is in the newer half of the window (kept.c).
  */
 struct progress {
     uint32_t id;                        /* 0: free */
     uint8_t state;
     bool paused;                        /* PROBE: a request is out */
     bool mute, repair;
+    bool climbing, reading;             /* reading: entries that left the window were asked of the host */
+    struct mono_ms moved, read_at;      /* when it last took something, while climbing; when the host was asked */
     uint64_t match, next;
     uint64_t read_ack;                  /* newest position echoed in this term */
     uint64_t commit_told;
@@ -85,6 +88,9 @@ struct raft {
     uint64_t uncommitted_bytes;
     uint64_t read_position;
     struct { uint32_t to; bool told; struct mono_ms until; } transfer;
+    uint64_t kept;                      /* entries from there on can be read back; 0: what is in the window */
+    bool kept_full;
+    int64_t credit;                     /* bytes that may be proposed while somebody is climbing */
 
     struct pending_read read[RAFT_READS_MAX];
     uint16_t read_head, read_n;
@@ -175,6 +181,21 @@ void raft_replicate_all(struct raft *r, struct raft_effects *out);
 void raft_heartbeat_peer(struct raft *r, struct progress *p, uint8_t flags, struct raft_effects *out);
 void raft_heartbeat_all(struct raft *r, struct raft_effects *out);
 void raft_leader_clock(struct raft *r, struct raft_effects *out);
+
+void raft_replicate_kept(struct raft *r, struct progress *p, const struct raft_event *e, struct raft_effects *out);
+
+/* ---- kept.c ---- */
+/* The smallest index that can be sent: in the window, or kept before it. */
+uint64_t raft_kept_first(const struct raft *r);
+void raft_on_log_kept(struct raft *r, const struct raft_event *e);
+void raft_on_log_back(struct raft *r, const struct raft_event *e, struct raft_effects *out);
+void raft_kept_ask(struct raft *r, struct progress *p, struct raft_effects *out);
+/* What was sent is not answered, and nothing else would find that out. */
+bool raft_kept_lost(const struct raft *r, const struct progress *p);
+void raft_climb_begin(struct raft *r, struct progress *p);
+/* It holds bytes more: as much as half of that may be proposed. */
+void raft_climb_moved(struct raft *r, struct progress *p, uint64_t bytes);
+bool raft_climb_busy(const struct raft *r);
 
 /* ---- follow.c, answers.c ---- */
 void raft_on_append(struct raft *r, const struct raft_msg *m, struct raft_effects *out);

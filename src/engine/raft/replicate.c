@@ -116,14 +116,37 @@ void raft_replicate_empty(struct raft *r, struct progress *p, struct raft_effect
 void raft_replicate_peer(struct raft *r, struct progress *p, struct raft_effects *out)
 {
     while (p->state != SNAPSHOT && !raft_effects_tight(r, out)) {
-        if (p->next < log_first(r)) {
+        if (p->next < raft_kept_first(r)) {
             raft_snapshot_want(r, p, out);
             return;
         }
         if (p->state == PROBE ? p->paused : p->next > log_last(r) || flight_full(r, p))
             return;
+        if (p->next < log_first(r)) {
+            raft_kept_ask(r, p, out);
+            return;
+        }
         send_one(r, p, out);
     }
+}
+
+/* What the host read back, sent as if it came from the window. */
+void raft_replicate_kept(struct raft *r, struct progress *p, const struct raft_event *e, struct raft_effects *out)
+{
+    struct raft_msg *m = raft_emit_msg(r, out, RAFT_M_APPEND, p->id, 0);
+    m->index = e->index;
+    m->log_term = e->term;
+    m->commit = r->commit;
+    m->n_entries = (uint32_t) e->n;
+    m->data = e->data;
+    if (p->state == PROBE) {
+        p->paused = true;
+        return;
+    }
+    if (p->flight_n == 0)
+        p->moved = r->now;
+    p->next = m->index + m->n_entries + 1;
+    flight_add(p, p->next - 1, (uint32_t) e->data.len);
 }
 
 void raft_replicate_all(struct raft *r, struct raft_effects *out)

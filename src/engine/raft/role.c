@@ -42,6 +42,8 @@ void raft_become_leader(struct raft *r)
     r->in.have = false;
     r->transfer.to = 0;
     r->read_position = 0;
+    r->kept = 0;
+    r->kept_full = false;
     r->uncommitted_bytes = tail_bytes(r);
     r->term_start = log_last(r) + 1;
     raft_progress_sync(r, true);

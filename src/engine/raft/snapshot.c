@@ -3,9 +3,10 @@
  *
  * One chunk is under way at a time; the receiver says how much it holds, so a
  * broken connection costs one chunk. A transfer is named by (sender, id,
- * index): another name begins anew. While a transfer runs raft_needed() asks
- * the host to keep the log after it; when the window had to move on all the
- * same, the transfer is given up for a newer snapshot at once.
+ * index): another name begins anew. The entries behind the snapshot leave the
+ * window while the transfer runs; where the host keeps them (kept.c) it goes on
+ * whatever the window does. What is not kept either makes a transfer be given
+ * up for a newer snapshot at once.
  */
 #include "raft_int.h"
 
@@ -25,7 +26,7 @@ void raft_snapshot_want(struct raft *r, struct progress *p, struct raft_effects 
     p->snap.at = r->now;
     struct raft_effect *f = raft_emit(out, RAFT_F_SNAP_NEED);
     f->peer = p->id;
-    f->index = log_first(r) - 1;
+    f->index = raft_kept_first(r) - 1;
 }
 
 static void send_chunk(struct raft *r, struct progress *p, struct raft_effects *out)
@@ -44,18 +45,19 @@ static void send_chunk(struct raft *r, struct progress *p, struct raft_effects *
 
 static bool outrun(const struct raft *r, const struct progress *p)
 {
-    return p->snap.have && p->snap.index + 1 < log_first(r);
+    return p->snap.have && p->snap.index + 1 < raft_kept_first(r);
 }
 
 void raft_on_snap_ready(struct raft *r, const struct raft_event *e, struct raft_effects *out)
 {
     struct progress *p = r->role == RAFT_LEADER ? raft_progress_of(r, e->peer) : NULL;
     struct raft_conf c;
-    if (p == NULL || p->state != SNAPSHOT || e->snap.index + 1 < log_first(r) || e->snap.index > r->commit ||
+    if (p == NULL || p->state != SNAPSHOT || e->snap.index + 1 < raft_kept_first(r) || e->snap.index > r->commit ||
         e->snap.conf.len > RAFT_CONF_BYTES_MAX || raft_conf_decode(&c, e->snap.conf) != REEVE_OK)
         return;
     if (p->snap.id != e->snap.id || p->snap.index != e->snap.index)
         p->snap.offset = 0;
+    raft_climb_begin(r, p);
     p->snap.have = true;
     p->snap.id = e->snap.id;
     p->snap.index = e->snap.index;
@@ -96,6 +98,8 @@ void raft_on_snapshot_reply(struct raft *r, const struct raft_msg *m, struct raf
     }
     bool moved = m->offset != p->snap.offset;
     p->snap.offset = min_u64(m->offset, p->snap.size);
+    if (moved)
+        raft_climb_moved(r, p, 0);
     if (outrun(r, p))
         raft_snapshot_want(r, p, out);
     else if (moved && p->snap.offset < p->snap.size)
@@ -107,7 +111,7 @@ void raft_snapshot_done(struct raft *r, struct progress *p, struct raft_effects 
     p->snap.have = false;
     raft_emit(out, RAFT_F_SNAP_DONE)->peer = p->id;
     raft_progress_probe(p, p->match + 1);
-    (void) r;
+    raft_climb_begin(r, p);
 }
 
 /* ---- receiving ---- */

@@ -45,7 +45,7 @@
  *  M7 Memory is bounded: window, queue, tickets, sessions; what does not fit is refused (BUSY) before it is taken.
  *  M6 A member in quarantine applies nothing, answers no read, leads and campaigns not.
  *
- * Duties of the driver: those of raft.h (D1-D8), with the window kept here, and
+ * Duties of the driver: those of raft.h (D1-D9), with the window kept here, and
  *  E1 APPLY: take commands with member_apply_next() until it has none, in the same step; apply them in that order; put
  *     the rows of member_row_next() into the same transaction. When readers see all that: APPLIED with the index.
  *     The durable state may lag behind what readers see; MEMBER_E_STATE_DURABLE says how far it is durable. Entries above
@@ -75,7 +75,7 @@
 struct member_config {
     struct raft_config raft;
     uint32_t window_entries;            /* a power of two */
-    uint32_t window_bytes;              /* payload kept in memory; a follower further behind gets a snapshot */
+    uint32_t window_bytes;              /* payload kept in memory; a follower further behind gets a snapshot, or what the driver keeps */
     uint32_t batch_bytes;               /* an entry is cut at about this */
     uint32_t queue_bytes;               /* gathered, not yet in the log; BUSY beyond */
     uint32_t tickets;                   /* proposals and reads under way here, together; BUSY beyond */
@@ -111,14 +111,16 @@ enum member_event_type {
     MEMBER_E_UNREACHABLE, MEMBER_E_REACHABLE,   /* peer */
     MEMBER_E_SNAP_READY, MEMBER_E_SNAP_GONE, MEMBER_E_SNAP_STORED, MEMBER_E_SNAP_INSTALLED, MEMBER_E_SNAP_FAILED,
                             /* as in raft.h; before SNAP_INSTALLED the rows of the new state are restored, row 0 first */
-    MEMBER_E_STOP
+    MEMBER_E_STOP,
+    MEMBER_E_LOG_KEPT,      /* index, n: as in raft.h (D9) */
+    MEMBER_E_LOG_BACK       /* peer, index, term, data, n */
 };
 struct member_event {
     uint8_t type;
     struct mono_ms now;
     uint32_t peer;
     uint64_t ticket;                    /* the driver's, not 0; returned, not looked at */
-    uint64_t session, seq, index, offset;
+    uint64_t session, seq, index, term, offset;
     const struct raft_msg *msg;
     struct slice data;
     const struct raft_change *change;
@@ -128,7 +130,7 @@ struct member_event {
 };
 
 enum member_effect_type {
-    MEMBER_F_RAFT = 1,      /* raft: APPEND, SEND, ROLE, CONF, SNAP_*, REPAIRED as in raft.h */
+    MEMBER_F_RAFT = 1,      /* raft: APPEND, SEND, ROLE, CONF, SNAP_*, LOG_READ, REPAIRED as in raft.h */
     MEMBER_F_APPLY,         /* index: hand out up to there; E1 */
     MEMBER_F_DONE,          /* ticket, outcome, err, index, nth; id: the session opened */
     MEMBER_F_READ_DONE,     /* ticket, err: OK: serve it from what is visible now; AGAIN otherwise; index */

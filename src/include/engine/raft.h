@@ -14,7 +14,8 @@
  * Covered: elections with PreVote and CheckQuorum (9.6, 6.2), learners (4.2.1),
  * joint consensus with automatic leave (4.3), leadership transfer (3.10), reads
  * by ReadIndex (6.4) also from followers, pipelining with windows of messages
- * and bytes, snapshots in chunks that resume (5), entries durable on a quorum
+ * and bytes, snapshots in chunks that resume (5) with the entries behind them
+ * read back from where the host keeps them, entries durable on a quorum
  * committed before they are so on the leader (10.2.1), incarnations, a repair
  * of logs with holes, a leader whose disk stalls hands over.
  * Not here: lease reads, witnesses, single-server changes of voters (a joint
@@ -66,6 +67,10 @@
  *     SNAP_READ by sending the message with `data` filled from the snapshot at
  *     offset, or by SNAP_GONE; SNAP_CHUNK by SNAP_STORED; SNAP_INSTALL by
  *     SNAP_INSTALLED, after the new state is durable, or SNAP_FAILED.
+ *  D9 The host may keep entries that leave the window (in a file, say) for peers on their way up, and says so with
+ *     LOG_KEPT: from a snapshot's index on, before SNAP_READY of it, and up to the window without a gap. What it keeps is of
+ *     one leadership: with any change of role or term nothing is kept any more, and LOG_KEPT begins anew. LOG_READ is
+ *     answered by LOG_BACK (or never: it is asked again). What lies below raft_needed() may be dropped.
  */
 #ifndef REEVE_ENGINE_RAFT_H
 #define REEVE_ENGINE_RAFT_H
@@ -85,6 +90,9 @@
 #define RAFT_MSG_MAX      (8u << 20)    /* an encoded message */
 #define RAFT_CHUNK_MAX    (1u << 20)
 #define RAFT_EFFECTS_MAX  192
+#define RAFT_CLIMB_MS     300000        /* a peer on its way up that has not moved for so long is waited for no more */
+#define RAFT_CLIMB_BUSY_MS 30000        /* and proposals are refused for its sake for so long at most */
+#define RAFT_CLIMB_PACE_MS 2000         /* or slowed down */
 
 /* ---- entries and the window ---- */
 
@@ -253,7 +261,10 @@ enum raft_event_type {
     RAFT_E_SNAP_INSTALLED,  /* snap */
     RAFT_E_SNAP_FAILED,     /* snap.id */
     RAFT_E_SEND,            /* peer, data: a HOST message, at once */
-    RAFT_E_BENCH            /* n != 0: lead no more (hand over, do not campaign), until n == 0 */
+    RAFT_E_BENCH,           /* n != 0: lead no more (hand over, do not campaign), until n == 0 */
+    RAFT_E_LOG_KEPT,        /* index: entries from there to the window can be read back, 0: none; n != 0: there is little room
+                               for more, so proposals are BUSY while a peer on its way up moves */
+    RAFT_E_LOG_BACK         /* peer, data, n: n entries as in an APPEND behind (index, term); n == 0: they cannot be read */
 };
 /* A snapshot as the host knows it. id: chosen by the sender, other bytes, other id. */
 struct raft_snap { uint64_t id, index, term, size; struct slice conf; };
@@ -261,7 +272,7 @@ struct raft_event {
     uint8_t type, kind;
     struct mono_ms now;
     uint32_t peer;
-    uint64_t seq, id, offset;
+    uint64_t seq, id, offset, index, term;
     const struct raft_msg *msg;         /* all borrowed during the step */
     struct slice data;
     const struct raft_change *change;
@@ -284,7 +295,8 @@ enum raft_effect_type {
     RAFT_F_SNAP_INSTALL,    /* snap: complete; install it */
     RAFT_F_SNAP_DONE,       /* peer: has it or has gone; the snapshot made for it may be dropped */
     RAFT_F_HOST,            /* msg: a HOST message came */
-    RAFT_F_REPAIRED         /* the start mode is over: a full member now */
+    RAFT_F_REPAIRED,        /* the start mode is over: a full member now */
+    RAFT_F_LOG_READ         /* peer: is sent entries from index on, which left the window: at most append_bytes, at least one */
 };
 enum raft_role { RAFT_FOLLOWER = 1, RAFT_PRECANDIDATE, RAFT_CANDIDATE, RAFT_LEADER };
 struct raft_append {
@@ -340,7 +352,10 @@ void raft_status(const struct raft *r, struct raft_status *out);
 /* As the leader sees it; false for others and strangers. */
 struct raft_peer_status { uint64_t match, next, snap_offset; uint8_t state; /* 1 probe 2 replicate 3 snapshot */ struct mono_ms heard; bool mute; };
 bool raft_peer_status(const struct raft *r, uint32_t id, struct raft_peer_status *out);
-/* The lowest index that a peer which is sent entries or a snapshot still needs; UINT64_MAX: none. For the window's front. */
+/*
+ * The lowest index that a peer on its way up still needs: one that is sent a snapshot, or what came after it, until it is in the
+ * newer half of the window. UINT64_MAX: none, or none that has moved within RAFT_CLIMB_MS.
+ */
 uint64_t raft_needed(const struct raft *r);
 /* Asserts the invariants that one member alone can see. raft_step does so on its way out. */
 void raft_check(const struct raft *r);

@@ -33,7 +33,8 @@
     X(22, REMOVED_COUNTS,     "a leader on his way out counts himself") \
     X(23, MUTE_COUNTS,        "a mute member votes and is counted") \
     X(24, UNSENT_IS_SENT,     "a proposal given up as never sent is sent after all") \
-    X(25, FORWARD_ANY_TERM,   "a leader takes commands that were sent to it in an earlier term")
+    X(25, FORWARD_ANY_TERM,   "a leader takes commands that were sent to it in an earlier term") \
+    X(26, KEPT_FORGOTTEN,     "what left the window is not read back for who is on the way up")
 
 #define RAFT_BROKEN_ENUM(n, sym, text) BROKEN_##sym = n,
 enum raft_broken_rule { RAFT_BROKEN_LIST(RAFT_BROKEN_ENUM) RAFT_BROKEN__END };
