@@ -41,6 +41,12 @@ static void obey_raft(struct core *c, const struct raft_effect *f)
         break;
     case RAFT_F_ROLE:
         note_role(c, f);
+        core_back_end(c);
+        c->back_told = 0;               /* the member forgets it by itself */
+        c->back_full_told = false;
+        break;
+    case RAFT_F_LOG_READ:
+        core_back_read(c, f);
         break;
     case RAFT_F_REPAIRED:
         core_repaired(c);
@@ -219,6 +225,7 @@ enum reeve_err core_step(struct core *c, struct member_event *e)
     yield_if_stalled(c);
     core_repaired_check(c);
     core_tell_hash(c);
+    core_back_settle(c);
     tell_stopped(c);
     return verdict;
 }
@@ -372,6 +379,7 @@ void core_close(struct core *c)
     core_change_free(c);
     core_links_free(c);
     core_snap_free(c);
+    core_back_end(c);
     core_log_free(c);
     if (c->wal)
         walfile_close(c->wal, true);

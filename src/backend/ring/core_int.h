@@ -2,6 +2,7 @@
 #ifndef REEVE_BACKEND_RING_CORE_INT_H
 #define REEVE_BACKEND_RING_CORE_INT_H
 
+#include "backend/ring/backlog.h"
 #include "backend/ring/core.h"
 #include "backend/storage/walfile.h"
 
@@ -14,6 +15,9 @@
 #define CORE_HASH_EVERY  512            /* entries between two comparisons of the members' states; the same everywhere */
 #define CORE_READ_TICKET (1ULL << 63)   /* tickets of reads, apart from the host's */
 #define CORE_CHANGE_TICKET (1ULL << 62) /* and of a change of members */
+#define CORE_BACK_BYTES  (1u << 30)     /* entries kept in a file for members on their way up; at three quarters the ring is busy */
+#define CORE_BACK_PENDING (64u << 20)   /* of them in memory; at a quarter likewise */
+#define CORE_BACK_ROOM   (256u << 20)   /* what they leave free on the disk */
 #define CORE_HELD_BYTES  (64u << 20)    /* messages that wait for the log's disk */
 #define CORE_LATER_MAX   64             /* events that arose while effects were obeyed */
 #define CORE_JOINS_MAX   8
@@ -142,6 +146,12 @@ struct core {
     struct core_joiner joiner[CORE_JOINS_MAX];
     bool join_changing;
 
+    /* core_back.c */
+    struct backlog *back;               /* NULL: nobody is on the way up */
+    uint64_t back_told;                 /* its first entry, as the member was told; 0: nothing is kept */
+    bool back_full_told;
+    uint64_t back_looked;               /* bytes, when room on the disk was looked for */
+
     /* core_snap.c */
     char dir[1024];
     struct snap_out *out;
@@ -174,7 +184,21 @@ void core_join_requested(void *core, uint64_t ticket, const struct peer_join_req
 void core_joins_resume(struct core *c);
 void core_change_free(struct core *c);
 
+/* core_back.c */
+/* Another member is to get the state at index: what comes behind it is kept from now on. */
+void core_back_begin(struct core *c, uint64_t index);
+void core_back_append(struct core *c, const struct raft_append *ra);
+void core_back_read(struct core *c, const struct raft_effect *f);
+/* Of this leadership; or nobody needs it, or there is no room. */
+void core_back_end(struct core *c);
+/* At the end of a step: what nobody needs goes, and the member is told. */
+void core_back_settle(struct core *c);
+
 /* core_snap.c */
+/* A file without a name in DIR/data; -1. */
+int core_nameless_file(const struct core *c, const char *name);
+/* The index of a state that is being written down for others, or that somebody is to be told of; UINT64_MAX: none. */
+uint64_t core_snap_making(const struct core *c);
 void core_snap_effect(struct core *c, const struct raft_effect *f);
 /* An event that arose while effects were obeyed comes in the loop's next round; one that finds no room is lost. */
 void core_later(struct core *c, const struct member_event *e);

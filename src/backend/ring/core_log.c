@@ -219,6 +219,7 @@ void core_log_append(struct core *c, const struct raft_append *ra)
     const struct raft_log *log = member_log(c->m);
     struct wal_hard hard = { ra->term, ra->vote, ra->commit };
     bool entries = ra->first <= ra->last && ra->last > 0;
+    core_back_append(c, ra);
     if (ra->reset)
         reset(c, ra, &hard);
     if (entries && (ra->truncate_from == 0 || ra->truncate_from >= ra->first)) {

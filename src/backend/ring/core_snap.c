@@ -36,7 +36,7 @@ static bool is_own(struct slice key)
 }
 
 /* A file that goes with its descriptor: a dead process leaves nothing. */
-static int nameless_file(const struct core *c, const char *name)
+int core_nameless_file(const struct core *c, const char *name)
 {
     char path[DATADIR_PATH_MAX], file[32];
     snprintf(file, sizeof file, "data/%s", name);
@@ -177,13 +177,14 @@ static bool out_begin(struct core *c, uint64_t index)
     if (s == NULL)
         return false;
     s->core = c;
-    s->fd = nameless_file(c, "snapshot.out");
+    s->fd = core_nameless_file(c, "snapshot.out");
     s->task = (struct loop_task){ .fn = made, .arg = s };
     random_bytes(&s->id, sizeof s->id);
     s->id |= 1;
     bool ok = s->fd >= 0 && storage_begin(c->store, STORAGE_READ, &s->txn) == REEVE_OK;
     if (ok && read_position(s) == REEVE_OK && s->index >= index && start_thread(s)) {
         c->out = s;
+        core_back_begin(c, s->index);
         return true;
     }
     if (s->txn)
@@ -192,6 +193,11 @@ static bool out_begin(struct core *c, uint64_t index)
         close(s->fd);
     free(s);
     return false;
+}
+
+uint64_t core_snap_making(const struct core *c)
+{
+    return c->out && (!c->out->ready || c->n_later > 0) ? c->out->index : UINT64_MAX;
 }
 
 static void wait_for(struct snap_out *s, uint32_t peer)
@@ -208,6 +214,7 @@ static void snap_need(struct core *c, uint32_t peer, uint64_t index)
     const struct snap_out *s = c->out;
     if (s && s->ready && s->index >= index) {
         struct member_event e = { .type = MEMBER_E_SNAP_READY, .peer = peer };
+        core_back_begin(c, s->index);
         wait_for(c->out, peer);
         core_later(c, &e);
         return;
@@ -261,7 +268,7 @@ static void in_drop(struct core *c)
 static bool in_begin(struct core *c, const struct raft_msg *m)
 {
     in_drop(c);
-    int fd = nameless_file(c, "snapshot.in");
+    int fd = core_nameless_file(c, "snapshot.in");
     if (fd < 0)
         return false;
     c->in = (struct snap_in){ fd, m->snap, m->index, 0, m->from };
