@@ -24,6 +24,7 @@ struct life {
     char dir[128];
     struct peer_identity identity;
     uint16_t port;
+    uint32_t window;                    /* bytes of the log in memory; 0: as usual */
     struct storage *st;
     struct core *core;
     unsigned open, done;
@@ -118,7 +119,7 @@ static void on_done(void *arg, uint64_t ticket, enum reeve_err err, struct state
     n->open--;
     n->last = err != REEVE_OK ? err : c->err;
     n->done += n->last == REEVE_OK;
-    if (n->last != REEVE_OK)
+    if (n->last != REEVE_OK && n->last != REEVE_E_DUPLICATE_OBJECT)
         print_message("# member %u: command %llu: %s\n", n->nth, (unsigned long long) ticket - 1, reeve_err_name(n->last));
 }
 
@@ -150,7 +151,7 @@ static void life_begin(struct life *n)
 {
     static const char *const hosts[] = { "127.0.0.1" };
     struct core_host h = { .apply_arg = n, .apply = toy_apply, .early = toy_early, .arg = n, .done = on_done, .applied = on_applied,
-                           .committed = on_committed, .fatal = on_fatal, .hash_every = 32, .revision = toy_revision, .replaced = on_replaced,
+                           .committed = on_committed, .fatal = on_fatal, .hash_every = 32, .window_bytes = n->window, .revision = toy_revision, .replaced = on_replaced,
                            .role = on_role, .admit = on_admit };
     struct core_net net = { .identity = &n->identity, .listen = hosts, .n_listen = 1, .port = n->port, .host = "127.0.0.1" };
     struct report rep = { 0 };
@@ -701,6 +702,85 @@ static void who_was_away_too_long_gets_another_state_in_its_store(void **state)
     assert_reads_newest(away);
 }
 
+static uint64_t applied_of(const struct life *n, uint64_t *first)
+{
+    struct core_status st;
+    core_status(n->core, &st);
+    *first = st.member.window_first;
+    return st.member.applied;
+}
+
+/* The log grows, the state does not: each is refused as one that was there before. */
+static void flood(struct life *n)
+{
+    while (n->open < 64 && propose(n, 1) == REEVE_OK)
+        ;
+}
+
+/* Floods until ok(). */
+static bool flood_until(bool (*ok)(void))
+{
+    for (struct mono_ms until = clock_deadline(2 * PATIENCE_MS); clock_left(until) > 0;) {
+        struct life *l = leader();
+        while (n_again > 0)             /* nobody waits for these */
+            again[--n_again].n->open--;
+        if (l)
+            flood(l);
+        loop_run_once(loop, 1);
+        if (ok())
+            return true;
+    }
+    return false;
+}
+
+static struct life *late, *was;
+static bool another_leads(void) { return leader() && leader() != was; }
+static bool was_replaced(void) { return late->replaced > 0; }
+static bool in_step(void)
+{
+    uint64_t first, l = leader() ? applied_of(leader(), &first) : UINT64_MAX;
+    return applied_of(late, &first) + 64 >= l;
+}
+
+/*
+ * Under load the window is past the state long before that is sent and installed; what came behind it is kept, so the member
+ * is in step while the load goes on (scenario 40).
+ */
+static void a_state_slower_than_the_window_is_sent_once(void **state)
+{
+    uint64_t window, there, at;
+    for (unsigned i = 0; i < MEMBERS; i++)
+        node[i].window = 2u << 20;
+    life_end(&node[0]);
+    life_store(&node[0]);
+    life_begin(&node[0]);
+    make_ring();
+    late = led() == &node[2] ? &node[1] : &node[2];
+    life_end(late);
+    late->leads = false;
+    pad = 60000;
+    write_some(led(), 600);
+    was = led();
+    assert_ok(core_transfer(was->core, 0));  /* who leads now has made no copy of the state yet */
+    rounds_until(another_leads, "another leader");
+    life_store(late);
+    life_begin(late);
+    assert_true(flood_until(was_replaced));
+    at = applied_of(late, &there);
+    (void) applied_of(led(), &window);
+    assert_true(at + 1 < window);
+    assert_true(flood_until(in_step));
+    assert_int_equal(late->replaced, 1);
+    for (unsigned i = 0; i < 200; i++)      /* and stays so */
+        assert_true(flood_until(in_step));
+    assert_int_equal(late->replaced, 1);
+    rounds_until(nothing_open, "answers");
+    pad = 0;
+    write_some(led(), 20);
+    rounds_until(all_equal, "the same everywhere");
+    assert_reads_newest(late);
+}
+
 static void copy(const char *from, const char *to)
 {
     char command[1024];
@@ -853,6 +933,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(also_a_leader_whose_state_differs, world_begin, world_end),
         cmocka_unit_test_setup_teardown(whose_state_came_in_pieces_agrees_with_the_others, world_begin, world_end),
         cmocka_unit_test_setup_teardown(a_log_that_ends_before_the_state_goes_on_behind_it, world_begin, world_end),
+        cmocka_unit_test_setup_teardown(a_state_slower_than_the_window_is_sent_once, world_begin, world_end),
         cmocka_unit_test_setup_teardown(who_was_away_too_long_gets_another_state_in_its_store, world_begin, world_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -401,6 +401,8 @@ uint64_t backlog_bytes(struct backlog *b)
     return b->end - (b->n_marks && !grows ? b->mark[b->first_mark].at : 0);
 }
 
+uint64_t backlog_written(const struct backlog *b) { return b->end; }
+
 uint64_t backlog_pending(struct backlog *b)
 {
     pthread_mutex_lock(&b->lock);

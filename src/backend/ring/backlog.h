@@ -39,6 +39,7 @@ void backlog_trim(struct backlog *b, uint64_t index);
 uint64_t backlog_first(const struct backlog *b);
 uint64_t backlog_next(const struct backlog *b);
 uint64_t backlog_bytes(struct backlog *b);              /* in the file */
+uint64_t backlog_written(const struct backlog *b);      /* in all */
 uint64_t backlog_pending(struct backlog *b);            /* in memory, not written yet */
 bool backlog_failed(struct backlog *b);                 /* a write did not come through */
 

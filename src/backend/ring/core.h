@@ -59,6 +59,7 @@ struct core_host {
     void (*committed)(void *arg, uint64_t revision);
     void (*fatal)(void *arg, enum reeve_err err);
     uint32_t hash_every;                /* for tests: entries between two comparisons of states; 0: as usual */
+    uint32_t window_bytes;              /* for tests: of the log in memory; 0: as usual */
 
     /* ---- of a ring of several; NULL where there is none ---- */
     /* As apply, in the same thread: the region's revision in a state that came from another member. MALFORMED: it is none. */

@@ -9,6 +9,8 @@
  * refused while the other member moves (raft.h D9), and where it is at its end,
  * or the disk is, it is given up, and a transfer under way begins anew.
  */
+#include <sys/statvfs.h>
+
 #include "backend/ring/core_int.h"
 #include "backend/utils/log.h"
 
@@ -98,12 +100,13 @@ static uint64_t needed(const struct core *c)
 }
 
 /* Looked at once for each so many bytes. */
-static bool disk_has_room(struct core *c, uint64_t bytes)
+static bool disk_has_room(struct core *c, uint64_t next)
 {
-    if (bytes < c->back_looked + CORE_BACK_ROOM / 16)
+    struct statvfs v;
+    if (next < c->back_looked + CORE_BACK_ROOM / 16)
         return true;
-    c->back_looked = bytes;
-    return storage_room(c->store, CORE_BACK_ROOM) == REEVE_OK;
+    c->back_looked = next;
+    return statvfs(c->dir, &v) != 0 || (uint64_t) v.f_bavail * v.f_frsize >= CORE_BACK_ROOM;
 }
 
 static void trim(struct core *c)
@@ -115,7 +118,7 @@ static void trim(struct core *c)
         give_up(c, "the file could not be written");
     else if (bytes > CORE_BACK_BYTES || backlog_pending(c->back) > CORE_BACK_PENDING)
         give_up(c, "it is too much");
-    else if (!disk_has_room(c, bytes))
+    else if (!disk_has_room(c, backlog_written(c->back)))
         give_up(c, "the disk has no room");
     else
         backlog_trim(c->back, need);

@@ -150,7 +150,7 @@ struct core {
     struct backlog *back;               /* NULL: nobody is on the way up */
     uint64_t back_told;                 /* its first entry, as the member was told; 0: nothing is kept */
     bool back_full_told;
-    uint64_t back_looked;               /* bytes, when room on the disk was looked for */
+    uint64_t back_looked;               /* bytes put, when room on the disk was looked for */
 
     /* core_snap.c */
     char dir[1024];

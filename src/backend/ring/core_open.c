@@ -239,7 +239,8 @@ static enum reeve_err make_member(struct core *c)
     random_bytes(&k.origin, sizeof k.origin);
     k.origin |= 1;
     k.hash_every = c->host.hash_every ? c->host.hash_every : CORE_HASH_EVERY;
-    k.window_bytes = 48u << 20;         /* a command may have an eighth of it: an attested block fits */
+    /* a command may have an eighth of it: an attested block fits */
+    k.window_bytes = c->host.window_bytes ? c->host.window_bytes : 48u << 20;
     k.queue_bytes = 32u << 20;          /* half of it */
     size_t len = member_size(&k);
     free(c->mem);

@@ -111,7 +111,7 @@ uint64_t raft_needed(const struct raft *r)
     uint64_t need = UINT64_MAX;
     for (unsigned i = 0; i < RAFT_MEMBERS_MAX && r->role == RAFT_LEADER; i++) {
         const struct progress *p = &r->peer[i];
-        if (p->id == 0 || !p->climbing || since(r, p->moved, RAFT_CLIMB_MS))
+        if (p->id == 0 || !p->climbing || since(r, p->moved, RAFT_CLIMB_MS) || since(r, p->heard, RAFT_CLIMB_AWAY_MS))
             continue;
         if (p->state != SNAPSHOT)
             need = min_u64(need, p->match + 1);

@@ -91,6 +91,7 @@
 #define RAFT_CHUNK_MAX    (1u << 20)
 #define RAFT_EFFECTS_MAX  192
 #define RAFT_CLIMB_MS     300000        /* a peer on its way up that has not moved for so long is waited for no more */
+#define RAFT_CLIMB_AWAY_MS 10000        /* nor is one that was not heard for so long */
 #define RAFT_CLIMB_BUSY_MS 30000        /* and proposals are refused for its sake for so long at most */
 #define RAFT_CLIMB_PACE_MS 2000         /* or slowed down */
 
@@ -354,7 +355,8 @@ struct raft_peer_status { uint64_t match, next, snap_offset; uint8_t state; /* 1
 bool raft_peer_status(const struct raft *r, uint32_t id, struct raft_peer_status *out);
 /*
  * The lowest index that a peer on its way up still needs: one that is sent a snapshot, or what came after it, until it is in the
- * newer half of the window. UINT64_MAX: none, or none that has moved within RAFT_CLIMB_MS.
+ * newer half of the window. UINT64_MAX: none, or none that is heard and has moved within
+ * the times above.
  */
 uint64_t raft_needed(const struct raft *r);
 /* Asserts the invariants that one member alone can see. raft_step does so on its way out. */
