@@ -45,6 +45,8 @@ for my $n (1, 3, 5) {
     ok(share($from + 1_000_000, 20, "--members $n"), "20 rings of $n");
 }
 
+ok(share($from, 20, '--climb'), '20 rings whose snapshots take longer than the window lasts, under load: in step within a bound');
+
 # Seeds that once found something: one a line, the reason behind it.
 my $list = ($ENV{REEVE_TOP} || '.') . '/regress/sim/seeds';
 open my $l, '<', $list or die "$list: $!\n";

@@ -165,6 +165,7 @@ static void snap_ready(void *ctx, struct sim_event *e)
     struct snap_out *s = n->out[e->a];
     if (s == NULL || s->id != e->b)
         return;
+    s->told = true;
     node_step(n, &(struct member_event){ .type = MEMBER_E_SNAP_READY, .peer = (uint32_t) e->a,
                                          .snap = { s->id, s->index, s->term, s->bytes.len, s->conf } });
 }
@@ -190,6 +191,7 @@ static void snap_need(struct node *n, uint32_t peer, uint64_t index)
     memcpy(s->conf_bytes, conf.p, conf.len);
     s->conf = slice_of(s->conf_bytes, conf.len);
     n->rig->n_snapshots++;
+    kept_begin(n, s->index, s->term);
     sim_trace(&n->rig->w, n->slot, K_SNAP, 1, peer, s->index);
     struct sim_event *e = sim_after(&n->rig->w, sim_rng_exponential(&n->rig->w.rng, 3000), n->slot, snap_ready, n, NULL, 0);
     e->a = peer;
@@ -237,7 +239,7 @@ static void snap_chunk(struct node *n, const struct raft_msg *m)
     }
     if (m->offset == in->bytes.len)
         wr_bytes(&in->bytes, m->data.p, m->data.len);
-    struct sim_event *e = sim_after(&n->rig->w, sim_rng_exponential(&n->rig->w.rng, 1000), n->slot, snap_stored, n, NULL, 0);
+    struct sim_event *e = sim_after(&n->rig->w, sim_rng_exponential(&n->rig->w.rng, n->rig->p.chunk_us), n->slot, snap_stored, n, NULL, 0);
     e->a = m->snap;
     e->b = in->bytes.len;
 }

@@ -12,7 +12,7 @@
  * drawn), raft_node (a life), raft_wal (the log on disk), raft_state (the
  * state machine, snapshots), raft_client (the load), raft_fault (chaos, and the
  * atlas of what may be damaged), raft_admin (members come and go),
- * raft_check (invariants), raft_oracle (what clients saw), raft_heal (the end).
+ * raft_kept (slow snapshots under load), raft_check (invariants), raft_oracle (what clients saw), raft_heal (the end).
  */
 #ifndef REEVE_SIM_RAFT_INT_H
 #define REEVE_SIM_RAFT_INT_H
@@ -43,12 +43,14 @@ struct rig_profile {
     struct sim_disk_profile disk;
     struct member_config member;
     struct wal_config wal;
-    int64_t flush_us, apply_us;         /* mean delays of the store and of the applier */
+    int64_t flush_us, apply_us, chunk_us;       /* mean delays of the store, of the applier, of a chunk of a snapshot */
     uint32_t drift_ppm;
     /* Mean time between two faults of a kind; 0: this run has none. */
     int64_t partition_us, oneway_us, badlink_us, kill_us, power_us, blackout_us, pause_us, leap_us, restart_us;
     int64_t hang_us, slow_us, eio_us, full_us, decay_us, wipe_us, change_us, transfer_us, amnesia_us;
 };
+/* Over what was drawn: no faults, a small window, a state that takes longer than it lasts. */
+void profile_climb(struct rig_profile *p);
 void profile_draw(struct rig_profile *p, struct sim_rng *r, int members);
 
 /* ---- the state machine ---- */
@@ -91,8 +93,11 @@ struct shadow {
 struct promise { uint64_t incarnation; struct shadow sh; };
 struct held { struct held *next; uint64_t after; int to; int lane; struct raft_msg m; size_t len; uint8_t bytes[]; };
 
-struct snap_out { uint64_t id, index, term; struct wr bytes; struct slice conf; uint8_t conf_bytes[RAFT_CONF_BYTES_MAX]; };
+struct snap_out { uint64_t id, index, term; bool told; struct wr bytes; struct slice conf; uint8_t conf_bytes[RAFT_CONF_BYTES_MAX]; };
 struct snap_in { uint64_t id, index; struct wr bytes; };
+
+/* What came behind a snapshot: entry begin + i in e[i], encoded; below first nobody needs it. */
+struct kept { uint64_t begin, first, prev_term; struct wr *e; uint64_t *term; size_t n, cap; };
 
 struct wal_item;
 struct wal_mark { uint32_t epoch; uint64_t off; };
@@ -135,6 +140,8 @@ struct node {
     struct held *held, **held_last;
     struct snap_out *out[RIG_IDS_MAX];
     struct snap_in in;
+    struct kept kept;
+    uint64_t kept_told;
     struct kv_state installing;
     bool have_installing;
     struct ticket ticket[256];
@@ -209,6 +216,7 @@ struct rig {
     bool final_wanted;                  /* a fresh write, then a read, must succeed */
     int final_stage;
     uint64_t n_undecided;
+    bool climb;                         /* raft_kept.c: no faults, a slow snapshot under load */
     bool chaos;                         /* faults come */
     bool quiet;                         /* clients begin nothing new */
     struct member_effects fx;
@@ -234,7 +242,7 @@ struct rig {
     bool healing;
 };
 
-void rig_init(struct rig *r, uint64_t seed, int members, FILE *trace);
+void rig_init(struct rig *r, uint64_t seed, int members, bool climb, FILE *trace);
 void rig_free(struct rig *r);
 /* Chaos, then healing; true when nothing was violated. */
 bool rig_run(struct rig *r);
@@ -290,6 +298,15 @@ void state_rows_restore(struct node *n, const struct kv_state *s);
 void snap_effect(struct node *n, const struct raft_effect *f);
 void snaps_drop(struct node *n);
 uint64_t command_encode(uint8_t *out, size_t cap, const struct op *o, uint32_t pad);
+
+/* ---- raft_kept.c ---- */
+void kept_begin(struct node *n, uint64_t index, uint64_t term);
+void kept_append(struct node *n, const struct raft_append *a);
+void kept_read(struct node *n, const struct raft_effect *f);
+void kept_settle(struct node *n);
+void kept_drop(struct node *n);
+/* Load, a member cut off and back: in step within a bound while the load goes on. */
+void rig_climb(struct rig *r);
 
 /* ---- raft_client.c ---- */
 void clients_start(struct rig *r);

@@ -9,12 +9,12 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-struct args { uint64_t first, last; int members; unsigned broken; bool trace, quiet; };
+struct args { uint64_t first, last; int members; unsigned broken; bool trace, quiet, climb; };
 
 static struct { char text[300]; size_t len; } last_words;
 
 static const char usage[] =
-    "Usage: reeve-sim raft [--seed N | --seeds A-B | --seed N --runs K] [--members 1|3|5] [--trace] [--quiet] [--broken N]\n";
+    "Usage: reeve-sim raft [--seed N | --seeds A-B | --seed N --runs K] [--members 1|3|5 | --climb] [--trace] [--quiet] [--broken N]\n";
 
 static bool parse_u64(const char *s, uint64_t *out)
 {
@@ -42,6 +42,8 @@ static bool parse(int argc, char **argv, struct args *a)
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--trace") == 0) {
             a->trace = true;
+        } else if (strcmp(argv[i], "--climb") == 0) {
+            a->climb = true;
         } else if (strcmp(argv[i], "--quiet") == 0) {
             a->quiet = true;
         } else if (i + 1 < argc && strcmp(argv[i], "--seeds") == 0) {
@@ -108,7 +110,8 @@ static void replay_text(char *out, size_t len, const struct args *a, uint64_t se
         snprintf(members, sizeof members, " --members %d", a->members);
     if (a->broken)
         snprintf(broken, sizeof broken, " --broken %u", a->broken);
-    snprintf(out, len, "reeve-sim%s raft --seed %llu%s%s --trace", a->broken ? "-broken" : "", (unsigned long long) seed, members, broken);
+    snprintf(out, len, "reeve-sim%s raft --seed %llu%s%s%s --trace", a->broken ? "-broken" : "", (unsigned long long) seed, members,
+             a->climb ? " --climb" : "", broken);
 }
 
 static bool one(const struct args *a, uint64_t seed, struct rig *r)
@@ -121,7 +124,7 @@ static bool one(const struct args *a, uint64_t seed, struct rig *r)
     if (!a->quiet)
         printf("seed %llu\n", (unsigned long long) seed);
     fflush(stdout);
-    rig_init(r, seed, a->members, a->trace ? stdout : NULL);
+    rig_init(r, seed, a->members, a->climb, a->trace ? stdout : NULL);
     bool good = rig_run(r);
     if (!good)
         printf("seed %llu: violated at %lld us: %s\n  %s\n  replay: %s\n", (unsigned long long) seed, (long long) r->w.now_us, r->invariant,

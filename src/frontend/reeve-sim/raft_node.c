@@ -23,6 +23,8 @@ static void life_free(struct node *n)
     }
     n->held_last = &n->held;
     snaps_drop(n);
+    kept_drop(n);
+    n->kept_told = 0;
     wal_run_free(&n->wal);
     free(n->mem);
     n->mem = NULL;
@@ -310,9 +312,17 @@ static void raft_effect(struct node *n, const struct raft_effect *f)
 {
     struct rig *r = n->rig;
     switch (f->type) {
-    case RAFT_F_APPEND: wal_take(n, &f->append); break;
+    case RAFT_F_APPEND:
+        kept_append(n, &f->append);
+        wal_take(n, &f->append);
+        break;
     case RAFT_F_SEND:   send_effect(n, f); break;
-    case RAFT_F_ROLE:   sim_trace_text(&r->w, n->slot, K_ROLE, f->role, f->term, f->leader, "%s", raft_role_name(f->role)); break;
+    case RAFT_F_ROLE:
+        kept_drop(n);
+        n->kept_told = 0;
+        sim_trace_text(&r->w, n->slot, K_ROLE, f->role, f->term, f->leader, "%s", raft_role_name(f->role));
+        break;
+    case RAFT_F_LOG_READ: kept_read(n, f); break;
     case RAFT_F_CONF:   sim_trace(&r->w, n->slot, K_NOTE, 3, f->index, 0); break;
     case RAFT_F_REPAIRED:
         n->mute_mark = false;
@@ -414,6 +424,9 @@ enum reeve_err node_step(struct node *n, struct member_event *e)
     if (r->violated)
         return verdict;
     check_node(n);
+    kept_settle(n);
+    if (r->violated || n->m == NULL)
+        return verdict;
     wal_report_soon(n);
     node_wake(n);
     return verdict;

@@ -92,6 +92,7 @@ void profile_draw(struct rig_profile *p, struct sim_rng *r, int members)
     p->think_us = sim_rng_between(r, 5000, 150000);
     p->flush_us = sim_rng_between(r, 1000, 300000);
     p->apply_us = sim_rng_between(r, 10, 3000);
+    p->chunk_us = 1000;
     draw_net(&p->net, r);
     draw_disk(&p->disk, r);
     draw_member(&p->member, r);

@@ -25,13 +25,16 @@ void violation(struct rig *r, const char *invariant, const char *fmt, ...)
     va_end(ap);
 }
 
-void rig_init(struct rig *r, uint64_t seed, int members, FILE *trace)
+void rig_init(struct rig *r, uint64_t seed, int members, bool climb, FILE *trace)
 {
     memset(r, 0, sizeof *r);
     sim_world_init(&r->w, seed);
     r->w.trace = trace;
     r->w.kind_name = rig_kind_name;
     profile_draw(&r->p, &r->w.rng, members);
+    r->climb = climb;
+    if (climb)
+        profile_climb(&r->p);
     r->op = calloc(RIG_OPS, sizeof *r->op);
     r->seen = calloc(1u << 16, sizeof *r->seen);
     reeve_assert(r->op != NULL && r->seen != NULL);
@@ -82,16 +85,24 @@ static void heal(struct rig *r)
     violation(r, "heals", "%d s after the last fault: %s", HEAL_US / 1000000, why);
 }
 
+static void chaos(struct rig *r)
+{
+    admin_start(r);
+    run_until(r, 1000000);
+    faults_start(r);
+    run_until(r, r->w.now_us + r->p.chaos_us);
+}
+
 bool rig_run(struct rig *r)
 {
     r->chaos = true;
     for (int i = 0; i < r->n_nodes; i++)
         node_boot(r->node[i]);
     clients_start(r);
-    admin_start(r);
-    run_until(r, 1000000);
-    faults_start(r);
-    run_until(r, r->w.now_us + r->p.chaos_us);
+    if (r->climb)
+        rig_climb(r);
+    else
+        chaos(r);
     if (!r->violated)
         faults_lift(r);
     heal(r);
