@@ -1,5 +1,6 @@
 # Members join while registrations come as fast as the ring takes them: each gets the state once, and is in step while the load goes
-# on. One of them is killed while it installs the state; one was away for long.
+# on. One of them is killed while it is sent the state; one was away for long. (That a state slower than the log in memory is sent
+# once is ring/test_core_ring's, which has a small one: here it depends on the machine.)
 use strict;
 use warnings;
 use Test::More;
@@ -76,7 +77,7 @@ ok(loaded(), '... while the load goes on');
 is(installed($s), 1, '... with one state');
 is(copies(), 1, '... that was written down once');
 
-# ---- one is killed while it installs the state ----
+# ---- one is killed while it is sent the state ----
 my $t = ReeveServer->new;
 join_only($t);
 my $two = member($t);
@@ -109,6 +110,7 @@ cmp_ok(copies(), '<=', 6, 'the state was not written down again and again');
 kill 'TERM', $load;
 waitpid $load, 0;
 $load = 0;
+note(scalar(() = $first->log =~ /from where it was kept/g), ' of the three had to be sent what the log in memory held no more');
 ok($r->caught_up($_), $r->name($_) . ' has everything') for $one, $two;
 my $all;
 ok($first->wait_for(sub { my $n = rows($first); my $same = $n > 0 && rows($s) == $n && rows($t) == $n; $all = $n; return $same }, 'the same rows', $BOUND),

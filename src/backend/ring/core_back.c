@@ -52,6 +52,7 @@ void core_back_begin(struct core *c, uint64_t index)
         return;
     }
     c->back_looked = 0;
+    c->back_read = false;
     put(c, index + 1, last);
 }
 
@@ -78,6 +79,9 @@ void core_back_end(struct core *c)
 
 void core_back_read(struct core *c, const struct raft_effect *f)
 {
+    if (c->back && !c->back_read)
+        log_info("member %u gets what came behind the state from where it was kept: the log in memory begins later", f->peer);
+    c->back_read = c->back != NULL;
     if (c->back)
         backlog_read(c->back, f->peer, f->index, RAFT_CHUNK_MAX);
 }

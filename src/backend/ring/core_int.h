@@ -149,7 +149,7 @@ struct core {
     /* core_back.c */
     struct backlog *back;               /* NULL: nobody is on the way up */
     uint64_t back_told;                 /* its first entry, as the member was told; 0: nothing is kept */
-    bool back_full_told;
+    bool back_full_told, back_read;
     uint64_t back_looked;               /* bytes put, when room on the disk was looked for */
 
     /* core_snap.c */
