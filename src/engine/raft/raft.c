@@ -151,7 +151,7 @@ static void on_message(struct raft *r, const struct raft_msg *m, struct raft_eff
 
 /* ---- other events ---- */
 
-/* A ring of one waits for nobody: not for a timeout, not for its own vote on disk. */
+/* A ring of one waits for no timeout; for its own vote on disk it does (election.c), as everybody. */
 static void on_start(struct raft *r, struct raft_effects *out)
 {
     r->started = true;
