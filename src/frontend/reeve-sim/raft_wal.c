@@ -1,5 +1,8 @@
 /*
- * raft_wal.c - a member's log on its simulated disk: engine/wal driven as the server drives it
+ * raft_wal.c - a member's log on its simulated disk: engine/wal driven as the server drives it, but for damage
+ *
+ * Holes are filled where they are (WAL_REPAIR); the server gives up everything
+ * above its state instead (give_up_tail() in backend/ring/core_open.c).
  *
  * Segments that are dropped wait under the name spare-N and are taken again
  * with their old bytes, so that recovery meets stale frames. A write or sync
