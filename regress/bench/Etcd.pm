@@ -2,7 +2,7 @@
 #
 #   my $etcd = Etcd->new($folder, sub { my ($pid) = @_; ... });     # called with each one's pid
 #   $etcd->start($_) for $etcd->members;    # { port, dir, pid }
-#   my $leader = $etcd->leader;             # waits until all three know one
+#   my $leader = $etcd->leader;             # waits until all three know one, 300 s or as many as are named; dies
 package Etcd;
 use strict;
 use warnings;
@@ -39,9 +39,9 @@ sub status {
 }
 
 sub leader {
-    my ($self) = @_;
+    my ($self, $seconds) = @_;
     my $leader;
-    until_true(300, 'an etcd that leads', sub {
+    until_true($seconds // 300, 'an etcd that leads', sub {
         my %s = $self->status($self->members);
         ($leader) = grep { my $s = $s{"127.0.0.1:$_->{port}"}; $s && $s->{leader} && $s->{leader} == $s->{header}{member_id} } $self->members;
         return $leader && 3 == keys %s;
