@@ -352,5 +352,5 @@ void wal_status(const struct wal *w, struct wal_status *out)
 {
     *out = (struct wal_status){ .last = w->last, .last_term = w->last_term, .cut = w->cut, .seq = w->seq,
                                 .tickets = w->tickets, .durable = w->durable, .epoch = w->at.epoch, .block = w->at.block,
-                                .n_segments = w->n_segments, .hard = w->hard, .holes = w->holes };
+                                .n_segments = w->n_segments, .hard = w->hard, .holes = w->holes, .recorded = w->recorded };
 }

@@ -13,17 +13,17 @@
 
 static const char *const fault_names[] = {
     "partition", "oneway", "badlink", "kill", "power", "blackout", "pause", "leap", "restart", "hang", "slow", "eio", "full",
-    "decay", "wipe", "change", "transfer", "amnesia",
+    "decay", "wipe", "change", "transfer", "amnesia", "astray",
 };
 enum fault { F_PARTITION, F_ONEWAY, F_BADLINK, F_KILL, F_POWER, F_BLACKOUT, F_PAUSE, F_LEAP, F_RESTART, F_HANG, F_SLOW, F_EIO, F_FULL,
-             F_DECAY, F_WIPE, F_CHANGE, F_TRANSFER, F_AMNESIA, F_COUNT };
+             F_DECAY, F_WIPE, F_CHANGE, F_TRANSFER, F_AMNESIA, F_ASTRAY, F_COUNT };
 
 static int64_t mean_of(const struct rig_profile *p, enum fault f)
 {
     const int64_t mean[F_COUNT] = {
         p->partition_us, p->oneway_us, p->badlink_us, p->kill_us, p->power_us, p->blackout_us, p->pause_us, p->leap_us,
         p->restart_us, p->hang_us, p->slow_us, p->eio_us, p->full_us, p->decay_us, p->wipe_us, p->change_us, p->transfer_us,
-        p->amnesia_us,
+        p->amnesia_us, p->astray_us,
     };
     return mean[f];
 }
@@ -326,11 +326,17 @@ static void decay_at(struct node *n, const char *name, uint64_t off)
     sim_trace_text(&r->w, n->slot, K_FAULT, F_DECAY, off, 0, "decay %s", name);
 }
 
-static void mark_damaged(struct node *n)
+void atlas_mark_damaged(struct node *n)
 {
     n->damaged = n->was_damaged = true;
     n->damage_commit = n->rig->committed;
     n->damage_life = n->rig->w.node[n->slot].life;
+}
+
+void atlas_unmark(struct node *n, bool was_damaged)
+{
+    n->damaged = false;
+    n->was_damaged = was_damaged;
 }
 
 /* Nobody knows any more what was durable: the newest frame cannot be read, and no record tells of it. */
@@ -342,7 +348,7 @@ static void do_amnesia(struct rig *r)
     if (n == NULL || !atlas_may_damage(r, n) || n->wal.formatting || n->wal.recent[0].epoch == 0 || !sim_disk_read(&n->disk, "ident", &s))
         return;
     note(r, F_AMNESIA, n->slot, 0);
-    mark_damaged(n);
+    atlas_mark_damaged(n);
     snprintf(name, sizeof name, "seg-%06u", n->wal.recent[0].epoch);
     snprintf(n->bad_block_file, sizeof n->bad_block_file, "%s", name);
     n->bad_block_off = n->wal.recent[0].off;
@@ -368,13 +374,38 @@ static void do_decay(struct rig *r)
     } else if (!pick_segment(n, name, &off)) {
         return;
     }
-    mark_damaged(n);
+    atlas_mark_damaged(n);
     decay_at(n, name, off);
     uint64_t how = sim_rng_below(&r->w.rng, 6);
     if (how >= 4)                       /* it shows when all begin anew, and nobody leads yet */
         do_blackout(r);
     else if (how >= 2)
         do_death(r, n, how == 2 ? DEATH_KILL : DEATH_POWER);
+}
+
+static void astray_shows(void *ctx, struct sim_event *e)
+{
+    struct node *n = ctx;
+    struct rig *r = n->rig;
+    if (!r->chaos || r->violated || !node_up(n))
+        return;
+    uint64_t how = sim_rng_below(&r->w.rng, 3);
+    if (how == 2)
+        do_blackout(r);
+    else
+        do_death(r, n, how == 0 ? DEATH_KILL : DEATH_POWER);
+}
+
+/* The next write is reported as done and goes nowhere, or elsewhere. It shows soon, or whenever else this machine restarts. */
+static void do_astray(struct rig *r)
+{
+    struct node *n = victim(r);
+    if (n == NULL || !atlas_may_damage(r, n) || n->wal.formatting || n->wal.w == NULL)
+        return;
+    note(r, F_ASTRAY, n->slot, 0);
+    astray_arm(n, sim_rng_below(&r->w.rng, 2));
+    if (sim_rng_below(&r->w.rng, 2))
+        sim_after(&r->w, between(r, 1000, 400000), SIM_NOBODY, astray_shows, n, NULL, 0);
 }
 
 /* A new disk under the old name: another incarnation, which nobody may count. */
@@ -439,6 +470,7 @@ static void fault_do(struct rig *r, enum fault f)
     case F_CHANGE:    admin_change(r); break;
     case F_TRANSFER:  do_transfer(r); break;
     case F_AMNESIA:   do_amnesia(r); break;
+    case F_ASTRAY:    do_astray(r); break;
     case F_COUNT:     break;
     }
 }

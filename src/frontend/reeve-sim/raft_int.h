@@ -11,7 +11,7 @@
  * Files: raft_main (the program), raft_rig (one run), raft_profile (what is
  * drawn), raft_node (a life), raft_wal (the log on disk), raft_state (the
  * state machine, snapshots), raft_client (the load), raft_fault (chaos, and the
- * atlas of what may be damaged), raft_admin (members come and go),
+ * atlas of what may be damaged), raft_astray (lost and misdirected writes), raft_admin (members come and go),
  * raft_kept (slow snapshots under load), raft_check (invariants), raft_oracle (what clients saw), raft_heal (the end).
  */
 #ifndef REEVE_SIM_RAFT_INT_H
@@ -47,7 +47,7 @@ struct rig_profile {
     uint32_t drift_ppm;
     /* Mean time between two faults of a kind; 0: this run has none. */
     int64_t partition_us, oneway_us, badlink_us, kill_us, power_us, blackout_us, pause_us, leap_us, restart_us;
-    int64_t hang_us, slow_us, eio_us, full_us, decay_us, wipe_us, change_us, transfer_us, amnesia_us;
+    int64_t hang_us, slow_us, eio_us, full_us, decay_us, wipe_us, change_us, transfer_us, amnesia_us, astray_us;
 };
 /* Over what was drawn: no faults, a small window, a state that takes longer than it lasts. */
 void profile_climb(struct rig_profile *p);
@@ -112,6 +112,17 @@ struct wal_run {                        /* raft_wal.c */
     struct wal_mark recent[2];          /* where the newest frames were written, the newest first */
     uint64_t seq_done;
     bool formatting;
+    bool log_writes;                    /* a frame is under way */
+};
+
+/* raft_astray.c: one write that goes nowhere or elsewhere */
+struct astray {
+    bool armed, lost, happened, of_log, was_damaged;
+    uint64_t faults;                    /* of the disk, when it began */
+    char name[SIM_NAME_MAX + 1];        /* the frame that was meant, and its file before */
+    uint64_t off, seq;
+    size_t len, before_len;
+    uint8_t *bytes, *before;
 };
 
 struct ticket { uint64_t ticket, committed; uint32_t op, attempt, client; uint8_t what; };
@@ -155,6 +166,7 @@ struct node {
     uint64_t max_term;
     bool damaged, wiped;                /* the atlas: not whole again yet */
     bool was_damaged;                   /* ever, on this disk */
+    struct astray astray;
     uint64_t damage_commit;             /* whole when it holds what was committed then */
     uint32_t damage_life;
     uint64_t bad_block_off;             /* a block that cannot be read */
@@ -234,7 +246,7 @@ struct rig {
     uint64_t last_conf_index;
     bool violated;
     char invariant[64], evidence[4096];
-    uint64_t n_acked, n_unknown, n_reads, n_restarts, n_snapshots, n_changes, n_leaders, n_damage;
+    uint64_t n_acked, n_unknown, n_reads, n_restarts, n_snapshots, n_changes, n_leaders, n_damage, n_astray, n_taken_back;
     int64_t healed_us;
     /* the admin */
     bool change_open;
@@ -316,6 +328,17 @@ void faults_start(struct rig *r);
 void faults_lift(struct rig *r);
 void fault_isolate(struct rig *r, struct node *n);
 void atlas_look(struct rig *r);
+/* Where atlas_may_damage: the next write is lost, or goes elsewhere. */
+void astray_arm(struct node *n, bool lost);
+void astray_write(struct node *n, const char *name, const struct wal_effect *f);
+void astray_done(struct node *n, enum wal_lane lane);
+/* A life ends: is it to be taken back? Asked while the log is there, done when the disk has lost what it loses. */
+bool astray_ends(struct node *n);
+void astray_settle(struct node *n, bool back);
+void astray_free(struct node *n);
+/* Damaged from now on; or not after all. */
+void atlas_mark_damaged(struct node *n);
+void atlas_unmark(struct node *n, bool was_damaged);
 bool atlas_may_damage(const struct rig *r, const struct node *n);
 void admin_start(struct rig *r);
 void admin_tick(struct rig *r);

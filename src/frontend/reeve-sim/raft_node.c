@@ -41,6 +41,7 @@ void node_free(struct node *n)
     state_free(&n->state);
     state_free(&n->stored);
     sim_disk_free(&n->disk);
+    astray_free(n);
     free(n);
 }
 
@@ -210,10 +211,12 @@ static void links_break(struct node *dead)
 void node_die(struct node *n, enum death d)
 {
     struct rig *r = n->rig;
+    bool back = astray_ends(n);
     life_free(n);
     state_free(&n->state);
     sim_node_crash(&r->w, n->slot);
     sim_disk_crash(&n->disk, d == DEATH_POWER);
+    astray_settle(n, back);
     sim_net_reset(&r->net, n->slot);
     n->down_since_us = r->w.now_us;
     if (d == DEATH_KILL && n->id != 0)

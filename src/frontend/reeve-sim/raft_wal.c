@@ -154,6 +154,8 @@ static void effect_start(struct node *n, const struct wal_effect *f)
         }
         if (strcmp(name, n->bad_block_file) == 0 && f->offset <= n->bad_block_off && n->bad_block_off < f->offset + f->data.len)
             n->bad_block_file[0] = '\0';        /* written again, it is good again */
+        astray_write(n, name, f);
+        n->wal.log_writes |= f->lane == WAL_LANE_LOG;
         sim_disk_write(&n->disk, name, f->offset, f->data, true, f->lane);
         /* A file that is new needs its name durable as well. */
         n->wal.steps[f->lane] = f->file.kind != WAL_FILE_SEGMENT;
@@ -405,9 +407,11 @@ void wal_done(void *host, int node, uint64_t cookie, enum reeve_err err)
         died_of_disk(n, err);
         return;
     }
+    astray_done(n, lane);
     if (next_step(n, lane))
         return;
     n->wal.busy[lane] = false;
+    n->wal.log_writes &= lane != WAL_LANE_LOG;
     wal_complete(n->wal.w, lane);
     items_put(n);
     wal_pump(n);

@@ -307,6 +307,7 @@ bool wal_idle(const struct wal *w);
 
 struct wal_status {
     uint64_t last, last_term, cut, seq, tickets, durable;
+    uint64_t recorded;                  /* the newest batch of which there is a durable record (W3) */
     uint32_t epoch, block, n_segments;
     struct wal_hard hard;
     struct wal_holes holes;             /* not repaired yet */
