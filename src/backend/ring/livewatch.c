@@ -104,7 +104,7 @@ static uint8_t row_state(struct ring_view *v, uint32_t ordinal)
     return region_node_get(&v->region, ordinal, &row) == REEVE_OK ? row.state : NODE_REVOKED;
 }
 
-struct transitions { struct wr w; size_t count_at; uint16_t n; bool held; };
+struct transitions { struct wr w; size_t count_at; uint16_t n; bool held; uint32_t waiting; };
 
 static void look(struct ring *r, struct livewatch *w, struct ring_view *v, uint32_t ordinal, int64_t now,
                  struct transitions *t)
@@ -130,6 +130,12 @@ static void look(struct ring *r, struct livewatch *w, struct ring_view *v, uint3
     t->n++;
     /* Forgotten, so that the next round reads the row: the proposal may fail. */
     w->state[ordinal] = 0;
+}
+
+/* The round is full: only how many more should be lost, so that a mass that takes minutes to write down is one from the start. */
+static void count(struct ring *r, const struct livewatch *w, uint32_t ordinal, int64_t now, struct transitions *t)
+{
+    t->waiting += w->state[ordinal] != NODE_LOST && wanted(r, w, ordinal, now) == NODE_LOST;
 }
 
 static void propose(struct ring *r, struct transitions *t)
@@ -165,8 +171,11 @@ void livewatch_run(struct ring *r, struct livewatch *w, struct ring_view *v)
     wr_u64(&t.w, (uint64_t) now);
     t.count_at = t.w.len;
     wr_u16(&t.w, 0);
-    for (uint32_t i = 0; i < n && t.n < PER_ROUND; i++)
-        look(r, w, v, i, now, &t);
+    for (uint32_t i = 0; i < n; i++)
+        if (t.n < PER_ROUND)
+            look(r, w, v, i, now, &t);
+        else
+            count(r, w, i, now, &t);
     propose(r, &t);
-    say_frozen(r, w, v, t.held);
+    say_frozen(r, w, v, t.held || (t.waiting > 0 && w->lost + t.waiting > (n + LOST_SHARE - 1) / LOST_SHARE));
 }
