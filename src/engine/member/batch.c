@@ -62,7 +62,7 @@ void member_queue_purge(struct member *m)
     uint32_t from = m->start, to = m->start, kept = 0;
     while (member_item_next(&in, &it)) {
         uint32_t next = m->end - (uint32_t) rd_left(&in);
-        if (member_ticket_of(m, &it) != NONE) {
+        if (member_ticket_of(m, &it) != NONE || (RAFT_BROKEN(UNSENT_IS_SENT) && it.origin == m->c.origin)) {
             memmove(m->queue + to, m->queue + from, next - from);
             to += next - from;
             kept++;
