@@ -22,7 +22,7 @@ for (split /\n/, slurp("$top/docs/design/raft-scenarios.md")) {
     my $named = 0;
     for my $cluster ($where =~ m{cluster/(\w+)}g) {
         $named++;
-        push @bad, "$from: cluster/$cluster" if !glob "$top/regress/cluster/$cluster*";
+        push @bad, "$from: cluster/$cluster" if !(() = glob "$top/regress/cluster/$cluster*");
     }
     for my $trace ($where =~ /trace (\w+)/g) { push @bad, "$from: trace $trace" if !-e "$top/regress/scenario/raft/$trace.in" }
     $named++ if $where =~ /\bstorm\b|\bsimulation\b|do not exist/;
