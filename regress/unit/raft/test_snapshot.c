@@ -368,6 +368,102 @@ static void a_running_leader_fills_the_holes_of_a_member_it_thought_complete(voi
     assert_int_equal(rr_leader(s), l);
 }
 
+/* The node's own entries first..last, as they were before the damage. */
+static enum reeve_err fill(uint32_t id, uint64_t first, uint64_t last)
+{
+    static uint8_t mem[65536];
+    struct wr w = wr_fixed(mem, sizeof mem);
+    const struct rr_log *was = &s->node[id].disk;
+    for (uint64_t i = first; i <= last; i++) {
+        const struct rr_entry *e = &was->e[i % RR_LOG];
+        wr_varint(&w, e->term);
+        wr_u8(&w, e->kind);
+        wr_vbytes(&w, slice_of(e->data, e->len));
+    }
+    return rr_feed(s, id, (struct raft_event){ .type = RAFT_E_FILL, .id = first, .data = wr_slice(&w) });
+}
+
+static void members_that_are_all_in_repair_lead_again_when_they_have_back_what_they_held(void **state)
+{
+    s = rr_new(3, 65);
+    rr_start(s);
+    uint32_t l = rr_elect(s);
+    for (int i = 0; i < 20; i++)
+        assert_ok(rr_propose(s, l, (uint64_t) i));
+    rr_run(s, 100);
+    uint64_t last[4], term[4];
+    for (uint32_t i = 1; i <= 3; i++) {
+        last[i] = rr_status(s, i).last;
+        term[i] = rr_status(s, i).last_term;
+    }
+    for (uint32_t i = 1; i <= 3; i++)
+        damage(i, 4 + i);
+    for (uint32_t i = 1; i <= 3; i++)
+        rr_boot(s, i, RAFT_START_REPAIR, last[i], term[i]);
+    rr_run(s, 3000);
+    assert_int_equal(rr_leader(s), 0);
+    assert_err(fill(1, 7, 8), REEVE_E_WRONG_STATE);             /* 6 is missing */
+    for (uint32_t i = 1; i <= 3; i++) {
+        assert_ok(fill(i, 5 + i, last[i] - 1));
+        assert_int_equal(rr_status(s, i).mode, RAFT_START_REPAIR);
+        assert_ok(fill(i, last[i], last[i]));
+        assert_int_equal(rr_status(s, i).mode, RAFT_START_CLEAN);
+        assert_err(fill(i, last[i] + 1, last[i] + 1), REEVE_E_WRONG_STATE);
+    }
+    rr_run(s, 3000);
+    l = rr_leader(s);
+    assert_int_not_equal(l, 0);
+    for (uint32_t i = 1; i <= 3; i++)
+        assert_true(rr_status(s, i).commit > last[i]);
+}
+
+static void what_a_leader_has_changed_is_not_filled_any_more(void **state)
+{
+    s = rr_new(3, 66);
+    rr_start(s);
+    uint32_t l = rr_elect(s), f = next(l);
+    for (int i = 0; i < 20; i++)
+        assert_ok(rr_propose(s, l, (uint64_t) i));
+    rr_run(s, 100);
+    uint64_t last = rr_status(s, f).last, term = rr_status(s, f).last_term;
+    damage(f, 5);
+    rr_boot(s, f, RAFT_START_REPAIR, last + 100, term);         /* it held more than the leader ever had */
+    assert_ok(fill(f, 6, 7));
+    rr_run(s, 100);
+    assert_true(rr_status(s, f).last >= last);
+    rr_crash(s, l);
+    rr_run(s, 3000);
+    assert_int_equal(rr_status(s, f).mode, RAFT_START_REPAIR);
+    assert_false(rr_status(s, f).led);
+    assert_err(fill(f, rr_status(s, f).last + 1, rr_status(s, f).last + 1), REEVE_E_WRONG_STATE);
+}
+
+static void what_cannot_have_stood_there_is_not_filled_in(void **state)
+{
+    static uint8_t mem[64];
+    struct wr w = wr_fixed(mem, sizeof mem);
+    s = rr_new(3, 67);
+    rr_start(s);
+    uint32_t l = rr_elect(s), f = next(l);
+    for (int i = 0; i < 20; i++)
+        assert_ok(rr_propose(s, l, (uint64_t) i));
+    rr_run(s, 100);
+    uint64_t last = rr_status(s, f).last, term = rr_status(s, f).last_term;
+    for (uint32_t i = 1; i <= 3; i++)
+        rr_crash(s, i);
+    s->node[f].disk.last = last - 1;
+    rr_boot(s, f, RAFT_START_REPAIR, last, term);
+    for (uint64_t t = term - 1; t <= term + 1; t += 2) {
+        w.len = 0;
+        wr_varint(&w, t);
+        wr_u8(&w, RAFT_HOST);
+        wr_vbytes(&w, slice_of(NULL, 0));
+        assert_err(rr_feed(s, f, (struct raft_event){ .type = RAFT_E_FILL, .id = last, .data = wr_slice(&w) }), REEVE_E_MALFORMED);
+    }
+    assert_err(fill(f, last, last + 1), REEVE_E_MALFORMED);     /* beyond its end */
+    assert_ok(fill(f, last, last));
+}
+
 static void a_mute_member_neither_votes_nor_counts(void **state)
 {
     s = rr_new(3, 63);
@@ -431,6 +527,9 @@ int main(void)
         cmocka_unit_test_teardown(chunks_out_of_order_are_asked_for_again, end),
         cmocka_unit_test_teardown(a_member_in_repair_votes_by_what_it_held_and_does_not_stand, end),
         cmocka_unit_test_teardown(a_running_leader_fills_the_holes_of_a_member_it_thought_complete, end),
+        cmocka_unit_test_teardown(members_that_are_all_in_repair_lead_again_when_they_have_back_what_they_held, end),
+        cmocka_unit_test_teardown(what_a_leader_has_changed_is_not_filled_any_more, end),
+        cmocka_unit_test_teardown(what_cannot_have_stood_there_is_not_filled_in, end),
         cmocka_unit_test_teardown(a_mute_member_neither_votes_nor_counts, end),
         cmocka_unit_test_teardown(a_mute_member_is_whole_again_in_a_newer_term_of_all_others, end),
     };

@@ -3,7 +3,7 @@
 
 static const char *const event_names[] = { "?", "start", "clock", "message", "appended", "applied", "state_durable", "propose",
     "open", "read", "change", "transfer", "hashed", "unreachable", "reachable", "snap_ready", "snap_gone", "snap_stored",
-    "snap_installed", "snap_failed", "stop", "log_kept", "log_back" };
+    "snap_installed", "snap_failed", "stop", "log_kept", "log_back", "fill" };
 static const char *const effect_names[] = { "?", "raft", "apply", "done", "read_done", "hash", "quarantine", "flush", "stopped" };
 static const char *const outcome_names[] = { "none", "applied", "duplicate", "not_applied", "unknown" };
 #define NAME(list, i) ((i) < sizeof (list) / sizeof *(list) ? (list)[i] : (list)[0])

@@ -348,6 +348,12 @@ static void ask_flush(struct member *m, struct member_effects *out)
     member_emit(out, MEMBER_F_FLUSH)->index = m->applied;
 }
 
+static void on_fill(struct member *m, const struct member_event *e, struct member_effects *out)
+{
+    struct raft_event r = { .type = RAFT_E_FILL, .id = e->index, .data = e->data };
+    out->verdict = member_raft_step(m, &r, out);
+}
+
 /* Events that are raft's alone; 0: not one of them. */
 static uint8_t raft_event_of(uint8_t type)
 {
@@ -393,6 +399,7 @@ static void dispatch(struct member *m, const struct member_event *e, struct memb
     case MEMBER_E_SNAP_INSTALLED: on_installed(m, e, out); break;
     case MEMBER_E_SNAP_FAILED:    on_failed(m, e, out); break;
     case MEMBER_E_STOP:           on_stop(m, out); break;
+    case MEMBER_E_FILL:           on_fill(m, e, out); break;
     default:                      break;
     }
 }

@@ -27,6 +27,11 @@ void raft_append_entry(struct raft *r, const struct raft_entry *e)
         raft_conf_take(r, e);
 }
 
+void raft_append_is_fill(struct raft *r)
+{
+    ap(r)->fill = true;
+}
+
 static void cap_pending(struct raft *r, uint64_t last)
 {
     if (RAFT_BROKEN(DURABLE_ABA))
@@ -41,6 +46,7 @@ void raft_append_truncate(struct raft *r, uint64_t from, struct raft_effects *ou
 {
     struct raft_append *a = ap(r);
     reeve_assert(from > r->commit && a->first > a->last);       /* R2 */
+    r->own = false;
     r->log.ops->truncate(r->log.arg, from);
     a->truncate_from = from;
     r->durable = min_u64(r->durable, from - 1);
@@ -54,6 +60,7 @@ void raft_append_reset(struct raft *r, uint64_t index, uint64_t term)
 {
     r->ap_dirty = false;
     struct raft_append *a = ap(r);
+    r->own = false;
     r->log.ops->reset(r->log.arg, index, term);
     a->reset = true;
     a->reset_index = index;

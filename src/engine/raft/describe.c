@@ -5,7 +5,7 @@ static const char *const msg_names[RAFT_M__COUNT] = { "?", "prevote", "prevote_r
     "append_reply", "heartbeat", "heartbeat_reply", "snapshot", "snapshot_reply", "timeout_now", "read", "read_reply", "host" };
 static const char *const event_names[] = { "?", "start", "clock", "message", "appended", "propose", "change", "transfer", "read",
     "unreachable", "reachable", "snap_ready", "snap_gone", "snap_stored", "snap_installed", "snap_failed", "send", "bench",
-    "log_kept", "log_back" };
+    "log_kept", "log_back", "fill" };
 static const char *const effect_names[] = { "?", "append", "send", "commit", "role", "conf", "truncated", "read_ok",
     "read_failed", "snap_need", "snap_read", "snap_chunk", "snap_install", "snap_done", "host", "repaired", "log_read" };
 static const char *const change_names[] = { "?", "add_learner", "promote", "demote", "remove", "readdress" };
@@ -98,6 +98,8 @@ static void describe_append(const struct raft_append *a, struct wr *out)
         field(out, "truncate", a->truncate_from);
     if (a->first <= a->last)
         wr_printf(out, " entries=%llu..%llu", (unsigned long long) a->first, (unsigned long long) a->last);
+    if (a->fill)
+        wr_text(out, " fill");
     field(out, "term", a->term);
     field(out, "vote", a->vote);
     field(out, "commit", a->commit);

@@ -216,7 +216,7 @@ static bool up_to_date(const struct raft *r, const struct raft_msg *m)
     return m->log_term > term || (m->log_term == term && m->index >= index);
 }
 
-static bool led(const struct raft *r)
+bool raft_led(const struct raft *r)
 {
     if (r->role == RAFT_LEADER)
         return true;
@@ -258,7 +258,7 @@ void raft_on_vote_request(struct raft *r, const struct raft_msg *m, struct raft_
         answer(r, m, false, r->term, 0, out);
         return;
     }
-    if (m->term > r->term && led(r) && !(m->flags & RAFT_MF_TRANSFER)) {
+    if (m->term > r->term && raft_led(r) && !(m->flags & RAFT_MF_TRANSFER)) {
         r->dropped++;
         return;
     }

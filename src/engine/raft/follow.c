@@ -67,8 +67,10 @@ static bool take(struct raft *r, const struct raft_msg *m, uint64_t *upto, struc
             r->dropped++;
             return true;
         }
-        if (!same)
+        if (!same) {
+            r->own = false;
             raft_append_entry(r, &e);
+        }
         *upto = e.index;
     }
     if (RAFT_BROKEN(TRUNCATE_ALWAYS) && *upto < log_last(r) && *upto >= r->commit && !r->ap_dirty)

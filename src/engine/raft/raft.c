@@ -54,6 +54,7 @@ enum reeve_err raft_init(struct raft **out, void *mem, size_t len, const struct 
     enum reeve_err err = join_base(r, s);
     if (err != REEVE_OK)
         return err;
+    r->own = s->mode == RAFT_START_REPAIR;
     r->durable = log_last(r);
     r->commit = max_u64(s->base_index, min_u64(s->commit, log_last(r)));
     r->told_commit = s->base_index;
@@ -234,6 +235,7 @@ static void dispatch(struct raft *r, const struct raft_event *e, struct raft_eff
     case RAFT_E_LOG_KEPT:       raft_on_log_kept(r, e); break;
     case RAFT_E_LOG_BACK:       raft_on_log_back(r, e, out); break;
     case RAFT_E_BENCH:          r->benched = e->n != 0; break;
+    case RAFT_E_FILL:           raft_on_fill(r, e, out); break;
     default:                    break;
     }
 }
@@ -303,7 +305,7 @@ void raft_status(const struct raft *r, struct raft_status *out)
     *out = (struct raft_status){ .role = r->role, .mode = r->mode, .leader = r->leader, .vote = r->vote, .term = r->term,
         .commit = r->commit, .last = log_last(r), .last_term = log_last_term(r), .durable = r->durable,
         .conf_index = r->conf_index, .committed_in_term = raft_committed_in_term(r), .transferring = r->transfer.to != 0,
-        .disk_slow = raft_disk_slow(r, r->c.disk_ms), .benched = r->benched, .uncommitted_bytes = r->uncommitted_bytes, .dropped = r->dropped };
+        .disk_slow = raft_disk_slow(r, r->c.disk_ms), .benched = r->benched, .led = raft_led(r), .uncommitted_bytes = r->uncommitted_bytes, .dropped = r->dropped };
 }
 
 bool raft_peer_status(const struct raft *r, uint32_t id, struct raft_peer_status *out)

@@ -102,6 +102,7 @@ struct raft {
 
     /* repair.c */
     uint64_t shadow_index, shadow_term; /* REPAIR: the end of what it once held */
+    bool own;                           /* REPAIR: the log is the beginning of that one: no leader has changed it yet */
     uint64_t start_term;
     uint64_t heard_term[RAFT_MEMBERS_MAX];
     uint32_t heard_id[RAFT_MEMBERS_MAX];
@@ -162,6 +163,7 @@ struct mono_ms raft_election_wake(const struct raft *r);
 /* The connection to the leader broke. */
 void raft_election_leader_lost(struct raft *r);
 bool raft_may_campaign(const struct raft *r);
+bool raft_led(const struct raft *r);
 void raft_campaign(struct raft *r, bool transfer, struct raft_effects *out);
 void raft_campaign_prevote(struct raft *r, struct raft_effects *out);
 void raft_election_clock(struct raft *r, struct raft_effects *out);
@@ -253,6 +255,8 @@ void raft_repair_check(struct raft *r, struct raft_effects *out);
 void raft_repair_heard(struct raft *r, const struct raft_msg *m);
 void raft_repair_clock(struct raft *r, struct raft_effects *out);
 uint8_t raft_repair_flags(const struct raft *r);
+void raft_on_fill(struct raft *r, const struct raft_event *e, struct raft_effects *out);
+void raft_append_is_fill(struct raft *r);
 void raft_vote_position(const struct raft *r, uint64_t *index, uint64_t *term);
 
 static inline struct mono_ms later(struct mono_ms t, uint32_t ms) { return (struct mono_ms){ t.ms + ms }; }

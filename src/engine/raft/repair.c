@@ -4,7 +4,8 @@
  * REPAIR: what the log held is known, parts of it cannot be read. Its end as
  * it was (the shadow) decides votes, so nothing that this member helped to
  * commit can be lost in an election; it does not stand itself. It is over when
- * the log reaches as far again.
+ * the log reaches as far again: by a leader's entries, or by its own that another
+ * member gave back (FILL).
  *
  * MUTE: what was promised is not known. Votes and acknowledgements are not
  * given (they carry the mark MUTE) until a quorum of the other voters has been
@@ -31,6 +32,49 @@ void raft_vote_position(const struct raft *r, uint64_t *index, uint64_t *term)
     bool shadow = r->mode == RAFT_START_REPAIR && shadow_ahead(r);
     *index = shadow ? r->shadow_index : log_last(r);
     *term = shadow ? r->shadow_term : log_last_term(r);
+}
+
+/* ---- filling (R11) ---- */
+
+static bool fill_sane(const struct raft *r, uint64_t index, struct slice data)
+{
+    struct rd in = rd_of(data);
+    struct raft_entry e;
+    struct raft_conf c;
+    uint64_t term = log_last_term(r);
+    for (; raft_msg_entry(&in, &e); index++) {
+        bool end = index == r->shadow_index;
+        if (index > r->shadow_index || e.term < term || e.term > r->shadow_term || (end && e.term != r->shadow_term) || e.kind == 0)
+            return false;
+        if (e.kind == RAFT_CONF && raft_conf_decode(&c, e.data) != REEVE_OK)
+            return false;
+        term = e.term;
+    }
+    return rd_done(&in);
+}
+
+/* These were this log's entries before it was damaged: as if the disk had given them back. */
+void raft_on_fill(struct raft *r, const struct raft_event *e, struct raft_effects *out)
+{
+    struct rd in = rd_of(e->data);
+    struct raft_entry f;
+    if (r->mode != RAFT_START_REPAIR || !r->own || raft_led(r) || r->in.have || e->id != log_last(r) + 1) {
+        out->verdict = REEVE_E_WRONG_STATE;
+        return;
+    }
+    if (!fill_sane(r, e->id, e->data)) {
+        out->verdict = REEVE_E_MALFORMED;
+        return;
+    }
+    while (raft_msg_entry(&in, &f)) {
+        f.index = log_last(r) + 1;
+        if (!log_room(r, 1, f.data.len)) {
+            out->verdict = REEVE_E_BUSY;
+            return;
+        }
+        raft_append_entry(r, &f);
+        raft_append_is_fill(r);
+    }
 }
 
 /* ---- mute ---- */

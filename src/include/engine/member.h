@@ -113,7 +113,8 @@ enum member_event_type {
                             /* as in raft.h; before SNAP_INSTALLED the rows of the new state are restored, row 0 first */
     MEMBER_E_STOP,
     MEMBER_E_LOG_KEPT,      /* index, n: as in raft.h (D9) */
-    MEMBER_E_LOG_BACK       /* peer, index, term, data, n */
+    MEMBER_E_LOG_BACK,      /* peer, index, term, data, n */
+    MEMBER_E_FILL           /* index, data: RAFT_E_FILL -> verdict (engine/mend.h) */
 };
 struct member_event {
     uint8_t type;

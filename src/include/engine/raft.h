@@ -45,6 +45,8 @@
  *     that is not the configuration's, is dropped.
  *  R10 A member in repair or mute never campaigns; a mute one grants no vote
  *     and is not counted.
+ *  R11 FILL brings a log in repair back to what it was: only right behind its last entry, only up to the end that it is known
+ *     to have had, only while no leader is heard and none has added anything since the start.
  *
  * Duties of the driver
  *  D1 Effects are obeyed in order, all of them before the next event.
@@ -265,7 +267,8 @@ enum raft_event_type {
     RAFT_E_BENCH,           /* n != 0: lead no more (hand over, do not campaign), until n == 0 */
     RAFT_E_LOG_KEPT,        /* index: entries from there to the window can be read back, 0: none; n != 0: there is little room
                                for more, so proposals are BUSY while a peer on its way up moves */
-    RAFT_E_LOG_BACK         /* peer, data, n: n entries as in an APPEND behind (index, term); n == 0: they cannot be read */
+    RAFT_E_LOG_BACK,        /* peer, data, n: n entries as in an APPEND behind (index, term); n == 0: they cannot be read */
+    RAFT_E_FILL             /* id, data: this log's own entries from index id on, encoded as in an APPEND -> verdict; R11 */
 };
 /* A snapshot as the host knows it. id: chosen by the sender, other bytes, other id. */
 struct raft_snap { uint64_t id, index, term, size; struct slice conf; };
@@ -308,6 +311,7 @@ struct raft_append {
     uint64_t first, last;               /* first > last: no entries */
     uint64_t term, commit;
     uint32_t vote;
+    bool fill;                          /* first..last are what the log held there (FILL): nothing behind them is superseded */
 };
 struct raft_effect {
     uint8_t type, role;
@@ -347,6 +351,7 @@ struct raft_status {
     uint32_t vote;
     uint64_t term, commit, last, last_term, durable, conf_index;
     bool committed_in_term, transferring, disk_slow, benched;
+    bool led;                           /* somebody leads, and was heard within an election's time (or leads himself) */
     uint64_t uncommitted_bytes, dropped;
 };
 void raft_status(const struct raft *r, struct raft_status *out);

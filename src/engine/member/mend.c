@@ -1,0 +1,155 @@
+/* mend.c - asking for entries that a damaged log has lost, and giving them: bytes and rules of engine/mend.h. */
+#include "engine/mend.h"
+
+static bool head(struct rd *in, uint8_t kind)
+{
+    uint8_t version = rd_u8(in), k = rd_u8(in);
+    return !in->bad && version == 1 && k == kind;
+}
+
+uint8_t mend_kind(struct slice host)
+{
+    struct rd in = rd_of(host);
+    uint8_t version = rd_u8(&in), kind = rd_u8(&in);
+    return !in.bad && version == 1 && (kind == MEND_ASK || kind == MEND_HAVE) ? kind : 0;
+}
+
+/* ---- asking ---- */
+
+void mend_ask_encode(const struct mend_want *w, struct wr *out)
+{
+    wr_u8(out, 1);
+    wr_u8(out, MEND_ASK);
+    wr_u64(out, w->first);
+    wr_u64(out, w->last);
+    wr_u8(out, w->n);
+    for (unsigned i = 0; i < w->n; i++) {
+        wr_u64(out, w->mark[i].index);
+        wr_u64(out, w->mark[i].term);
+    }
+}
+
+static bool ask_decode(struct mend_want *w, struct slice ask)
+{
+    struct rd in = rd_of(ask);
+    if (!head(&in, MEND_ASK))
+        return false;
+    *w = (struct mend_want){ .first = rd_u64(&in) };
+    w->last = rd_u64(&in);
+    w->n = rd_u8(&in);
+    if (in.bad || w->n > MEND_MARKS_MAX || w->first == 0 || w->last < w->first)
+        return false;
+    for (unsigned i = 0; i < w->n; i++) {
+        w->mark[i].index = rd_u64(&in);
+        w->mark[i].term = rd_u64(&in);
+    }
+    return rd_done(&in);
+}
+
+/* ---- giving ---- */
+
+/* The highest mark that this log has: up to there it is the asker's. */
+static const struct mend_mark *common(const struct mend_log *log, const struct mend_want *w)
+{
+    const struct mend_mark *best = NULL;
+    struct raft_entry e;
+    for (unsigned i = 0; i < w->n; i++)
+        if (w->mark[i].index >= w->first && (best == NULL || w->mark[i].index > best->index) &&
+            log->entry(log->arg, w->mark[i].index, &e) && e.term == w->mark[i].term)
+            best = &w->mark[i];
+    return best;
+}
+
+static size_t run_length(const struct mend_log *log, uint64_t first, uint64_t last)
+{
+    struct raft_entry e;
+    size_t n = 0, bytes = 0;
+    while (n < MEND_ENTRIES_MAX && first + n <= last && log->entry(log->arg, first + n, &e)) {
+        bytes += e.data.len;
+        if (n > 0 && bytes > MEND_BYTES)
+            break;
+        n++;
+    }
+    return n;
+}
+
+size_t mend_run_encode(const struct mend_log *log, uint64_t first, uint64_t last, struct wr *out)
+{
+    size_t n = run_length(log, first, last);
+    struct raft_entry e;
+    for (size_t i = 0; i < n; i++) {
+        reeve_assert(log->entry(log->arg, first + i, &e));
+        wr_varint(out, e.term);
+        wr_u8(out, e.kind);
+        wr_vbytes(out, e.data);
+    }
+    return n;
+}
+
+bool mend_answer(const struct mend_log *log, struct slice ask, struct wr *out)
+{
+    struct mend_want w;
+    if (!ask_decode(&w, ask))
+        return false;
+    const struct mend_mark *m = common(log, &w);
+    if (m == NULL)
+        return false;
+    uint64_t last = m->index < w.last ? m->index : w.last;
+    size_t n = run_length(log, w.first, last);
+    if (n == 0)
+        return false;
+    wr_u8(out, 1);
+    wr_u8(out, MEND_HAVE);
+    wr_u64(out, w.first);
+    wr_u64(out, m->index);
+    wr_u64(out, m->term);
+    wr_varint(out, n);
+    mend_run_encode(log, w.first, last, out);
+    return !out->bad;
+}
+
+/* ---- taking ---- */
+
+static bool is_mark(const struct mend_want *w, const struct mend_mark *m)
+{
+    for (unsigned i = 0; i < w->n; i++)
+        if (w->mark[i].index == m->index && w->mark[i].term == m->term)
+            return true;
+    return false;
+}
+
+/* Exactly n entries, terms that rise to the mark's at most, and are the mark's at its place. */
+static bool entries_sane(struct slice bytes, uint64_t first, size_t n, const struct mend_mark *m)
+{
+    struct rd in = rd_of(bytes);
+    struct raft_entry e;
+    uint64_t term = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (!raft_msg_entry(&in, &e) || e.kind == 0 || e.term < term || e.term == 0 || e.term > m->term)
+            return false;
+        if (first + i == m->index && e.term != m->term)
+            return false;
+        term = e.term;
+    }
+    return rd_done(&in);
+}
+
+enum reeve_err mend_take(const struct mend_want *w, struct slice host, struct mend_have *out)
+{
+    struct rd in = rd_of(host);
+    struct mend_mark m;
+    if (!head(&in, MEND_HAVE))
+        return REEVE_E_MALFORMED;
+    out->first = rd_u64(&in);
+    m.index = rd_u64(&in);
+    m.term = rd_u64(&in);
+    uint64_t n = rd_varint(&in);
+    if (in.bad || n == 0 || n > MEND_ENTRIES_MAX || out->first != w->first || !is_mark(w, &m))
+        return REEVE_E_MALFORMED;
+    uint64_t last = out->first + n - 1;
+    if (last > w->last || last > m.index)
+        return REEVE_E_MALFORMED;
+    out->n = (size_t) n;
+    out->entries = rd_bytes(&in, rd_left(&in));
+    return entries_sane(out->entries, out->first, out->n, &m) ? REEVE_OK : REEVE_E_MALFORMED;
+}
