@@ -312,7 +312,7 @@ static bool flip_command(uint32_t id)
         int fd = open(path, O_RDWR);
         ssize_t n = pread(fd, bytes, SEGMENT, 0);
         for (ssize_t i = 0; i + 5 <= n && !done; i++)
-            if (memcmp(bytes + i, want, 5) == 0) {
+            if (i % WAL_BLOCK >= WAL_HEADER_LEN && memcmp(bytes + i, want, 5) == 0) {   /* a header may look like it */
                 uint8_t other = bytes[i + 4] ^ 0x40;
                 done = pwrite(fd, &other, 1, i + 4) == 1;
             }

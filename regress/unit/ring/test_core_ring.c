@@ -655,6 +655,105 @@ static void until_it_is_filled_it_leads_nobody(void **state)
     assert_reads_newest(small);
 }
 
+static unsigned flip_id(const struct life *n, uint32_t id)
+{
+    char text[32];
+    snprintf(text, sizeof text, "marked-%08u.", id);
+    return flip(n, text);
+}
+
+/* All stop with entries that no state has: the stores are put back to what they were before these were written. */
+static uint32_t all_logs_ahead_of_their_states(void)
+{
+    char cmd[400];
+    make_ring();
+    write_some(led(), 20);
+    rounds_until(all_equal, "the same everywhere");
+    for (unsigned i = 0; i < MEMBERS; i++)
+        life_end(&node[i]);
+    for (unsigned i = 0; i < MEMBERS; i++) {
+        snprintf(cmd, sizeof cmd, "cp -r %s/data %s/data.old", node[i].dir, node[i].dir);
+        assert_int_equal(system(cmd), 0);
+    }
+    for (unsigned i = 0; i < MEMBERS; i++) {
+        node[i].leads = false;
+        life_store(&node[i]);
+        life_begin(&node[i]);
+    }
+    rounds_until(somebody_leads, "a leader");
+    uint32_t first = next_id;
+    pad = 3000;
+    for (unsigned i = 0; i < 40; i++)
+        write_some(led(), 1);           /* batches of their own */
+    rounds_until(all_equal, "the same everywhere");
+    for (unsigned i = 0; i < MEMBERS; i++) {
+        life_end(&node[i]);
+        node[i].leads = false;
+        snprintf(cmd, sizeof cmd, "rm -rf %s/data && mv %s/data.old %s/data", node[i].dir, node[i].dir, node[i].dir);
+        assert_int_equal(system(cmd), 0);
+    }
+    return first;
+}
+
+static void all_begin(void)
+{
+    for (unsigned i = 0; i < MEMBERS; i++) {
+        life_store(&node[i]);
+        life_begin(&node[i]);
+    }
+}
+
+static bool all_whole(void)
+{
+    for (unsigned i = 0; i < MEMBERS; i++) {
+        small = &node[i];
+        if (!is_whole())
+            return false;
+    }
+    return true;
+}
+
+static void logs_damaged_at_different_places_make_each_other_whole(void **state)
+{
+    uint32_t first = all_logs_ahead_of_their_states();
+    for (unsigned i = 0; i < MEMBERS; i++)
+        for (unsigned k = 0; k < 2; k++)
+            assert_true(flip_id(&node[i], first + 5 + 3 * i + 15 * k) > 0);
+    all_begin();
+    assert_false(all_whole());
+    rounds_until(all_whole, "all logs are whole");
+    rounds_until(somebody_leads, "a leader");
+    rounds_until(all_equal, "the same everywhere");
+    write_some(led(), 20);
+    rounds_until(all_equal, "the same everywhere");
+    for (unsigned i = 0; i < MEMBERS; i++)
+        assert_reads_newest(&node[i]);
+    for (unsigned i = 0; i < MEMBERS; i++) {
+        life_end(&node[i]);
+        node[i].leads = false;
+    }
+    all_begin();                        /* for good */
+    assert_true(all_whole());
+    rounds_until(somebody_leads, "a leader");
+    rounds_until(all_equal, "the same everywhere");
+}
+
+/* What is lost in all logs may have been acknowledged: nobody leads as if it never was. */
+static void what_all_logs_have_lost_stops_the_ring(void **state)
+{
+    uint32_t first = all_logs_ahead_of_their_states();
+    for (unsigned i = 0; i < MEMBERS; i++)
+        assert_true(flip_id(&node[i], first + 20) > 0);
+    all_begin();
+    for (unsigned i = 0; i < 150; i++)
+        loop_run_once(loop, 10);
+    assert_null(leader());
+    for (unsigned i = 0; i < MEMBERS; i++) {
+        small = &node[i];
+        assert_false(is_whole());
+    }
+}
+
 static void a_lost_leader_is_replaced_and_comes_back_with_all(void **state)
 {
     make_ring();
@@ -929,6 +1028,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_lost_leader_is_replaced_and_comes_back_with_all, world_begin, world_end),
         cmocka_unit_test_setup_teardown(a_log_damaged_above_the_state_is_filled_by_the_others, world_begin, world_end),
         cmocka_unit_test_setup_teardown(until_it_is_filled_it_leads_nobody, world_begin, world_end),
+        cmocka_unit_test_setup_teardown(logs_damaged_at_different_places_make_each_other_whole, world_begin, world_end),
+        cmocka_unit_test_setup_teardown(what_all_logs_have_lost_stops_the_ring, world_begin, world_end),
         cmocka_unit_test_setup_teardown(a_member_whose_state_differs_serves_nothing_and_never_starts_again, world_begin, world_end),
         cmocka_unit_test_setup_teardown(also_a_leader_whose_state_differs, world_begin, world_end),
         cmocka_unit_test_setup_teardown(whose_state_came_in_pieces_agrees_with_the_others, world_begin, world_end),

@@ -377,6 +377,7 @@ void core_close(struct core *c)
     loop_timer_cancel(c->loop, &c->timer);
     loop_unpost(c->loop, &c->stop_task);
     core_change_free(c);
+    core_mend_free(c);
     core_links_free(c);
     core_snap_free(c);
     core_back_end(c);

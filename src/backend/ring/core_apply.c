@@ -282,7 +282,11 @@ static void cut_log(struct core *c, const struct core_run *r)
     if (now - c->cut_ms < CORE_CUT_MS || r->index >= member_wal_keep(c->m))
         return;
     c->cut_ms = now;
-    walfile_cut(c->wal, r->index, r->term);
+    if (c->cut_next[0].index > 0)
+        walfile_cut(c->wal, c->cut_next[0].index, c->cut_next[0].term);
+    memmove(&c->cut_next[0], &c->cut_next[1], (CORE_CUT_LAG - 1) * sizeof c->cut_next[0]);
+    c->cut_next[CORE_CUT_LAG - 1].index = r->index;
+    c->cut_next[CORE_CUT_LAG - 1].term = r->term;
 }
 
 static void tell_applied(struct core *c, struct state_run *runs)

@@ -9,6 +9,7 @@
 #define CORE_SEQS_MAX    1024           /* appends under way, in pieces; a power of two above RAFT_APPENDS_MAX */
 #define CORE_LOG_RETRY_MS 100
 #define CORE_CUT_MS      1000           /* the log is cut at most that often: each cut writes its metadata */
+#define CORE_CUT_LAG     4              /* and so many of these behind the state: others, whose states are older, may have lost that */
 #define CORE_YIELD_MS    5000
 #define CORE_EARLY_BYTES (32u << 20)    /* so much before the store, and nobody is answered earlier than it has applied */
 #define CORE_LATE_MS     30             /* for so long the clock waits for what is being read */
@@ -35,6 +36,18 @@ struct core_command {
 /* Which term the log's entries have: one item where a term begins. Indexes below the first are not known. */
 struct core_term { uint64_t first, term; };
 struct core_terms { struct core_term *t; size_t n, cap; uint64_t last; };
+
+/* What a start has read of the log (core_shelf.c), by index; term 0: nothing. */
+struct core_shelf_item { uint64_t term; size_t at; uint32_t len; uint8_t kind; };
+struct core_shelf {
+    uint64_t above, low;                /* smaller indexes are not put here; not given out */
+    uint64_t first;                     /* of item[0] */
+    size_t n, cap;
+    struct core_shelf_item *item;
+    struct wr bytes;
+    bool bad;                           /* not all of it found room */
+    struct wal_holes holes;
+};
 
 /* A state from another member, on its way into the store. */
 struct core_install { uint64_t id, index, term, size; int fd; size_t conf_len; uint8_t conf[RAFT_CONF_BYTES_MAX]; };
@@ -116,6 +129,7 @@ struct core {
     uint64_t sum_index;                 /* which ended there */
     uint64_t hash_index;                /* the member wants to know it there; 0: no */
     int64_t cut_ms;
+    struct { uint64_t index, term; } cut_next[CORE_CUT_LAG];        /* the oldest first; index 0: none yet */
     int64_t yield_ms;                   /* leadership is not offered before */
     struct core_read *reads;
     uint64_t n_reads;
@@ -130,6 +144,14 @@ struct core {
     bool follows;                       /* at the start: the log goes on where the state ends */
     uint64_t lost_index, lost_term;     /* the log held as much, and lost some of it; 0: it has not */
     uint64_t repaired_last;             /* it does again, when that is durable */
+
+    /* core_shelf.c, core_mend.c */
+    struct core_shelf shelf;
+    bool tail;                          /* the log's files hold more than the window, behind a hole: it ends at */
+    uint64_t tail_last, tail_term;
+    bool gave_up;                       /* at the start: nothing above the state was kept */
+    struct loop_timer mend_timer;
+
     bool joining;                       /* let in, and without a state yet: */
     uint64_t joined_index;
     struct raft_conf joined_conf;
@@ -167,6 +189,20 @@ _Noreturn void core_die(struct core *c, enum reeve_err err, const char *what);
 
 /* core_open.c */
 enum reeve_err core_rows_restore(struct core *c, struct kv *kv) REEVE_MUST_CHECK;
+
+/* core_shelf.c */
+void core_shelf_init(struct core_shelf *s, uint64_t above);
+void core_shelf_free(struct core_shelf *s);
+void core_shelf_batch(struct core_shelf *s, const struct wal_frame *f, struct slice payload);
+/* False: not readable, or not there. out is borrowed from the shelf. */
+bool core_shelf_entry(const struct core_shelf *s, uint64_t index, struct raft_entry *out);
+uint64_t core_shelf_last(const struct core_shelf *s);
+
+/* core_mend.c */
+void core_mend_start(struct core *c);
+/* True: the message was of that kind. */
+bool core_mend_message(struct core *c, const struct raft_msg *m);
+void core_mend_free(struct core *c);
 
 /* core_links.c */
 enum reeve_err core_links_open(struct core *c, const struct core_net *net, struct report *rep) REEVE_MUST_CHECK;
@@ -213,6 +249,8 @@ uint64_t core_terms_at(const struct core_terms *t, uint64_t index);
 void core_log_append(struct core *c, const struct raft_append *a);
 void core_log_durable(void *core, uint64_t ticket);
 void core_log_free(struct core *c);
+/* The terms of the window, when the files hold nothing else any more. */
+void core_terms_of_window(struct core *c);
 
 /* core_apply.c */
 void core_apply(struct core *c, uint64_t index);

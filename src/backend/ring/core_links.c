@@ -54,7 +54,8 @@ void core_links_durable(struct core *c)
 static void on_message(void *arg, const struct raft_msg *m)
 {
     struct member_event e = { .type = MEMBER_E_MESSAGE, .msg = m };
-    (void) core_step(arg, &e);
+    if (!core_mend_message(arg, m))
+        (void) core_step(arg, &e);
 }
 
 static void on_reachable(void *arg, uint32_t id, bool yes)

@@ -56,10 +56,21 @@ uint64_t core_terms_at(const struct core_terms *t, uint64_t index)
 
 static void terms_note(struct core *c, const struct wal_append *a)
 {
+    if (a->flags & WAL_REPAIR)
+        return;
     if (a->n == 0)
         terms_truncate(&c->terms, a->first);
     for (size_t i = 0; i < a->n; i++)
         if (!core_terms_put(&c->terms, a->first + i, a->entry[i].term))
+            core_die(c, REEVE_E_NOMEM, "append to the log");
+}
+
+void core_terms_of_window(struct core *c)
+{
+    const struct raft_log *log = member_log(c->m);
+    c->terms.n = c->terms.last = 0;
+    for (uint64_t i = log->ops->first(log->arg); i <= log->ops->last(log->arg); i++)
+        if (!core_terms_put(&c->terms, i, log->ops->term(log->arg, i)))
             core_die(c, REEVE_E_NOMEM, "append to the log");
 }
 
@@ -214,12 +225,70 @@ static void reset(struct core *c, const struct raft_append *ra, const struct wal
         core_die(c, REEVE_E_NOMEM, "append to the log");
 }
 
+/* How many from first on, up to last, are all in a hole, or all in none. */
+static uint64_t alike(const struct core *c, uint64_t first, uint64_t last, bool *hole)
+{
+    uint64_t i = first;
+    *hole = wal_holes_touch(&c->shelf.holes, first, first);
+    while (i <= last && wal_holes_touch(&c->shelf.holes, i, i) == *hole)
+        i++;
+    return i - first;
+}
+
+static void append_repair(struct core *c, uint64_t first, size_t n, const struct wal_hard *hard)
+{
+    const struct raft_log *log = member_log(c->m);
+    struct wal_entry *e = entries_of(c, log, first, n);
+    for (size_t i = 0, k; i < n; i += k) {
+        k = piece(c, e + i, n - i);
+        struct wal_append a = { .first = first + i, .prev_term = term_at(log, first + i - 1), .entry = e + i, .n = k,
+                                .hard = *hard, .flags = WAL_REPAIR };
+        put_or_keep(c, &a, 0);
+    }
+    free(e);
+}
+
+/* Only the hard state, and behind everything that the files hold. */
+static void append_hard(struct core *c, const struct wal_hard *hard, uint64_t seq)
+{
+    const struct raft_log *log = member_log(c->m);
+    uint64_t last = log->ops->last(log->arg);
+    struct wal_append a = { .first = (c->tail ? c->tail_last : last) + 1, .prev_term = c->tail ? c->tail_term : term_at(log, last),
+                            .hard = *hard };
+    put_or_keep(c, &a, seq);
+}
+
+/* What the log held before: what can be read of it stands where it stood, holes are filled, nothing is superseded. */
+static void append_fill(struct core *c, const struct raft_append *ra, const struct wal_hard *hard)
+{
+    bool hole;
+    for (uint64_t i = ra->first, n; i <= ra->last; i += n) {
+        n = alike(c, i, ra->last, &hole);
+        if (hole)
+            append_repair(c, i, (size_t) n, hard);
+    }
+    append_hard(c, hard, ra->seq);
+    if (ra->last < c->tail_last)
+        return;
+    c->tail = false;
+    core_terms_of_window(c);
+}
+
 void core_log_append(struct core *c, const struct raft_append *ra)
 {
     const struct raft_log *log = member_log(c->m);
     struct wal_hard hard = { ra->term, ra->vote, ra->commit };
     bool entries = ra->first <= ra->last && ra->last > 0;
     core_back_append(c, ra);
+    if (c->tail && ra->fill) {
+        append_fill(c, ra, &hard);
+        return;
+    }
+    if (c->tail && !entries && !ra->truncate_from && !ra->reset) {
+        append_hard(c, &hard, ra->seq);
+        return;
+    }
+    c->tail = false;                    /* a leader's entries supersede what stands behind the hole; 'L' 'd' keeps what it was */
     if (ra->reset)
         reset(c, ra, &hard);
     if (entries && (ra->truncate_from == 0 || ra->truncate_from >= ra->first)) {

@@ -118,75 +118,22 @@ enum reeve_err core_rows_restore(struct core *c, struct kv *kv)
     return err == REEVE_E_NOT_FOUND ? REEVE_OK : err;
 }
 
-/* ---- entries of the log ---- */
+/* ---- what is read of the log ---- */
 
-/* What the log holds above the state, as the batches say one after the other. */
-struct collected {
-    struct core_terms *terms;           /* of everything that was read */
-    uint64_t above;                     /* smaller indexes are of no use */
-    uint64_t first;                     /* of entry[0] */
-    size_t n, cap;
-    struct { uint64_t term; uint8_t kind; size_t at, len; } *entry;
-    struct wr bytes, notes;
-    unsigned notes_lost;
-    bool gap;                           /* something is missing behind these; what supersedes it may come yet */
-    bool bad;
-};
-
-static bool collect_room(struct collected *k)
-{
-    if (k->n < k->cap)
-        return true;
-    size_t cap = k->cap ? 2 * k->cap : 1024;
-    void *more = realloc(k->entry, cap * sizeof *k->entry);
-    if (more == NULL)
-        return false;
-    k->entry = more;
-    k->cap = cap;
-    return true;
-}
-
-static void collect_entry(struct collected *k, uint64_t index, const struct wal_entry *e)
-{
-    if (index <= k->above || k->bad)
-        return;
-    if (k->n == 0)
-        k->first = index;
-    if (index != k->first + k->n) {
-        k->gap = true;
-        return;
-    }
-    if (!collect_room(k)) {
-        k->bad = true;
-        return;
-    }
-    k->entry[k->n].term = e->term;
-    k->entry[k->n].kind = e->kind;
-    k->entry[k->n].at = k->bytes.len;
-    k->entry[k->n++].len = e->data.len;
-    wr_bytes(&k->bytes, e->data.p, e->data.len);
-    k->bad |= k->bytes.bad;
-}
+struct collected { struct core_shelf *shelf; struct wr notes; unsigned notes_lost; };
 
 static void on_batch(void *arg, const struct wal_frame *f, struct slice payload)
 {
     struct collected *k = arg;
-    struct rd r = rd_of(payload);
-    struct wal_entry e;
-    uint64_t index = f->first;
-    if (f->flags & WAL_REPAIR) {
-        k->bad = true;                  /* a ring of one repairs nothing */
-        return;
-    }
-    /* A lower first supersedes what stood there. */
-    if (k->n > 0 && index < k->first + k->n)
-        k->n = index > k->first ? (size_t) (index - k->first) : 0;
-    if (k->n == 0 || index <= k->first + k->n)
-        k->gap = false;
-    while (wal_entry_next(&r, &e)) {
-        k->bad |= !core_terms_put(k->terms, index, e.term);
-        collect_entry(k, index++, &e);
-    }
+    core_shelf_batch(k->shelf, f, payload);
+}
+
+/* Above the log's cut: what the state has already may be what another member has lost. */
+static void on_meta(void *arg, enum wal_file_kind which, enum reeve_err state, const struct wal_meta *m)
+{
+    struct collected *k = arg;
+    if (state == REEVE_OK && m->cut < k->shelf->above)
+        k->shelf->above = m->cut;
 }
 
 /* Kept until it is known whether there is a log at all. */
@@ -214,14 +161,39 @@ static void log_notes(const struct collected *k)
         log_warning("log: %u more of that kind", k->notes_lost);
 }
 
-static enum reeve_err restore_entries(struct core *c, const struct collected *k)
+/* Up to the first hole. What is missing without being one cannot be understood. */
+static enum reeve_err restore_entries(struct core *c, const struct wal_found *f)
 {
-    for (size_t i = 0; i < k->n; i++) {
-        struct raft_entry e = { k->first + i, k->entry[i].term, k->entry[i].kind,
-                                slice_of(k->bytes.p + k->entry[i].at, k->entry[i].len) };
+    struct raft_entry e;
+    for (uint64_t i = c->synced_index + 1; i <= f->last && !wal_holes_touch(&f->holes, i, i); i++) {
+        if (!core_shelf_entry(&c->shelf, i, &e))
+            return REEVE_E_CORRUPT;
         enum reeve_err err = member_entry_restore(c->m, &e);
         if (err != REEVE_OK)
             return err;
+    }
+    return REEVE_OK;
+}
+
+/* 0: not known. */
+static uint64_t found_term(const struct core *c, const struct wal_found *f, uint64_t index)
+{
+    struct raft_entry e;
+    if (index == f->cut)
+        return f->cut_term;
+    return core_shelf_entry(&c->shelf, index, &e) ? e.term : 0;
+}
+
+/* Now that all is read. */
+static enum reeve_err shelf_settle(struct core *c, const struct wal_found *f)
+{
+    c->shelf.low = f->cut;
+    c->shelf.holes = f->holes;
+    c->terms.n = c->terms.last = 0;
+    for (uint64_t i = f->cut; i <= f->last && (i <= core_shelf_last(&c->shelf) || i == f->cut); i++) {
+        uint64_t term = found_term(c, f, i);
+        if (term != 0 && !core_terms_put(&c->terms, i, term))
+            return REEVE_E_NOMEM;
     }
     return REEVE_OK;
 }
@@ -394,34 +366,45 @@ static bool repairable(const struct core *c, const struct wal_found *f)
     return f->verdict == WAL_CORRUPT && f->may_vote && !c->alone && !c->joining && f->last > c->synced_index;
 }
 
-/*
- * What the log held is noted in the store, durably; then all of it that the state does not have is given up, and comes from
- * the leader again. Until it has, this member votes by what it held and does not stand, however often it is started.
- */
-static enum reeve_err give_up_tail(struct core *c, struct wal_found *f, struct collected *k, struct report *rep)
+/* What the log held, durably in the store: until it holds as much again this member votes by it and does not stand. */
+static enum reeve_err note_lost(struct core *c, struct wal_found *f)
 {
-    uint64_t base = c->synced_index, ticket;
-    struct wal_append a = { .first = base + 1, .prev_term = c->synced_term };
-    enum reeve_err err;
+    uint64_t base = c->synced_index;
     if (f->last_term > c->lost_term || (f->last_term == c->lost_term && f->last > c->lost_index)) {
         c->lost_index = f->last;
         c->lost_term = f->last_term;
     }
     log_warning("the log is damaged between %llu, which the state has, and %llu: the rest comes from the other members",
                 (unsigned long long) base, (unsigned long long) f->last);
-    TRY(damaged_write(c));
     if (f->hard.commit > base)
         f->hard.commit = base;          /* known again as soon as there is a leader */
-    a.hard = f->hard;
+    return damaged_write(c);
+}
+
+/* Everything above the state goes: it is not known to be of the state's history, or not all that this member has promised. */
+static enum reeve_err give_up_tail(struct core *c, struct wal_found *f, struct report *rep)
+{
+    uint64_t base = c->synced_index, ticket;
+    struct wal_append a = { .first = base + 1, .prev_term = c->synced_term, .hard = f->hard };
+    enum reeve_err err;
     TRY(walfile_resume(c->wal, f, rep));
     TRY(walfile_append(c->wal, &a, &ticket));
-    k->n = 0;
-    k->bad = k->gap = false;
+    core_shelf_free(&c->shelf);
+    c->gave_up = true;
     c->terms.n = 0;
     if (!core_terms_put(&c->terms, base, c->synced_term))
         err = REEVE_E_NOMEM;
 out:
     return err;
+}
+
+/* All of it stays, in the files and at hand: others may have lost what is here, and have what is lost here (core_mend.c). */
+static enum reeve_err keep_tail(struct core *c, struct wal_found *f, struct report *rep)
+{
+    c->tail = true;
+    c->tail_last = f->last;
+    c->tail_term = f->last_term;
+    return walfile_resume(c->wal, f, rep);
 }
 
 /* Damage at or below what the store has synced has lost nothing. */
@@ -433,12 +416,12 @@ static bool harmless(const struct core *c, const struct wal_found *f)
     return f->may_vote;
 }
 
-static enum reeve_err judge(struct core *c, const struct wal_found *f, const struct collected *k, struct report *rep)
+static enum reeve_err judge(struct core *c, const struct wal_found *f, struct report *rep)
 {
     bool good = f->verdict == WAL_CLEAN || f->verdict == WAL_TORN || (f->verdict == WAL_CORRUPT && harmless(c, f));
     if (!good)
         return refuse_found(f, rep);
-    if (k->bad || k->gap)
+    if (c->shelf.bad)
         return report_set(rep, REEVE_E_NOMEM, "the log's entries could not be read into memory");
     if (f->last < c->synced_index && !is_empty(f) && c->alone) {
         report_set(rep, REEVE_E_CORRUPT, "the write-ahead log ends at %llu, before the state, which is at %llu",
@@ -451,7 +434,7 @@ static enum reeve_err judge(struct core *c, const struct wal_found *f, const str
 
 /* ---- every start ---- */
 
-static enum reeve_err begin(struct core *c, const struct wal_found *f, const struct collected *k, struct report *rep)
+static enum reeve_err begin(struct core *c, const struct wal_found *f, struct report *rep)
 {
     struct raft_start s = { .mode = RAFT_START_CLEAN, .term = f->hard.term, .commit = f->hard.commit,
                             .vote = (uint32_t) f->hard.vote };
@@ -468,8 +451,8 @@ static enum reeve_err begin(struct core *c, const struct wal_found *f, const str
     TRY(storage_begin(c->store, STORAGE_READ, &t));
     err = core_rows_restore(c, storage_kv(t));
     storage_abort(t);
-    if (err == REEVE_OK && c->follows)
-        err = restore_entries(c, k);
+    if (err == REEVE_OK && c->follows && !c->gave_up)
+        err = restore_entries(c, f);
     if (err == REEVE_OK)
         err = member_begin(c->m, &s);
 out:
@@ -565,9 +548,7 @@ static enum reeve_err refuse_diverged(struct core *c, struct report *rep)
 
 static void collected_free(struct collected *k)
 {
-    wr_free(&k->bytes);
     wr_free(&k->notes);
-    free(k->entry);
 }
 
 static enum reeve_err open_log_once(struct core *c, const char *path, uint32_t segment_bytes, struct collected *k,
@@ -575,9 +556,10 @@ static enum reeve_err open_log_once(struct core *c, const char *path, uint32_t s
 {
     struct wal_config wc = { segment_bytes, segment_bytes / 2 < WAL_BATCH_MAX ? segment_bytes / 2 : WAL_BATCH_MAX };
     struct wal_owner expect = { c->me.ring, c->me.id, c->me.incarnation };
-    struct wal_visitor v = { .arg = k, .batch = on_batch, .note = on_note };
-    c->terms.n = c->terms.last = 0;
-    *k = (struct collected){ .terms = &c->terms, .above = c->synced_index, .bytes = wr_heap(SIZE_MAX / 2), .notes = wr_heap(NOTES_MAX) };
+    struct wal_visitor v = { .arg = k, .batch = on_batch, .meta = on_meta, .note = on_note };
+    core_shelf_free(&c->shelf);
+    core_shelf_init(&c->shelf, c->synced_index);
+    *k = (struct collected){ .shelf = &c->shelf, .notes = wr_heap(NOTES_MAX) };
     c->batch_bytes = wc.batch_bytes_max - WAL_HEADER_LEN;
     return walfile_open(&c->wal, path, &wc, &expect, &v, found, NULL, rep);
 }
@@ -620,14 +602,21 @@ static enum reeve_err begin_new(struct core *c, uint64_t revision, struct wal_fo
     return err;
 }
 
-/* Is what the log holds behind the state's index of the state's history? */
-static bool follows(const struct core *c, const struct wal_found *f)
+/*
+ * Is what the log holds behind the state's index of the state's history? Where damage hides what stands at that index: an
+ * entry behind it of the same term is by the same leader, and what was committed when the log wrote so is in every history.
+ */
+enum following { FOLLOWS, OVERRULED, UNPROVEN };
+static enum following following(const struct core *c, const struct wal_found *f)
 {
-    uint64_t base = c->synced_index, known = base == f->cut ? f->cut_term : core_terms_at(&c->terms, base);
-    uint64_t next = core_terms_at(&c->terms, base + 1);
-    if (base == 0)
-        return true;
-    return known != 0 ? known == c->synced_term : next == 0 || next >= c->synced_term;
+    uint64_t base = c->synced_index, known = found_term(c, f, base), next = 0;
+    if (base == 0 || f->last <= base)
+        return known == 0 || known == c->synced_term ? FOLLOWS : OVERRULED;
+    if (known != 0)
+        return known == c->synced_term ? FOLLOWS : OVERRULED;
+    for (uint64_t i = base + 1; i <= f->last && next == 0; i++)
+        next = i == f->last ? f->last_term : found_term(c, f, i);
+    return next == c->synced_term || base <= f->hard.commit ? FOLLOWS : UNPROVEN;
 }
 
 /*
@@ -655,26 +644,34 @@ out:
     return err;
 }
 
-static enum reeve_err go_on(struct core *c, struct wal_found *f, struct collected *k, struct report *rep)
+static enum reeve_err go_on(struct core *c, struct wal_found *f, struct report *rep)
 {
     enum reeve_err err;
-    if (repairable(c, f) && !harmless(c, f))
-        return give_up_tail(c, f, k, rep);
-    TRY(judge(c, f, k, rep));
-    c->follows = follows(c, f);
+    TRY(shelf_settle(c, f));
+    enum following how = following(c, f);
+    bool lost = repairable(c, f) && !harmless(c, f);
+    c->follows = how != OVERRULED;
+    if (lost || (how == UNPROVEN && repairable(c, f))) {
+        TRY(note_lost(c, f));
+        bool end = c->lost_index == f->last && c->lost_term == f->last_term;
+        return how == FOLLOWS && end && !c->shelf.bad ? keep_tail(c, f, rep) : give_up_tail(c, f, rep);
+    }
+    TRY(judge(c, f, rep));
     TRY(walfile_resume(c->wal, f, rep));
     TRY(overtake(c, f));
+    if (!c->follows || c->synced_index > f->last)
+        core_shelf_free(&c->shelf);     /* of another history, or not known to be of this one */
 out:
     return err;
 }
 
 /* Let in and never started: the log of its own begins with nothing. */
-static enum reeve_err begin_joined(struct core *c, struct wal_found *f, struct collected *k, struct report *rep)
+static enum reeve_err begin_joined(struct core *c, struct wal_found *f, struct report *rep)
 {
     struct wal_owner owner = { c->me.ring, c->me.id, c->me.incarnation };
     uint64_t salt;
     if (f->verdict != WAL_MISSING)
-        return go_on(c, f, k, rep);
+        return go_on(c, f, rep);
     random_bytes(&salt, sizeof salt);
     return walfile_format(c->wal, &owner, salt, rep);
 }
@@ -718,11 +715,12 @@ static enum reeve_err open_all(struct core *c, const char *dir, uint32_t segment
     if (fresh)
         TRY(begin_new(c, c->revision, found, net, rep));
     else {
-        TRY(c->joining ? begin_joined(c, found, k, rep) : go_on(c, found, k, rep));
+        TRY(c->joining ? begin_joined(c, found, rep) : go_on(c, found, rep));
         TRY(open_links(c, net, rep));
     }
-    TRY(begin(c, found, k, rep));
+    TRY(begin(c, found, rep));
     TRY(start(c));
+    core_mend_start(c);
     TRY(c->joining ? await_state(c, rep) : c->alone ? catch_up(c, rep) : REEVE_OK);
 out:
     return err;
@@ -733,7 +731,7 @@ enum reeve_err core_open(struct core **out, struct loop *loop, struct storage *s
 {
     struct core *c = calloc(1, sizeof *c);
     struct wal_found *found = malloc(sizeof *found);
-    struct collected k = { .n = 0 };
+    struct collected k = { .shelf = NULL };
     enum reeve_err err = REEVE_E_NOMEM;
     if (c && found) {
         c->loop = loop;
