@@ -23,10 +23,11 @@
  *     answered early, synced in the store. An early one waits for the store only while that is far behind.
  *  C2 What the store holds was durable in the logs of a quorum before; in a ring of one that is this one's.
  *  C3 The log is cut only below what the store has synced.
- *  C4 No log, a foreign one, or one with damage above what the store has synced: the process does not start.
+ *  C4 No log, a foreign one, or, in a ring of one, one with damage above what the store has synced: the process does not start.
  *  C5 A message leaves when the append that it names is durable, not before.
  *  C6 A state that comes from another member replaces the whole store in one transaction of it: a reader sees the old one
  *     or the new one.
+ *  C7 Above a hole the log's files are superseded only by a leader's entries, and then they are given to nobody any more.
  */
 #ifndef REEVE_BACKEND_RING_CORE_H
 #define REEVE_BACKEND_RING_CORE_H
