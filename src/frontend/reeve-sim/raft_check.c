@@ -88,6 +88,17 @@ static void shadow_truncate(struct node *n, uint64_t from)
         sh->durable = sh->last;
 }
 
+void check_given_up(struct node *n, uint64_t from)
+{
+    struct shadow *sh = &n->sh;
+    for (uint64_t i = from; i <= sh->last && i < RIG_LOG_MAX; i++)
+        sh->term[i] = 0;
+    if (from > 0 && sh->last >= from)
+        sh->last = from - 1;
+    if (sh->durable > sh->last)
+        sh->durable = sh->last;
+}
+
 void check_append(struct node *n, const struct raft_append *a)
 {
     struct shadow *sh = &n->sh;

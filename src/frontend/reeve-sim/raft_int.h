@@ -9,7 +9,7 @@
  * and what the engines' status functions say.
  *
  * Files: raft_main (the program), raft_rig (one run), raft_profile (what is
- * drawn), raft_node (a life), raft_wal (the log on disk), raft_state (the
+ * drawn), raft_node (a life), raft_wal (the log on disk), raft_mend (damaged logs), raft_state (the
  * state machine, snapshots), raft_client (the load), raft_fault (chaos, and the
  * atlas of what may be damaged), raft_astray (lost and misdirected writes), raft_admin (members come and go),
  * raft_kept (slow snapshots under load), raft_check (invariants), raft_oracle (what clients saw), raft_heal (the end).
@@ -113,6 +113,13 @@ struct wal_run {                        /* raft_wal.c */
     uint64_t seq_done;
     bool formatting;
     bool log_writes;                    /* a frame is under way */
+    /* What the start has read, by index, to give to others and to oneself (engine/mend.h); NULL: not kept any more. */
+    struct wal_kept *kept;
+    uint64_t kept_last, kept_low;
+    struct wal_holes holes;             /* as they were found */
+    bool tail;                          /* the files hold more than the window, behind a hole: up to */
+    uint64_t tail_last, tail_term;
+    struct { uint64_t index, term; int64_t at_us; } cut_next[4];       /* cuts lag, as the server's do; the oldest first */
 };
 
 /* raft_astray.c: one write that goes nowhere or elsewhere */
@@ -124,6 +131,7 @@ struct astray {
     size_t len, before_len;
     uint8_t *bytes, *before;
 };
+struct wal_kept { uint64_t term; uint8_t kind; struct slice data; };
 
 struct ticket { uint64_t ticket, committed; uint32_t op, attempt, client; uint8_t what; };
 enum { TICKET_OP = 1, TICKET_READ, TICKET_OPEN, TICKET_CHANGE };
@@ -139,6 +147,8 @@ struct node {
     struct kv_state stored;
     bool mute_mark;
     uint64_t mute_term;
+    uint64_t lost_index, lost_term;     /* what a damaged log held, until it holds as much again ('L' 'd') */
+    uint64_t repaired_last;             /* of this life: it does, when that is durable; 0: not yet */
     /* this life */
     void *mem;
     struct member *m;
@@ -246,7 +256,7 @@ struct rig {
     uint64_t last_conf_index;
     bool violated;
     char invariant[64], evidence[4096];
-    uint64_t n_acked, n_unknown, n_reads, n_restarts, n_snapshots, n_changes, n_leaders, n_damage, n_astray, n_taken_back;
+    uint64_t n_acked, n_unknown, n_reads, n_restarts, n_snapshots, n_changes, n_leaders, n_damage, n_astray, n_taken_back, n_mended, n_flips;
     int64_t healed_us;
     /* the admin */
     bool change_open;
@@ -302,6 +312,13 @@ void wal_base(struct node *n, uint64_t base, uint64_t base_term);
 void wal_keep(struct node *n, uint64_t keep);
 void wal_run_free(struct wal_run *w);
 
+/* An entry that the start has read, as far as it is still this log's; false: none. */
+bool wal_kept_entry(const struct node *n, uint64_t index, struct raft_entry *out);
+void wal_kept_drop(struct node *n);
+/* ---- raft_mend.c ---- */
+void mend_start(struct node *n);
+bool mend_message(struct node *n, const struct raft_msg *m);
+
 /* ---- raft_apply.c: applying, the store, snapshots ---- */
 void apply_upto(struct node *n, uint64_t index);
 void store_flush_soon(struct node *n);
@@ -351,6 +368,8 @@ void check_recovered(struct node *n, const struct wal_found *f, const uint64_t *
 uint64_t entry_hash(uint64_t term, uint8_t kind, struct slice data);
 void check_boot(struct node *n);
 void check_installed(struct node *n);
+/* A log in repair gives up what stands from there on: a leader's entries take its place. */
+void check_given_up(struct node *n, uint64_t from);
 void check_node(struct node *n);
 void check_append(struct node *n, const struct raft_append *a);
 void check_durable(struct node *n, const struct raft_append *a, uint64_t cap);

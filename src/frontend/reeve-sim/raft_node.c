@@ -30,6 +30,7 @@ static void life_free(struct node *n)
     n->mem = NULL;
     n->m = NULL;
     n->n_tickets = 0;
+    n->repaired_last = 0;
     n->applying = n->flushing = n->stopping = n->waking = false;
 }
 
@@ -62,6 +63,7 @@ void node_join(struct node *n, uint32_t id, bool bootstrap)
     n->damaged = n->was_damaged = n->wiped = false;
     n->bad_block_file[0] = '\0';
     n->mute_term = n->max_term = 0;
+    n->lost_index = n->lost_term = 0;
     state_free(&n->stored);
     sim_disk_wipe(&n->disk);
     check_wiped(n);
@@ -128,6 +130,7 @@ static void begin_mute(struct node *n, uint64_t term)
     sim_disk_wipe(&n->disk);
     n->bad_block_file[0] = '\0';
     n->was_damaged = false;
+    n->lost_index = n->lost_term = 0;
     wal_begin_format(n);
     wal_pump(n);
 }
@@ -188,6 +191,7 @@ void node_start(struct node *n)
     n->seen_life = 0;
     wal_pump(n);
     node_step(n, &(struct member_event){ .type = MEMBER_E_START });
+    mend_start(n);
 }
 
 /* ---- and ends ---- */
@@ -299,7 +303,8 @@ void node_receive(void *host, int from, int to, int lane, struct slice msg)
         violation(r, "messages decode", "n%d sent n%d what does not decode", from, to);
         return;
     }
-    node_step(n, &(struct member_event){ .type = MEMBER_E_MESSAGE, .msg = &m });
+    if (!mend_message(n, &m))
+        node_step(n, &(struct member_event){ .type = MEMBER_E_MESSAGE, .msg = &m });
 }
 
 /* ---- effects ---- */
@@ -309,6 +314,24 @@ static void hash_later(void *ctx, struct sim_event *e)
     struct member_event ev = { .type = MEMBER_E_HASHED, .index = e->a };
     memcpy(ev.hash.b, &e->b, sizeof e->b);
     node_step(ctx, &ev);
+}
+
+/* The note goes when what it says is durable again. */
+static void repaired(struct node *n)
+{
+    struct raft_status st;
+    raft_status(member_raft(n->m), &st);
+    n->repaired_last = n->lost_index != 0 ? st.last : 0;
+}
+
+static void repaired_check(struct node *n)
+{
+    struct raft_status st;
+    if (n->repaired_last == 0 || n->m == NULL)
+        return;
+    raft_status(member_raft(n->m), &st);
+    if (st.durable >= n->repaired_last)
+        n->repaired_last = n->lost_index = n->lost_term = 0;
 }
 
 static void raft_effect(struct node *n, const struct raft_effect *f)
@@ -329,6 +352,7 @@ static void raft_effect(struct node *n, const struct raft_effect *f)
     case RAFT_F_CONF:   sim_trace(&r->w, n->slot, K_NOTE, 3, f->index, 0); break;
     case RAFT_F_REPAIRED:
         n->mute_mark = false;
+        repaired(n);
         sim_trace(&r->w, n->slot, K_NOTE, 4, 0, 0);
         break;
     case RAFT_F_SNAP_NEED: case RAFT_F_SNAP_READ: case RAFT_F_SNAP_CHUNK: case RAFT_F_SNAP_INSTALL: case RAFT_F_SNAP_DONE:
@@ -430,6 +454,7 @@ enum reeve_err node_step(struct node *n, struct member_event *e)
     kept_settle(n);
     if (r->violated || n->m == NULL)
         return verdict;
+    repaired_check(n);
     wal_report_soon(n);
     node_wake(n);
     return verdict;

@@ -44,6 +44,9 @@ void wal_run_free(struct wal_run *w)
         w->first = it->next;
         item_free(it);
     }
+    for (uint64_t i = 0; w->kept != NULL && i < RIG_LOG_MAX; i++)
+        free((void *) (uintptr_t) w->kept[i].data.p);
+    free(w->kept);
     free(w->mem);
     *w = (struct wal_run){ 0 };
 }
@@ -199,7 +202,7 @@ static bool hard_changed(const struct wal_status *s, const struct raft_append *a
     return s->hard.term != a->term || s->hard.vote != a->vote;
 }
 
-/* Up to `last` only: what a hole's filling has not reached yet is another history's, and still to be superseded. */
+/* Up to `last` only: nothing at or below it is superseded any more, and a hole's filling has come no further. */
 static struct wal_hard hard_of(const struct wal_status *s, const struct raft_append *a, uint64_t last)
 {
     uint64_t commit = a->commit < last ? a->commit : last;
@@ -226,18 +229,14 @@ static enum reeve_err put(struct node *n, struct wal_item *it, uint64_t first, u
     return REEVE_OK;
 }
 
-/*
- * The state of a snapshot replaced everything up to reset_index. What the file
- * holds behind it is dropped only when it is known to be another history: in
- * repair it may be what this member acknowledged.
- */
+/* The state of a snapshot took the log's place: what stands at its index and behind is another history, or is known to the note. */
 static enum reeve_err put_reset(struct node *n, struct wal_item *it)
 {
     enum reeve_err err = REEVE_OK;
     struct wal_status s;
     wal_status(n->wal.w, &s);
-    uint64_t at = it->a.reset_index, known = at == s.last ? s.last_term : at < s.last ? n->wal.term[at] : 0;
-    if (known != 0 && known != it->a.reset_term && at > s.cut)
+    uint64_t at = it->a.reset_index;
+    if (at <= s.last && at > s.cut)
         TRY(put(n, it, at, n->wal.term[at - 1], NULL, 0, 0));
     wal_cut(n->wal.w, at, it->a.reset_term);
     n->wal.term[at] = it->a.reset_term;
@@ -246,31 +245,19 @@ out:
     return err;
 }
 
-/*
- * May this be what stood in the hole? Terms of a log only rise, so one above the
- * last is of another history, and so is one at the end that differs from it.
- */
-static bool fills(const struct wal_status *s, uint64_t index, uint64_t term)
+static bool in_hole(const struct node *n, const struct wal_item *it, size_t i)
 {
-    return index == s->last ? term == s->last_term : term <= s->last_term;
+    return wal_holes_touch(&n->wal.holes, it->a.first + i, it->a.first + i);
 }
 
-/* How many entries from it->at on are alike: already there (1), a hole to be filled (2), new (3). */
-static size_t stretch(struct node *n, const struct wal_item *it, const struct wal_status *s, int *kind)
+/* How many entries from it->at on go together into one batch; of a fill: are all in a hole, or all stand in the files already. */
+static size_t stretch(struct node *n, const struct wal_item *it)
 {
     size_t count = 0, bytes = 0, max = n->rig->p.wal.batch_bytes_max - WAL_HEADER_LEN;
-    *kind = 0;
     for (size_t i = it->at; i < it->n; i++, count++) {
-        uint64_t index = it->a.first + i;
-        int k = 3;
-        if (index <= s->last && *kind != 3 && wal_holes_touch(&s->holes, index, index) && fills(s, index, it->entry[i].term))
-            k = 2;
-        else if (index <= s->last && *kind != 3 && n->wal.term[index] == it->entry[i].term)
-            k = 1;
         bytes += WAL_ENTRY_HEAD + it->entry[i].data.len;
-        if ((*kind != 0 && k != *kind) || (k != 1 && bytes > max))
+        if (count > 0 && (bytes > max || (it->a.fill && in_hole(n, it, i) != in_hole(n, it, it->at))))
             break;
-        *kind = k;
     }
     return count;
 }
@@ -279,14 +266,10 @@ static enum reeve_err put_entries(struct node *n, struct wal_item *it)
 {
     enum reeve_err err = REEVE_OK;
     while (it->at < it->n) {
-        struct wal_status s;
-        int kind;
-        wal_status(n->wal.w, &s);
-        size_t count = stretch(n, it, &s, &kind);
-        reeve_assert(count > 0);
+        size_t count = stretch(n, it);
         uint64_t prev = it->at == 0 ? it->prev_term : it->entry[it->at - 1].term;
-        if (kind != 1)
-            TRY(put(n, it, it->a.first + it->at, prev, it->entry + it->at, count, kind == 2 ? WAL_REPAIR : 0));
+        if (!it->a.fill || in_hole(n, it, it->at))
+            TRY(put(n, it, it->a.first + it->at, prev, it->entry + it->at, count, it->a.fill ? WAL_REPAIR : 0));
         it->at += count;
     }
 out:
@@ -346,6 +329,12 @@ void wal_take(struct node *n, const struct raft_append *a)
         uint64_t cap = a->reset ? a->reset_index : a->truncate_from > 0 ? a->truncate_from - 1 : UINT64_MAX;
         if (cap < p->cap)
             p->cap = cap;
+    }
+    if (n->wal.tail && a->fill && a->last >= n->wal.tail_last)
+        n->wal.tail = false;
+    else if (n->wal.tail && !a->fill && (it->n > 0 || a->truncate_from > 0 || a->reset)) {
+        n->wal.tail = false;
+        check_given_up(n, before > 0 ? before : a->reset_index + 1);
     }
     check_append(n, a);
     it->cap = n->sh.last;
@@ -443,6 +432,21 @@ void wal_report_soon(struct node *n)
         sim_after(&n->rig->w, 0, n->slot, report_event, n, NULL, 0);
 }
 
+/* Others may have lost what this state has already (ring-driver.md, Repair). */
+#define CUT_EVERY_US 250000
+static void cut_later(struct node *n, uint64_t index, uint64_t term)
+{
+    struct wal_run *w = &n->wal;
+    if (n->rig->w.now_us - w->cut_next[3].at_us < CUT_EVERY_US)
+        return;
+    if (w->cut_next[0].index > 0)
+        wal_cut(w->w, w->cut_next[0].index, w->cut_next[0].term);
+    memmove(&w->cut_next[0], &w->cut_next[1], 3 * sizeof w->cut_next[0]);
+    w->cut_next[3].index = index;
+    w->cut_next[3].term = term;
+    w->cut_next[3].at_us = n->rig->w.now_us;
+}
+
 void wal_keep(struct node *n, uint64_t keep)
 {
     struct wal_status s;
@@ -452,7 +456,7 @@ void wal_keep(struct node *n, uint64_t keep)
     if (keep - 1 > n->stored.index)
         violation(n->rig, "purged <= stored", "n%d would cut its log at %llu, its store stands at %llu", n->slot,
                   (unsigned long long) keep - 1, (unsigned long long) n->stored.index);
-    wal_cut(n->wal.w, keep - 1, n->wal.term[keep - 1]);
+    cut_later(n, keep - 1, n->wal.term[keep - 1]);
     wal_pump(n);
 }
 
@@ -537,72 +541,130 @@ static void read_note(void *arg, struct wal_file file, uint64_t offset, const ch
     sim_trace_text(&rg->n->rig->w, rg->n->slot, K_NOTE, 2, file.epoch, offset, "%s", text);
 }
 
-/*
- * What stands behind the base and does not follow from it is another history:
- * known by another term at the base, or, where that cannot be read, by a term
- * lower than the base's right behind it.
- */
-static bool follows(const struct reading *rg, uint64_t base, uint64_t base_term, uint64_t cut, uint64_t cut_term)
+/* ---- what was found, as the server judges it (core_open.c) ---- */
+
+static uint64_t found_term(const struct reading *rg, const struct wal_found *f, uint64_t index)
 {
-    uint64_t known = base == cut ? cut_term : base < RIG_LOG_MAX ? rg->e[base].term : 0;
-    if (base == 0)
-        return true;
-    if (known != 0)
-        return known == base_term;
-    return rg->e[base + 1].term == 0 || rg->e[base + 1].term >= base_term;
+    if (index == f->cut)
+        return f->cut_term;
+    return index < f->cut || index > f->last || index >= RIG_LOG_MAX || wal_holes_touch(&f->holes, index, index) ? 0 : rg->e[index].term;
 }
 
-static uint64_t first_hole(const struct wal_found *f, uint64_t above)
+enum following { FOLLOWS, OVERRULED, UNPROVEN };
+static enum following following(const struct reading *rg, const struct wal_found *f, uint64_t base, uint64_t base_term)
+{
+    uint64_t known = found_term(rg, f, base), next = 0;
+    if (base == 0 || f->last <= base)
+        return known == 0 || known == base_term ? FOLLOWS : OVERRULED;
+    if (known != 0)
+        return known == base_term ? FOLLOWS : OVERRULED;
+    for (uint64_t i = base + 1; i <= f->last && next == 0; i++)
+        next = i == f->last ? f->last_term : found_term(rg, f, i);
+    return next == base_term || base <= f->hard.commit ? FOLLOWS : UNPROVEN;
+}
+
+static bool damaged_above(const struct wal_found *f, uint64_t base)
 {
     for (uint32_t i = 0; i < f->holes.n; i++)
-        if (f->holes.r[i].last > above)
-            return f->holes.r[i].first > above ? f->holes.r[i].first : above + 1;
-    return UINT64_MAX;
+        if (f->holes.r[i].last > base)
+            return true;
+    return false;
 }
 
-static void restore_entries(struct node *n, struct reading *rg, const struct wal_found *f, struct raft_start *s,
-                            uint64_t base, uint64_t base_term)
+static void restore_entries(struct node *n, const struct reading *rg, const struct wal_found *f, uint64_t base)
 {
-    uint64_t hole = first_hole(f, base), last = f->last;
-    if (!follows(rg, base, base_term, f->cut, f->cut_term))
-        last = base;
-    for (uint64_t i = base + 1; i <= last && i < hole && i < RIG_LOG_MAX; i++) {
+    for (uint64_t i = base + 1; i <= f->last && i < RIG_LOG_MAX && !wal_holes_touch(&f->holes, i, i); i++) {
         if (rg->e[i].term == 0) {
             violation(n->rig, "log has no gap", "n%d: entry %llu of %llu is missing and nobody says so", n->slot,
-                      (unsigned long long) i, (unsigned long long) last);
+                      (unsigned long long) i, (unsigned long long) f->last);
             return;
         }
         struct raft_entry e = { i, rg->e[i].term, rg->e[i].kind, rg->e[i].data };
         if (member_entry_restore(n->m, &e) != REEVE_OK)
             violation(n->rig, "restart", "n%d: entry %llu is refused", n->slot, (unsigned long long) i);
     }
-    if (hole <= last) {
-        s->mode = RAFT_START_REPAIR;
-        s->last_index = f->last;
-        s->last_term = f->last_term;
-    }
 }
 
-static void resume(struct node *n, const struct reading *rg, const struct wal_found *f, uint64_t base, uint64_t base_term)
+static void note_lost(struct node *n, struct wal_found *f, uint64_t base)
 {
+    if (f->last_term > n->lost_term || (f->last_term == n->lost_term && f->last > n->lost_index)) {
+        n->lost_index = f->last;
+        n->lost_term = f->last_term;
+    }
+    if (f->hard.commit > base)
+        f->hard.commit = base;
+}
+
+static void truncate_found(struct node *n, const struct wal_found *f, uint64_t from, uint64_t prev_term)
+{
+    struct wal_append a = { .first = from, .prev_term = prev_term, .hard = f->hard };
+    uint64_t ticket;
+    reeve_assert(wal_append(n->wal.w, &a, &ticket) == REEVE_OK);
+    for (uint64_t i = from; i < RIG_LOG_MAX; i++)
+        n->wal.term[i] = 0;
+}
+
+static void keep_read(struct node *n, struct reading *rg, const struct wal_found *f)
+{
+    n->wal.kept = calloc(RIG_LOG_MAX, sizeof *n->wal.kept);
+    reeve_assert(n->wal.kept != NULL);
+    for (uint64_t i = 0; i < RIG_LOG_MAX; i++) {
+        n->wal.kept[i] = (struct wal_kept){ rg->e[i].term, rg->e[i].kind, rg->e[i].data };
+        rg->e[i] = (struct found_entry){ 0 };
+    }
+    n->wal.kept_last = f->last;
+    n->wal.kept_low = f->cut;
+}
+
+static void resume(struct node *n, struct reading *rg, struct wal_found *f, uint64_t base, uint64_t base_term)
+{
+    enum following how = following(rg, f, base, base_term);
+    bool lost = f->verdict == WAL_CORRUPT && f->last > base && (damaged_above(f, base) || how == UNPROVEN), tail = false;
+    if (lost) {
+        note_lost(n, f, base);
+        tail = how == FOLLOWS && n->lost_index == f->last && n->lost_term == f->last_term;
+    }
     wal_alloc(n);
     reeve_assert(wal_resume(n->wal.w, f) == REEVE_OK);
     for (uint64_t i = 0; i < RIG_LOG_MAX; i++)
-        n->wal.term[i] = wal_holes_touch(&f->holes, i, i) ? 0 : rg->e[i].term;
-    n->wal.term[f->cut] = f->cut_term;
-    /*
-     * The store may be ahead of the log: a snapshot was installed as power went, or entries were applied that others held
-     * durably. What the log holds from there on may even be another history.
-     */
-    if (base > f->cut && !follows(rg, base, base_term, f->cut, f->cut_term) && base <= f->last) {
-        struct wal_append a = { .first = base, .prev_term = n->wal.term[base - 1], .hard = f->hard };
-        uint64_t ticket;
-        reeve_assert(wal_append(n->wal.w, &a, &ticket) == REEVE_OK);
-        for (uint64_t i = base; i < RIG_LOG_MAX; i++)
-            n->wal.term[i] = 0;
+        n->wal.term[i] = found_term(rg, f, i);
+    n->wal.holes = f->holes;
+    if (tail || (!lost && how != OVERRULED))
+        restore_entries(n, rg, f, base);
+    if (tail) {
+        n->wal.tail = true;
+        n->wal.tail_last = f->last;
+        n->wal.tail_term = f->last_term;
+    } else if (lost) {
+        truncate_found(n, f, base + 1, base_term);
+        n->wal.term[base] = base_term;
+        check_given_up(n, base + 1);
+    } else if (base > f->cut) {
+        /* The store may be ahead of the log, and what the log holds from there on another history. */
+        if (how == OVERRULED && base <= f->last)
+            truncate_found(n, f, base, n->wal.term[base - 1]);
+        if (how == OVERRULED || base > f->last)
+            wal_base(n, base, base_term);
     }
-    if (base > f->cut)
-        wal_base(n, base, base_term);
+    if (tail || (!lost && how != OVERRULED && base <= f->last))
+        keep_read(n, rg, f);
+}
+
+bool wal_kept_entry(const struct node *n, uint64_t index, struct raft_entry *out)
+{
+    const struct wal_run *w = &n->wal;
+    if (w->kept == NULL || index <= w->kept_low || index > w->kept_last || wal_holes_touch(&w->holes, index, index) || w->kept[index].term == 0)
+        return false;
+    *out = (struct raft_entry){ index, w->kept[index].term, w->kept[index].kind, w->kept[index].data };
+    return true;
+}
+
+void wal_kept_drop(struct node *n)
+{
+    for (uint64_t i = 0; n->wal.kept != NULL && i < RIG_LOG_MAX; i++)
+        free((void *) (uintptr_t) n->wal.kept[i].data.p);
+    free(n->wal.kept);
+    n->wal.kept = NULL;
 }
 
 enum wal_verdict wal_begin_recover(struct node *n, struct raft_start *s, uint64_t base, uint64_t base_term)
@@ -629,12 +691,15 @@ enum wal_verdict wal_begin_recover(struct node *n, struct raft_start *s, uint64_
     for (uint64_t i = f.cut + 1; i <= f.last && i < RIG_LOG_MAX; i++)
         if (terms[i] != 0)
             n->sh.conf[i] = entries[i].kind == RAFT_CONF;
+    if (f.verdict <= WAL_CORRUPT && !n->rig->violated)
+        resume(n, &rg, &f, base, base_term);
     s->term = f.hard.term;
     s->vote = (uint32_t) f.hard.vote;
     s->commit = f.hard.commit;
-    if (f.verdict <= WAL_CORRUPT && !n->rig->violated) {
-        restore_entries(n, &rg, &f, s, base, base_term);
-        resume(n, &rg, &f, base, base_term);
+    if (n->lost_index != 0) {
+        s->mode = RAFT_START_REPAIR;
+        s->last_index = n->lost_index;
+        s->last_term = n->lost_term;
     }
     forget_from(&rg, 0);
     for (uint64_t i = 0; i < RIG_LOG_MAX; i++)
