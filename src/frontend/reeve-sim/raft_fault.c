@@ -6,24 +6,25 @@
  * member may be damaged only while a majority of the voters is whole and holds
  * everything committed, so that a good copy of every committed entry stays;
  * and not in the newest frames, whose loss nobody could tell from a torn write
- * (engine/wal.h says so). Damaged members are whole again once they restarted,
+ * (engine/wal.h says so). Or all voters at once, in entries that are others in
+ * each: every one can be read somewhere. Damaged members are whole again once they restarted,
  * repaired themselves and hold what was committed then.
  */
 #include "raft_int.h"
 
 static const char *const fault_names[] = {
     "partition", "oneway", "badlink", "kill", "power", "blackout", "pause", "leap", "restart", "hang", "slow", "eio", "full",
-    "decay", "wipe", "change", "transfer", "amnesia", "astray",
+    "decay", "wipe", "change", "transfer", "amnesia", "astray", "flips",
 };
 enum fault { F_PARTITION, F_ONEWAY, F_BADLINK, F_KILL, F_POWER, F_BLACKOUT, F_PAUSE, F_LEAP, F_RESTART, F_HANG, F_SLOW, F_EIO, F_FULL,
-             F_DECAY, F_WIPE, F_CHANGE, F_TRANSFER, F_AMNESIA, F_ASTRAY, F_COUNT };
+             F_DECAY, F_WIPE, F_CHANGE, F_TRANSFER, F_AMNESIA, F_ASTRAY, F_FLIPS, F_COUNT };
 
 static int64_t mean_of(const struct rig_profile *p, enum fault f)
 {
     const int64_t mean[F_COUNT] = {
         p->partition_us, p->oneway_us, p->badlink_us, p->kill_us, p->power_us, p->blackout_us, p->pause_us, p->leap_us,
         p->restart_us, p->hang_us, p->slow_us, p->eio_us, p->full_us, p->decay_us, p->wipe_us, p->change_us, p->transfer_us,
-        p->amnesia_us, p->astray_us,
+        p->amnesia_us, p->astray_us, p->flips_us,
     };
     return mean[f];
 }
@@ -408,6 +409,74 @@ static void do_astray(struct rig *r)
         sim_after(&r->w, between(r, 1000, 400000), SIM_NOBODY, astray_shows, n, NULL, 0);
 }
 
+/* ---- all logs at once ---- */
+
+/* Every voter runs, is whole and holds what is committed; above all cuts, so that each can read it after a restart. */
+static bool all_whole(const struct rig *r, struct node **voter, unsigned *n, uint64_t *cut)
+{
+    const struct raft_conf *c = &r->last_conf;
+    *n = 0;
+    *cut = 0;
+    if (c->n == 0 || c->joint || change_under_way(r) || r->committed == 0)
+        return false;
+    for (unsigned i = 0; i < c->n; i++) {
+        struct wal_status ws;
+        struct node *m = node_of((struct rig *) (uintptr_t) r, c->m[i].id);
+        if (!(c->m[i].role & RAFT_VOTER))
+            continue;
+        if (!whole(r, m, c->m[i].incarnation) || m->wal.formatting || m->sh.term[r->committed] != r->c_term[r->committed])
+            return false;
+        wal_status(m->wal.w, &ws);
+        *cut = ws.cut > *cut ? ws.cut : *cut;
+        voter[(*n)++] = m;
+    }
+    return *n > 1;
+}
+
+/* The newest frame with nothing at or above below; not of the newest two, which could pass for torn. */
+static const struct wal_written *frame_below(const struct node *n, uint64_t below, uint64_t cut)
+{
+    const struct wal_run *w = &n->wal;
+    for (uint64_t k = w->n_written; k > 0 && k + WAL_WRITTEN_MAX > w->n_written; k--) {
+        const struct wal_written *f = &w->written[(k - 1) % WAL_WRITTEN_MAX];
+        bool newest = (f->at.epoch == w->recent[0].epoch && f->at.off == w->recent[0].off) ||
+                      (f->at.epoch == w->recent[1].epoch && f->at.off == w->recent[1].off);
+        if (!newest && f->last < below && f->first > cut)
+            return f;
+    }
+    return NULL;
+}
+
+/* Scenario 43: a bit flips in every voter's log, in other entries in each, and all lose power: what one has lost the others can read. */
+static void do_flips(struct rig *r)
+{
+    struct node *voter[RAFT_MEMBERS_MAX];
+    const struct wal_written *f[RAFT_MEMBERS_MAX];
+    unsigned n, first;
+    uint64_t cut, below = r->committed;
+    char name[SIM_NAME_MAX + 1];
+    if (!all_whole(r, voter, &n, &cut))
+        return;
+    first = (unsigned) sim_rng_below(&r->w.rng, n);
+    for (unsigned i = 0; i < n; i++) {
+        unsigned k = (first + i) % n;
+        f[k] = frame_below(voter[k], below, cut);
+        if (f[k] == NULL)
+            return;
+        below = f[k]->first;
+    }
+    for (unsigned i = 0; i < n; i++) {
+        snprintf(name, sizeof name, "seg-%06u", f[i]->at.epoch);
+        sim_trace_text(&r->w, voter[i]->slot, K_FAULT, F_FLIPS, f[i]->first, f[i]->last, "flips in %llu..%llu, stored %llu, committed %llu",
+                       (unsigned long long) f[i]->first, (unsigned long long) f[i]->last, (unsigned long long) voter[i]->stored.index,
+                       (unsigned long long) r->committed);
+        mark_damaged(voter[i]);
+        sim_disk_flip(&voter[i]->disk, name, f[i]->at.off + sim_rng_below(&r->w.rng, f[i]->bytes), (unsigned) sim_rng_below(&r->w.rng, 8));
+    }
+    r->n_flips++;
+    do_blackout(r);
+}
+
 /* A new disk under the old name: another incarnation, which nobody may count. */
 static void do_wipe(struct rig *r)
 {
@@ -471,6 +540,7 @@ static void fault_do(struct rig *r, enum fault f)
     case F_TRANSFER:  do_transfer(r); break;
     case F_AMNESIA:   do_amnesia(r); break;
     case F_ASTRAY:    do_astray(r); break;
+    case F_FLIPS:     do_flips(r); break;
     case F_COUNT:     break;
     }
 }

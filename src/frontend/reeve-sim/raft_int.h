@@ -47,7 +47,7 @@ struct rig_profile {
     uint32_t drift_ppm;
     /* Mean time between two faults of a kind; 0: this run has none. */
     int64_t partition_us, oneway_us, badlink_us, kill_us, power_us, blackout_us, pause_us, leap_us, restart_us;
-    int64_t hang_us, slow_us, eio_us, full_us, decay_us, wipe_us, change_us, transfer_us, amnesia_us, astray_us;
+    int64_t hang_us, slow_us, eio_us, full_us, decay_us, wipe_us, change_us, transfer_us, amnesia_us, astray_us, flips_us;
 };
 /* Over what was drawn: no faults, a small window, a state that takes longer than it lasts. */
 void profile_climb(struct rig_profile *p);
@@ -101,6 +101,8 @@ struct kept { uint64_t begin, first, prev_term; struct wr *e; uint64_t *term; si
 
 struct wal_item;
 struct wal_mark { uint32_t epoch; uint64_t off; };
+struct wal_written { struct wal_mark at; uint64_t first, last; uint32_t bytes; };     /* a frame with entries, and how long it is */
+#define WAL_WRITTEN_MAX 64
 struct wal_run {                        /* raft_wal.c */
     struct wal *w;
     void *mem;
@@ -110,6 +112,8 @@ struct wal_run {                        /* raft_wal.c */
     struct wal_item *first, **last;     /* appends not durable yet, in order */
     uint64_t term[RIG_LOG_MAX];         /* of the entries that the log holds; 0: none, or a hole */
     struct wal_mark recent[2];          /* where the newest frames were written, the newest first */
+    struct wal_written written[WAL_WRITTEN_MAX];        /* of this life, the n-th at n % WAL_WRITTEN_MAX */
+    uint64_t n_written;
     uint64_t seq_done;
     bool formatting;
     bool log_writes;                    /* a frame is under way */

@@ -131,12 +131,14 @@ static bool one(const struct args *a, uint64_t seed, struct rig *r)
                r->evidence, replay);
     if (!a->quiet || !good)
         printf("seed %llu: %s, %d members, %llu events, %llu entries, %u operations (%llu acknowledged, %llu unknown), %llu leaders, "
-               "%llu starts, %llu snapshots, %llu changes, %llu damaged, %llu astray (%llu taken back), healed in %lld ms, trace %016llx\n", (unsigned long long) seed,
+               "%llu starts, %llu snapshots, %llu changes, %llu damaged, %llu times all, %llu entries mended, %llu astray (%llu taken back), "
+               "healed in %lld ms, trace %016llx\n", (unsigned long long) seed,
                good ? "ok" : "FAILED", r->p.members, (unsigned long long) r->w.n_run, (unsigned long long) r->committed, r->n_ops,
                (unsigned long long) r->n_acked, (unsigned long long) r->n_unknown, (unsigned long long) r->n_leaders,
                (unsigned long long) r->n_restarts, (unsigned long long) r->n_snapshots, (unsigned long long) r->n_changes,
-               (unsigned long long) r->n_damage, (unsigned long long) r->n_astray,
-               (unsigned long long) r->n_taken_back, (long long) r->healed_us / 1000, (unsigned long long) r->w.trace_hash);
+               (unsigned long long) r->n_damage, (unsigned long long) r->n_flips, (unsigned long long) r->n_mended,
+               (unsigned long long) r->n_astray, (unsigned long long) r->n_taken_back, (long long) r->healed_us / 1000,
+               (unsigned long long) r->w.trace_hash);
     rig_free(r);
     return good;
 }

@@ -79,6 +79,7 @@ static void draw_faults(struct rig_profile *p, struct sim_rng *r)
     p->transfer_us = maybe(r, 300000, 5000000);
     p->astray_us = maybe(r, 500000, 6000000);
     p->drift_ppm = sim_rng_below(r, 2) ? (uint32_t) sim_rng_between(r, 100, 50000) : 0;
+    p->flips_us = sim_rng_below(r, 3) ? 0 : sim_rng_between(r, 500000, 6000000);
 }
 
 void profile_draw(struct rig_profile *p, struct sim_rng *r, int members)

@@ -142,6 +142,15 @@ static void full_event(void *ctx, struct sim_event *e)
     died_of_disk(ctx, REEVE_E_DISK_FULL);
 }
 
+static void frame_written(struct node *n, const struct wal_effect *f)
+{
+    struct wal_frame h;
+    if (wal_frame_decode(&h, f->data.p) != REEVE_OK || h.count == 0 || h.flags & WAL_REPAIR)
+        return;
+    n->wal.written[n->wal.n_written++ % WAL_WRITTEN_MAX] = (struct wal_written){ { f->file.epoch, f->offset }, h.first,
+                                                                                 h.first + h.count - 1, WAL_HEADER_LEN + h.payload_len };
+}
+
 static void effect_start(struct node *n, const struct wal_effect *f)
 {
     char name[SIM_NAME_MAX + 1];
@@ -154,6 +163,7 @@ static void effect_start(struct node *n, const struct wal_effect *f)
         if (f->file.kind == WAL_FILE_SEGMENT) {
             n->wal.recent[1] = n->wal.recent[0];
             n->wal.recent[0] = (struct wal_mark){ f->file.epoch, f->offset };
+            frame_written(n, f);
         }
         if (strcmp(name, n->bad_block_file) == 0 && f->offset <= n->bad_block_off && n->bad_block_off < f->offset + f->data.len)
             n->bad_block_file[0] = '\0';        /* written again, it is good again */
