@@ -381,14 +381,23 @@ static enum reeve_err note_lost(struct core *c, struct wal_found *f)
     return damaged_write(c);
 }
 
-/* Everything above the state goes: it is not known to be of the state's history, or not all that this member has promised. */
+/*
+ * Everything above the state goes: it is not known to be of the state's history, or not all that this member has promised. Nor is
+ * what lies below it, so the log begins at the state: it is given to nobody.
+ */
 static enum reeve_err give_up_tail(struct core *c, struct wal_found *f, struct report *rep)
 {
     uint64_t base = c->synced_index, ticket;
-    struct wal_append a = { .first = base + 1, .prev_term = c->synced_term, .hard = f->hard };
+    bool all = base > f->cut;
+    struct wal_append a = { .first = all ? base : base + 1, .prev_term = all ? found_term(c, f, base - 1) : c->synced_term };
     enum reeve_err err;
+    if (f->hard.commit >= a.first)
+        f->hard.commit = a.first - 1;
+    a.hard = f->hard;
     TRY(walfile_resume(c->wal, f, rep));
     TRY(walfile_append(c->wal, &a, &ticket));
+    if (all)
+        walfile_cut(c->wal, base, c->synced_term);
     core_shelf_free(&c->shelf);
     c->gave_up = true;
     c->terms.n = 0;

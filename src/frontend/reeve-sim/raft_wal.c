@@ -633,6 +633,8 @@ static void resume(struct node *n, struct reading *rg, struct wal_found *f, uint
     if (lost) {
         note_lost(n, f, base);
         tail = how == FOLLOWS && n->lost_index == f->last && n->lost_term == f->last_term;
+        if (!tail && base > f->cut && f->hard.commit >= base)
+            f->hard.commit = base - 1;
     }
     wal_alloc(n);
     reeve_assert(wal_resume(n->wal.w, f) == REEVE_OK);
@@ -646,8 +648,11 @@ static void resume(struct node *n, struct reading *rg, struct wal_found *f, uint
         n->wal.tail_last = f->last;
         n->wal.tail_term = f->last_term;
     } else if (lost) {
-        truncate_found(n, f, base + 1, base_term);
-        n->wal.term[base] = base_term;
+        bool all = base > f->cut;
+        uint64_t from = all ? base : base + 1;
+        truncate_found(n, f, from, all ? n->wal.term[base - 1] : base_term);
+        if (all)
+            wal_base(n, base, base_term);
         check_given_up(n, base + 1);
     } else if (base > f->cut) {
         /* The store may be ahead of the log, and what the log holds from there on another history. */
