@@ -60,29 +60,13 @@ static void go_on(struct core *c)
 
 /* ---- asking ---- */
 
-static void add_mark(struct mend_want *w, uint64_t index, uint64_t term)
+static bool want_of(struct core *c, struct mend_want *w)
 {
-    if (w->n < MEND_MARKS_MAX && index >= w->first)
-        w->mark[w->n++] = (struct mend_mark){ index, term };
-}
-
-static bool want_of(const struct core *c, struct mend_want *w)
-{
+    struct mend_log log = { c, entry };
     struct raft_status st;
-    struct raft_entry e;
     if (!may_mend(c, &st))
         return false;
-    *w = (struct mend_want){ .first = st.last + 1, .last = c->tail_last };
-    for (uint32_t i = 0; i < c->shelf.holes.n; i++) {
-        uint64_t behind = c->shelf.holes.r[i].last + 1;
-        if (behind <= w->first || !core_shelf_entry(&c->shelf, behind, &e))
-            continue;
-        if (w->last == c->tail_last)
-            w->last = behind - 1;
-        if (w->n + 1 < MEND_MARKS_MAX)
-            add_mark(w, behind, e.term);
-    }
-    add_mark(w, c->tail_last, c->tail_term);
+    mend_want(&log, st.last + 1, st.last_term, c->tail_last, c->tail_term, w);
     return true;
 }
 

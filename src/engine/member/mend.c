@@ -16,6 +16,39 @@ uint8_t mend_kind(struct slice host)
 
 /* ---- asking ---- */
 
+/* The last place is the log's end, whatever had to be left out before it. */
+static void add_mark(struct mend_want *w, const struct mend_mark *m)
+{
+    if (m->last < m->first || m->term == 0)
+        return;
+    if (w->n == MEND_MARKS_MAX)
+        w->n--;
+    w->mark[w->n++] = *m;
+}
+
+void mend_want(const struct mend_log *log, uint64_t first, uint64_t before, uint64_t end, uint64_t end_term, struct mend_want *out)
+{
+    struct mend_mark m = { first, first - 1, before };
+    struct raft_entry e;
+    *out = (struct mend_want){ .first = first };
+    for (uint64_t i = first; i <= end; i++) {
+        bool readable = log->entry(log->arg, i, &e);
+        uint64_t term = readable ? e.term : i == end ? end_term : 0;
+        if (readable && out->last == 0)
+            out->last = i - 1;
+        if (term == 0)
+            continue;
+        if (term != m.term) {
+            add_mark(out, &m);
+            m = (struct mend_mark){ i, i, term };
+        }
+        m.last = i;
+    }
+    add_mark(out, &m);
+    if (out->last == 0)
+        out->last = end;
+}
+
 void mend_ask_encode(const struct mend_want *w, struct wr *out)
 {
     wr_u8(out, 1);
@@ -24,7 +57,8 @@ void mend_ask_encode(const struct mend_want *w, struct wr *out)
     wr_u64(out, w->last);
     wr_u8(out, w->n);
     for (unsigned i = 0; i < w->n; i++) {
-        wr_u64(out, w->mark[i].index);
+        wr_u64(out, w->mark[i].first);
+        wr_u64(out, w->mark[i].last);
         wr_u64(out, w->mark[i].term);
     }
 }
@@ -40,7 +74,8 @@ static bool ask_decode(struct mend_want *w, struct slice ask)
     if (in.bad || w->n > MEND_MARKS_MAX || w->first == 0 || w->last < w->first)
         return false;
     for (unsigned i = 0; i < w->n; i++) {
-        w->mark[i].index = rd_u64(&in);
+        w->mark[i].first = rd_u64(&in);
+        w->mark[i].last = rd_u64(&in);
         w->mark[i].term = rd_u64(&in);
     }
     return rd_done(&in);
@@ -48,16 +83,25 @@ static bool ask_decode(struct mend_want *w, struct slice ask)
 
 /* ---- giving ---- */
 
-/* The highest mark that this log has: up to there it is the asker's. */
-static const struct mend_mark *common(const struct mend_log *log, const struct mend_want *w)
+/* An entry that both have: up to there this log is the asker's. */
+struct common { uint64_t index, term; };
+
+#define LOOK_MAX 65536                  /* places looked at for one ask */
+
+/* The highest that this log can read and that the asker has as well. */
+static bool common(const struct mend_log *log, const struct mend_want *w, struct common *out)
 {
-    const struct mend_mark *best = NULL;
     struct raft_entry e;
-    for (unsigned i = 0; i < w->n; i++)
-        if (w->mark[i].index >= w->first && (best == NULL || w->mark[i].index > best->index) &&
-            log->entry(log->arg, w->mark[i].index, &e) && e.term == w->mark[i].term)
-            best = &w->mark[i];
-    return best;
+    unsigned looks = 0;
+    for (unsigned k = w->n; k-- > 0;) {
+        const struct mend_mark *m = &w->mark[k];
+        for (uint64_t i = m->last; i >= m->first && i >= w->first && looks < LOOK_MAX; i--, looks++)
+            if (log->entry(log->arg, i, &e) && e.term == m->term) {
+                *out = (struct common){ i, m->term };
+                return true;
+            }
+    }
+    return false;
 }
 
 static size_t run_length(const struct mend_log *log, uint64_t first, uint64_t last)
@@ -91,18 +135,18 @@ bool mend_answer(const struct mend_log *log, struct slice ask, struct wr *out)
     struct mend_want w;
     if (!ask_decode(&w, ask))
         return false;
-    const struct mend_mark *m = common(log, &w);
-    if (m == NULL)
+    struct common m;
+    if (!common(log, &w, &m))
         return false;
-    uint64_t last = m->index < w.last ? m->index : w.last;
+    uint64_t last = m.index < w.last ? m.index : w.last;
     size_t n = run_length(log, w.first, last);
     if (n == 0)
         return false;
     wr_u8(out, 1);
     wr_u8(out, MEND_HAVE);
     wr_u64(out, w.first);
-    wr_u64(out, m->index);
-    wr_u64(out, m->term);
+    wr_u64(out, m.index);
+    wr_u64(out, m.term);
     wr_varint(out, n);
     mend_run_encode(log, w.first, last, out);
     return !out->bad;
@@ -110,16 +154,16 @@ bool mend_answer(const struct mend_log *log, struct slice ask, struct wr *out)
 
 /* ---- taking ---- */
 
-static bool is_mark(const struct mend_want *w, const struct mend_mark *m)
+static bool is_mark(const struct mend_want *w, const struct common *m)
 {
     for (unsigned i = 0; i < w->n; i++)
-        if (w->mark[i].index == m->index && w->mark[i].term == m->term)
+        if (m->index >= w->mark[i].first && m->index <= w->mark[i].last && w->mark[i].term == m->term)
             return true;
     return false;
 }
 
 /* Exactly n entries, terms that rise to the mark's at most, and are the mark's at its place. */
-static bool entries_sane(struct slice bytes, uint64_t first, size_t n, const struct mend_mark *m)
+static bool entries_sane(struct slice bytes, uint64_t first, size_t n, const struct common *m)
 {
     struct rd in = rd_of(bytes);
     struct raft_entry e;
@@ -137,7 +181,7 @@ static bool entries_sane(struct slice bytes, uint64_t first, size_t n, const str
 enum reeve_err mend_take(const struct mend_want *w, struct slice host, struct mend_have *out)
 {
     struct rd in = rd_of(host);
-    struct mend_mark m;
+    struct common m;
     if (!head(&in, MEND_HAVE))
         return REEVE_E_MALFORMED;
     out->first = rd_u64(&in);

@@ -41,29 +41,13 @@ static void go_on(struct node *n)
     }
 }
 
-static void add_mark(struct mend_want *w, uint64_t index, uint64_t term)
+static bool want_of(struct node *n, struct mend_want *w)
 {
-    if (w->n < MEND_MARKS_MAX && index >= w->first)
-        w->mark[w->n++] = (struct mend_mark){ index, term };
-}
-
-static bool want_of(const struct node *n, struct mend_want *w)
-{
+    struct mend_log log = { n, entry };
     struct raft_status st;
-    struct raft_entry e;
     if (!may_mend(n, &st))
         return false;
-    *w = (struct mend_want){ .first = st.last + 1, .last = n->wal.tail_last };
-    for (uint32_t i = 0; i < n->wal.holes.n; i++) {
-        uint64_t behind = n->wal.holes.r[i].last + 1;
-        if (behind <= w->first || !wal_kept_entry(n, behind, &e))
-            continue;
-        if (w->last == n->wal.tail_last)
-            w->last = behind - 1;
-        if (w->n + 1 < MEND_MARKS_MAX)
-            add_mark(w, behind, e.term);
-    }
-    add_mark(w, n->wal.tail_last, n->wal.tail_term);
+    mend_want(&log, st.last + 1, st.last_term, n->wal.tail_last, n->wal.tail_term, w);
     return true;
 }
 

@@ -12,7 +12,7 @@
  * so one that is late, repeated, or was never asked for does no harm. Bytes of
  * HOST messages of raft, beside those of member.h:
  *
- *   ask  = u8 1 | u8 MEND_ASK | u64 first | u64 last | u8 n | n x (u64 index | u64 term), by index
+ *   ask  = u8 1 | u8 MEND_ASK | u64 first | u64 last | u8 n | n x (u64 first | u64 last | u64 term), by index
  *   have = u8 1 | u8 MEND_HAVE | u64 first | u64 index, term of the mark | varint n | n x (varint term | u8 kind | vbytes)
  *
  * Invariants
@@ -33,7 +33,7 @@
 #define MEND_MARKS_MAX 16
 #define MEND_ENTRIES_MAX 512            /* of one answer */
 #define MEND_BYTES     (1u << 20)       /* and their payload, but at least one entry */
-#define MEND_ASK_MAX   (2 + 16 + 1 + MEND_MARKS_MAX * 16)
+#define MEND_ASK_MAX   (2 + 16 + 1 + MEND_MARKS_MAX * 24)
 #define MEND_HAVE_MAX  (MEND_BYTES + RAFT_ENTRY_MAX + 64 + MEND_ENTRIES_MAX * 16)
 
 /* A log as far as it can be read; out is borrowed until the log changes. False: not readable, or not there. */
@@ -42,11 +42,12 @@ struct mend_log {
     bool (*entry)(void *arg, uint64_t index, struct raft_entry *out);
 };
 
-struct mend_mark { uint64_t index, term; };
+/* This log has (or had, where it cannot be read now) an entry of that term at each index of first..last. */
+struct mend_mark { uint64_t first, last, term; };
 struct mend_want {
     uint64_t first, last;               /* of the hole */
     uint8_t n;
-    struct mend_mark mark[MEND_MARKS_MAX];      /* by index; at least one is not below last */
+    struct mend_mark mark[MEND_MARKS_MAX];      /* by index; the last one reaches to the log's end */
 };
 /* As RAFT_E_FILL takes them. */
 struct mend_have { uint64_t first; size_t n; struct slice entries; };
@@ -54,6 +55,11 @@ struct mend_have { uint64_t first; size_t n; struct slice entries; };
 /* Is this HOST message one of these? 0, MEND_ASK, MEND_HAVE. */
 uint8_t mend_kind(struct slice host);
 
+/*
+ * What to ask for: first is the first index that is missing, before the term of the one before it (0: not known), end and
+ * end_term the log's end. Terms only rise, so a hole between two entries of one term has that term, too.
+ */
+void mend_want(const struct mend_log *log, uint64_t first, uint64_t before, uint64_t end, uint64_t end_term, struct mend_want *out);
 void mend_ask_encode(const struct mend_want *w, struct wr *out);
 /* The answer to an ask; false: nothing to say (malformed, no mark of it here, nothing to be read). */
 bool mend_answer(const struct mend_log *log, struct slice ask, struct wr *out);
