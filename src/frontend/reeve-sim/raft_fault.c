@@ -470,7 +470,7 @@ static void do_flips(struct rig *r)
         sim_trace_text(&r->w, voter[i]->slot, K_FAULT, F_FLIPS, f[i]->first, f[i]->last, "flips in %llu..%llu, stored %llu, committed %llu",
                        (unsigned long long) f[i]->first, (unsigned long long) f[i]->last, (unsigned long long) voter[i]->stored.index,
                        (unsigned long long) r->committed);
-        mark_damaged(voter[i]);
+        atlas_mark_damaged(voter[i]);
         sim_disk_flip(&voter[i]->disk, name, f[i]->at.off + sim_rng_below(&r->w.rng, f[i]->bytes), (unsigned) sim_rng_below(&r->w.rng, 8));
     }
     r->n_flips++;
