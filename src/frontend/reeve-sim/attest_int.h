@@ -259,7 +259,7 @@ void store_back_up(struct machine *m);
 /* The blocks above are durable soon. */
 void store_height(struct machine *m, uint64_t height);
 void kept_add(struct machine *m, const struct message *cert);
-void kept_drop(struct machine *m, uint64_t upto_view);
+void certs_drop(struct machine *m, uint64_t upto_view);
 void kept_crashed(struct machine *m);
 void kept_serve(struct machine *m, int to, uint64_t from_view);
 void kept_restore(struct machine *m);

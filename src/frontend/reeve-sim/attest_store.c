@@ -184,7 +184,7 @@ static void height_durable(void *ctx, struct sim_event *e)
         if (s->own[i].vote.b.view > view)
             s->own[n++] = s->own[i];
     s->n_own = n;
-    kept_drop(m, view);
+    certs_drop(m, view);
 }
 
 void store_height(struct machine *m, uint64_t height)
@@ -247,7 +247,7 @@ static void kept_filter(struct machine *m, bool (*keep)(const struct kept *k, ui
 
 static bool is_above(const struct kept *k, uint64_t view) { return k->view > view; }
 static bool is_durable(const struct kept *k, uint64_t view) { return k->durable; }
-void kept_drop(struct machine *m, uint64_t upto_view) { kept_filter(m, is_above, upto_view); }
+void certs_drop(struct machine *m, uint64_t upto_view) { kept_filter(m, is_above, upto_view); }
 void kept_crashed(struct machine *m) { kept_filter(m, is_durable, 0); }
 
 #define SERVE_MAX 24
