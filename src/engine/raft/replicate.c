@@ -182,7 +182,7 @@ void raft_progress_excuse(struct raft *r, int64_t ms)
         r->peer[i].heard.ms = r->peer[i].heard.ms + ms < r->now.ms ? r->peer[i].heard.ms + ms : r->now.ms;
 }
 
-/* A leader that a quorum has not answered for an election timeout is none (CheckQuorum, 6.2). */
+/* CheckQuorum (6.2). */
 static bool quorum_heard(const struct raft *r)
 {
     uint64_t value[RAFT_MEMBERS_MAX] = { 0 };
@@ -190,7 +190,7 @@ static bool quorum_heard(const struct raft *r)
         uint32_t id = r->conf.m[i].id;
         const struct progress *p = raft_progress_of((struct raft *) r, id);
         int64_t heard = id == r->c.id ? r->listened.ms : p ? p->heard.ms : INT64_MIN / 2;
-        value[i] = r->listened.ms - heard <= (int64_t) r->c.election_ms;
+        value[i] = r->listened.ms - heard <= RAFT_UNHEARD_ELECTIONS * (int64_t) r->c.election_ms;
     }
     return raft_conf_quorum(&r->conf, value) >= 1;
 }

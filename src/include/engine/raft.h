@@ -212,6 +212,11 @@ bool raft_msg_entry(struct rd *in, struct raft_entry *out);
 
 /* ---- the engine ---- */
 
+/*
+ * A leader that a quorum has not answered for so many election timeouts steps down. Longer than a follower waits: it helps only
+ * followers that hear the leader and are not heard, and on a machine without a free core answers come late.
+ */
+#define RAFT_UNHEARD_ELECTIONS 4
 struct raft_config {
     uint32_t id;
     uint64_t incarnation, ring;
