@@ -19,10 +19,11 @@ sub waldump {
 }
 
 # ---- a directory of format 1 ----
+my $newest = ReeveServer::slurp("$dir/reeve.version");
 $s->write_file('reeve.version', "reeve-data 1\n");
 rmdir "$dir/wal" or die "wal: $!";
 $s->start;
-is(ReeveServer::slurp("$dir/reeve.version"), "reeve-data 2\n", 'a directory of format 1 is upgraded at the start');
+is(ReeveServer::slurp("$dir/reeve.version"), $newest, 'a directory of format 1 is upgraded at the start');
 $s->psql("SET CONFIG 'marker' = 'first-value'");
 is((waldump())[0], 0, '... and has a log, which is sound');
 like((waldump())[1], qr/batch/, '... with what was written') or diag((waldump())[1]);

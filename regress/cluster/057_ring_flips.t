@@ -9,9 +9,9 @@ use Test::More;
 use Time::HiRes qw(sleep time);
 use POSIX ();
 use lib 'regress/lib';
-use TestRing;
+use Ring;
 
-my $r = TestRing->new;
+my $r = Ring->new;
 my @s = map { $r->server($_) } $r->all;
 my $base = $s[0]{base};
 my ($token) = split /\|/, $s[0]->psql("CREATE JOIN_TOKEN WITH (uses = 1000, ttl = '1 day')");

@@ -6,12 +6,12 @@ use warnings;
 use Test::More;
 use POSIX ();
 use lib 'regress/lib';
-use TestRing;
+use Ring;
 
 my $BOUND = 240;        # seconds, on a machine that does other things as well
 my $ROWS = 300_000;
 
-my $r = TestRing->new(members => 1, conf => "gateways = 1\n");
+my $r = Ring->new(members => 1, conf => "gateways = 1\n");
 my $first = $r->server(0);
 my $base = $first->{base};
 
