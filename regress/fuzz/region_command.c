@@ -32,7 +32,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         bool sound = region_command_check(command, &rep) == REEVE_OK;
         region_command_describe(command, &t);
         sim_kv_begin(store);
-        reeve_assert(region_apply(&r, index, command, &out) == REEVE_OK);
+        enum reeve_err err = region_apply(&r, index, command, &out);
+        if (err == REEVE_E_CORRUPT && command.len >= 2 && command.p[1] == RC_LEVEL) {
+            sim_kv_abort(store);        /* a level that this program does not know ends its member (region.h G6) */
+            break;
+        }
+        reeve_assert(err == REEVE_OK);
         sim_kv_commit(store);
         struct rd answer = rd_of(wr_slice(&out));
         uint16_t n = rd_u16(&answer);
