@@ -218,10 +218,10 @@ static bool batch_as_run(struct runs_scratch *s, unsigned n, size_t room)
  */
 static enum reeve_err absorb(struct runs_scratch *s, struct kv *kv, struct run_dir *d, unsigned n, bool *done)
 {
-    struct run_ref *newest = &d->ref[d->n - 1];
     *done = false;
-    if (d->n == 0 || newest->chunks > 1 || n > RUN_SMALL_MAX / RUN_ENTRY_HEAD)
+    if (d->n == 0 || d->ref[d->n - 1].chunks > 1 || n > RUN_SMALL_MAX / RUN_ENTRY_HEAD)
         return REEVE_OK;
+    struct run_ref *newest = &d->ref[d->n - 1];
     enum reeve_err err = run_merge_begin(&s->merge, kv, d, d->n - 1);
     size_t len = s->merge.cursor[0].len;
     if (err != REEVE_OK || len >= RUN_SMALL_MAX || !batch_as_run(s, n, RUN_SMALL_MAX - len))
