@@ -41,7 +41,7 @@ struct backlog {
     /* under the lock */
     pthread_mutex_t lock;
     pthread_cond_t work;
-    struct op *todo, **todo_tail, *done, **done_tail;
+    struct op *waiting, **waiting_tail, *done, **done_tail;
     uint64_t pending;
     bool closing, failed, no_punch;
     /* the thread's */
@@ -153,7 +153,7 @@ static void ops_free(struct op *o)
 static void thread_end(struct backlog *b)
 {
     close(b->fd);
-    ops_free(b->todo);
+    ops_free(b->waiting);
     ops_free(b->done);
     pthread_mutex_destroy(&b->lock);
     pthread_cond_destroy(&b->work);
@@ -165,13 +165,13 @@ static void thread_end(struct backlog *b)
 static struct op *next_op(struct backlog *b)
 {
     pthread_mutex_lock(&b->lock);
-    while (b->todo == NULL && !b->closing)
+    while (b->waiting == NULL && !b->closing)
         pthread_cond_wait(&b->work, &b->lock);
-    struct op *o = b->closing ? NULL : b->todo;
+    struct op *o = b->closing ? NULL : b->waiting;
     if (o) {
-        b->todo = o->next;
-        if (b->todo == NULL)
-            b->todo_tail = &b->todo;
+        b->waiting = o->next;
+        if (b->waiting == NULL)
+            b->waiting_tail = &b->waiting;
         o->next = NULL;
     }
     pthread_mutex_unlock(&b->lock);
@@ -236,8 +236,8 @@ static void tell(void *arg)
 static void hand_over(struct backlog *b, struct op *o)
 {
     pthread_mutex_lock(&b->lock);
-    *b->todo_tail = o;
-    b->todo_tail = &o->next;
+    *b->waiting_tail = o;
+    b->waiting_tail = &o->next;
     if (o->kind == OP_WRITE)
         b->pending += o->bytes.len;
     pthread_cond_signal(&b->work);
@@ -273,7 +273,7 @@ enum reeve_err backlog_open(struct backlog **out, struct loop *l, int fd, uint64
     b->fd = fd;
     b->next = first;
     b->prev_term = prev_term;
-    b->todo_tail = &b->todo;
+    b->waiting_tail = &b->waiting;
     b->done_tail = &b->done;
     pthread_mutex_init(&b->lock, NULL);
     pthread_cond_init(&b->work, NULL);
