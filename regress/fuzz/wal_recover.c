@@ -4,8 +4,9 @@
  * A sound log is made once: appends, a truncation, a cut, a restart, recycled
  * segments. The input is a list of patches {file, block, offset u16, length, bytes};
  * the file's top bit asks for right sums afterwards, so that what stands behind
- * the sums is reached, too. Whatever comes out must be consistent, and where the
- * log may go on, it must go on and be found again.
+ * the sums is reached, too (only in the log's own files: nobody wrote right sums ahead
+ * of time into what is to be recycled). Whatever comes out must be consistent, and where
+ * the log may go on, it must go on and be found again.
  */
 #include "common/crc32c.h"
 #include "engine/wal.h"
@@ -169,7 +170,8 @@ static void patch(struct rd *r)
     struct slice bytes = rd_bytes(r, len < rd_left(r) ? len : rd_left(r));
     unsigned which = (file & 0x7f) % (SEGS + SIDE);
     if (which < SEGS && (file & 0x60) == 0x60) {
-        now.used[which] = false;                    /* a lost segment */
+        now.used[which] = false;                    /* a lost segment, never to be recycled */
+        memset(now.bytes + which * BLOCKS * WAL_BLOCK, 0, BLOCKS * WAL_BLOCK);
         return;
     }
     uint8_t *p = which < SEGS ? now.bytes + which * BLOCKS * WAL_BLOCK
@@ -179,7 +181,7 @@ static void patch(struct rd *r)
     size_t n = bytes.len < have - at - offset ? bytes.len : have - at - offset;
     if (n > 0)
         memcpy(p + at + offset, bytes.p, n);
-    if (file & 0x80)
+    if (file & 0x80 && (which >= SEGS || now.used[which]))
         right_sums(p + at, have - at);
 }
 

@@ -310,6 +310,38 @@ static void a_snapshot_takes_the_place_of_the_whole_log(void **state)
     bench_free(&b);
 }
 
+/* A header of the next version, whole and with its sum, where the log's next batch would stand. */
+static void put_newer(struct bench *b, uint64_t salt, uint32_t epoch)
+{
+    struct wal_place at = b->found->end;
+    uint8_t *p = disk_seg(&b->d, at.epoch)->p + (size_t) at.block * WAL_BLOCK;
+    struct wal_frame f = { .version = WAL_VERSION + 1, .salt = salt, .at = { epoch, at.block },
+                           .seq = b->found->next_seq, .first = b->found->last + 1, .last = b->found->last };
+    wal_frame_encode(p, &f);
+}
+
+static void a_newer_batch_counts_only_with_this_logs_salt_in_its_own_place(void **state)
+{
+    struct rng r = rng_seeded("newer");
+    static struct bench b;
+    bench_init(&b, &tiny);
+    write_batches(&b, &r, 5);
+    bench_recover(&b);
+    uint64_t last = b.found->last;
+    uint32_t epoch = b.found->end.epoch;
+    put_newer(&b, b.found->meta.salt, epoch);
+    bench_recover(&b);
+    assert_int_equal(b.found->verdict, WAL_NEWER);
+    assert_false(b.found->may_vote);
+    put_newer(&b, b.found->meta.salt, epoch - 1);       /* of the segment that was recycled */
+    bench_recover(&b);
+    assert_true(b.found->verdict == WAL_CLEAN && b.found->last == last);
+    put_newer(&b, b.found->meta.salt + 1, epoch);
+    bench_recover(&b);
+    assert_true(b.found->verdict == WAL_TORN && b.found->last == last);
+    bench_free(&b);
+}
+
 static void foreign_newer_and_missing_logs_are_named(void **state)
 {
     struct rng r = rng_seeded("foreign");
@@ -378,6 +410,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(s48_all_members_lose_power_at_once_and_no_acknowledged_write),
     cmocka_unit_test(s50_a_prefix_goes_only_after_the_cut_is_durable_in_both_metas),
     cmocka_unit_test(a_snapshot_takes_the_place_of_the_whole_log),
+    cmocka_unit_test(a_newer_batch_counts_only_with_this_logs_salt_in_its_own_place),
     cmocka_unit_test(foreign_newer_and_missing_logs_are_named),
     cmocka_unit_test(a_busy_log_says_so_and_takes_nothing),
 };

@@ -26,18 +26,19 @@ static bool all_zero(const uint8_t *p, size_t len)
 
 enum wal_sight wal_judge(struct wal_walk *w, struct wal_place at, const uint8_t *block, struct wal_frame *f)
 {
-    switch (wal_frame_decode(f, block)) {
-    case REEVE_E_MALFORMED:   return all_zero(block, WAL_BLOCK) ? SIGHT_ZERO : SIGHT_BYTES;
-    case REEVE_E_UNSUPPORTED: return SIGHT_NEWER;
-    case REEVE_OK:            break;
-    default:                  return SIGHT_BROKEN;
-    }
+    enum reeve_err err = wal_frame_decode(f, block);
+    if (err == REEVE_E_MALFORMED)
+        return all_zero(block, WAL_BLOCK) ? SIGHT_ZERO : SIGHT_BYTES;
+    if (err != REEVE_OK && err != REEVE_E_UNSUPPORTED)
+        return SIGHT_BROKEN;
     if (w->salt_known && f->salt != w->salt)
         return SIGHT_OTHER_LOG;
     if (f->at.epoch < at.epoch && !WAL_BROKEN(4))
         return SIGHT_OLD;
     if ((f->at.epoch != at.epoch && !WAL_BROKEN(4)) || f->at.block != at.block)
         return SIGHT_STRAY;
+    if (err == REEVE_E_UNSUPPORTED)
+        return SIGHT_NEWER;     /* only now: a recycled segment may hold a newer version's old batches, too */
     f->at = at;
     return SIGHT_FRAME;
 }
