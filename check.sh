@@ -12,6 +12,7 @@ unset MAKEFLAGS MAKELEVEL
 top=$PWD
 jobs=$(nproc)
 [ "$jobs" -le 4 ] || jobs=4
+at_once=$((jobs + 1))       # of tests: they wait more than they compute; each has ports and folders of its own
 REEVE_TAP_SUM=$(mktemp) || exit 1
 export REEVE_TAP_SUM
 reports=$(mktemp -d) || exit 1
@@ -19,6 +20,9 @@ times=
 trap 'rm -rf "$REEVE_TAP_SUM" "$reports"' EXIT
 quick=${QUICK:-}
 fuzz_seconds=${FUZZ_SECONDS:-10}
+# Random tests draw from the commit: what failed in a check of it fails in the next one too, and each commit draws anew.
+# Open-ended draws are make check-world's.
+commit=$(git rev-parse --verify -q HEAD 2>/dev/null) && export REEVE_CHECK_SEED=${REEVE_CHECK_SEED:-$((16#${commit:0:15}))}
 
 say() { printf '== %3d s  %s\n' $SECONDS "$*"; }
 
@@ -103,7 +107,7 @@ programs()      # unit|scenario SECONDS
     # Only names: a make that finds something to do first says so on its standard output.
     list=$(make -s -C "$REEVE_BUILD" "list-$1" | grep '^regress/') || { broken "list-$1"; return; }
     [ -n "$list" ] || return 0
-    cd "$REEVE_BUILD" && CMOCKA_MESSAGE_OUTPUT=TAP suite "$1" "$2" -j "$jobs" --exec '' $list
+    cd "$REEVE_BUILD" && CMOCKA_MESSAGE_OUTPUT=TAP suite "$1" "$2" -j "$at_once" --exec '' $list
     cd "$top" || exit 1
 }
 
@@ -111,8 +115,7 @@ scripts()       # FOLDER SECONDS
 {
     local t=(regress/"$1"/*.t)
     [ -e "${t[0]}" ] || return 0
-    # Two at a time: these wait more than they compute, and each has ports and folders of its own.
-    suite "$1" "$2" -j 2 "${t[@]}"
+    suite "$1" "$2" -j "$at_once" "${t[@]}"
 }
 
 say "packages"

@@ -10,7 +10,7 @@ use Time::HiRes qw(sleep time);
 use ReeveServer;
 
 my $seconds = $ENV{REEVE_KILL_SECONDS} // 30;
-my $seed = $ENV{REEVE_KILL_SEED} // int(time * 1000) % 1000000;
+my $seed = $ENV{REEVE_KILL_SEED} // $ENV{REEVE_CHECK_SEED} // int(time * 1000) % 1000000;
 my $fleet_count = 40;
 srand $seed;
 diag("seed $seed (REEVE_KILL_SEED), $seconds s");

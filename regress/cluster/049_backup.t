@@ -113,7 +113,7 @@ is((backup($j, $again))[0], 0, 'the new member can be backed up as well');
 $_->stop for $j, $r;
 
 # ---- damaged, cut, foreign ----
-srand(my $seed = $ENV{REEVE_SEED} // time);
+srand(my $seed = $ENV{REEVE_SEED} // $ENV{REEVE_CHECK_SEED} // time);
 diag("seed $seed (REEVE_SEED)");
 my $bad = "$base/bad";
 my @wrong;

@@ -11,7 +11,7 @@ use Test::More;
 use lib 'regress/lib';
 use ReeveServer;
 
-my $seed = $ENV{REEVE_SEED} // time ^ $$;
+my $seed = $ENV{REEVE_SEED} // $ENV{REEVE_CHECK_SEED} // time ^ $$;
 diag("REEVE_SEED=$seed");
 srand $seed;
 

@@ -33,10 +33,10 @@
 /* xorshift64*: tests only. */
 struct rng { uint64_t s; };
 
-/* From REEVE_SEED where set, so that a failure can be repeated. Prints it. */
+/* From REEVE_SEED where set, so that a failure can be repeated; in a check from its commit's. Prints it. */
 static inline struct rng rng_seeded(const char *test)
 {
-    const char *env = getenv("REEVE_SEED");
+    const char *env = getenv("REEVE_SEED") ? getenv("REEVE_SEED") : getenv("REEVE_CHECK_SEED");
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
     uint64_t seed = env ? strtoull(env, NULL, 10) : (uint64_t) now.tv_sec * 1000000007u ^ (uint64_t) now.tv_nsec;
