@@ -99,6 +99,10 @@ static bool settle(struct image *m, struct wal *w)
                 wal_complete(w, (enum wal_lane) lane);
                 more = true;
             }
+        if (!more) {
+            wal_rest(w);
+            more = wal_has(w, WAL_LANE_SIDE);
+        }
     }
     return true;
 }

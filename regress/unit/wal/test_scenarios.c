@@ -197,6 +197,8 @@ static void s47_a_crash_at_every_step_of_opening_cutting_and_metadata_is_borne(v
         for (unsigned i = 0; done < steps && i < 4000; i++) {
             if (i % 3 == 0)
                 bench_random_ask(&b, &same);
+            if (i % 4 == 0)
+                wal_rest(b.w);
             done += disk_step(&b.d, b.w, i % WAL_LANES, true);
         }
         for (int lane = 0; lane < WAL_LANES; lane++)
@@ -310,6 +312,51 @@ static void a_snapshot_takes_the_place_of_the_whole_log(void **state)
     bench_free(&b);
 }
 
+/* The lanes as they come, but nobody says that the log rests. */
+static void steps_without_rest(struct bench *b)
+{
+    for (int i = 0; i < 60; i++)
+        disk_step(&b->d, b->w, (enum wal_lane) (i % WAL_LANES), true);
+}
+
+static uint64_t recorded(struct bench *b)
+{
+    struct wal_status s;
+    wal_status(b->w, &s);
+    return s.recorded;
+}
+
+static void records_come_every_few_batches_at_rest_and_at_once_for_a_vote(void **state)
+{
+    struct rng r = rng_seeded("records");
+    static struct bench b;
+    bench_init(&b, &tiny);
+    struct wal_hard h = { 1, 2, 0 };
+    assert_true(bench_append(&b, &r, 1, 1, 1, h));
+    steps_without_rest(&b);
+    assert_int_equal(recorded(&b), 1);                  /* the first vote */
+    for (uint64_t i = 2; i <= 1 + WAL_IDENT_EVERY; i++) {
+        assert_int_equal(recorded(&b), 1);
+        assert_true(bench_append(&b, &r, i, 1, 1, h));
+        steps_without_rest(&b);
+        assert_int_equal(wal_durable(b.w), i);          /* what a record never delays */
+    }
+    assert_int_equal(recorded(&b), 1 + WAL_IDENT_EVERY);
+    assert_true(bench_append(&b, &r, 2 + WAL_IDENT_EVERY, 1, 1, h));
+    steps_without_rest(&b);
+    assert_int_equal(recorded(&b), 1 + WAL_IDENT_EVERY);
+    assert_true(wal_wants_rest(b.w));
+    wal_rest(b.w);
+    steps_without_rest(&b);
+    assert_int_equal(recorded(&b), 2 + WAL_IDENT_EVERY);
+    assert_true(wal_idle(b.w) && !wal_wants_rest(b.w));
+    h.vote = 3;
+    assert_true(bench_append(&b, &r, 3 + WAL_IDENT_EVERY, 0, 1, h));
+    steps_without_rest(&b);
+    assert_int_equal(recorded(&b), 3 + WAL_IDENT_EVERY);
+    bench_free(&b);
+}
+
 /* A header of the next version, whole and with its sum, where the log's next batch would stand. */
 static void put_newer(struct bench *b, uint64_t salt, uint32_t epoch)
 {
@@ -410,6 +457,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(s48_all_members_lose_power_at_once_and_no_acknowledged_write),
     cmocka_unit_test(s50_a_prefix_goes_only_after_the_cut_is_durable_in_both_metas),
     cmocka_unit_test(a_snapshot_takes_the_place_of_the_whole_log),
+    cmocka_unit_test(records_come_every_few_batches_at_rest_and_at_once_for_a_vote),
     cmocka_unit_test(a_newer_batch_counts_only_with_this_logs_salt_in_its_own_place),
     cmocka_unit_test(foreign_newer_and_missing_logs_are_named),
     cmocka_unit_test(a_busy_log_says_so_and_takes_nothing),

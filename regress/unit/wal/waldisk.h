@@ -175,6 +175,10 @@ static inline void disk_settle(struct disk *d, struct wal *w)
         more = 0;
         for (int lane = 0; lane < WAL_LANES; lane++)
             more |= disk_step(d, w, lane, true);
+        if (!more) {
+            wal_rest(w);
+            more = wal_has(w, WAL_LANE_SIDE);
+        }
     }
 }
 
@@ -514,6 +518,8 @@ static inline void bench_random_life(struct bench *b, struct rng *r, unsigned st
     for (unsigned i = 0; i < steps; i++) {
         if (rng_below(r, 3) == 0)
             bench_random_ask(b, r);
+        if (rng_below(r, 4) == 0)
+            wal_rest(b->w);
         disk_step(&b->d, b->w, rng_below(r, WAL_LANES), rng_below(r, 3) != 0);
     }
 }

@@ -14,6 +14,7 @@ struct walfile_lane {
     enum wal_lane lane;
     pthread_t thread;
     bool running, resting;
+    bool watching;                  /* the side lane: looks again by itself */
     pthread_cond_t work;
     int64_t since_ms;               /* of the effect being carried out; 0: none */
 };

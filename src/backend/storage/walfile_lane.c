@@ -95,10 +95,16 @@ static bool carry_out(struct walfile *f, const struct wal_effect *e)
     return true;
 }
 
+/* A batch went out a moment ago: the side lane looks by itself, soon. */
+static bool has_work(const struct walfile *f, const struct walfile_lane *l)
+{
+    return f->stopping || wal_has(f->w, l->lane) || (l->lane == WAL_LANE_SIDE && !l->watching && wal_wants_rest(f->w));
+}
+
 void walfile_nudge(struct walfile *f)
 {
     for (int i = 0; i < WAL_LANES; i++)
-        if (f->lane[i].resting && (f->stopping || wal_has(f->w, (enum wal_lane) i)))
+        if (f->lane[i].resting && has_work(f, &f->lane[i]))
             pthread_cond_signal(&f->lane[i].work);
 }
 
@@ -134,20 +140,42 @@ static bool may_stop(const struct walfile *f)
     return f->stopping && (!f->drain || wal_idle(f->w) || f->disk_full);
 }
 
-/* Nothing to do: until somebody wakes us; the files lane looks for room again every second. */
+/* Until somebody wakes us, or so long; 0: only that. */
+static void rest_for(struct walfile_lane *l, int64_t ms)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    int64_t ns = until.tv_nsec + ms * 1000000;
+    until.tv_sec += ns / 1000000000;
+    until.tv_nsec = ns % 1000000000;
+    l->resting = true;
+    if (ms == 0)
+        pthread_cond_wait(&l->work, &l->f->lock);
+    else
+        pthread_cond_clockwait(&l->work, &l->f->lock, CLOCK_MONOTONIC, &until);
+    l->resting = false;
+}
+
+/* Records wait until no batch went out for a while. */
+static void watch(struct walfile_lane *l)
+{
+    struct wal_status before, now;
+    wal_status(l->f->w, &before);
+    l->watching = true;
+    rest_for(l, l->f->stopping ? 1 : WALFILE_REST_MS);
+    l->watching = false;
+    wal_status(l->f->w, &now);
+    if (now.seq == before.seq)
+        wal_rest(l->f->w);
+}
+
+/* Nothing to do; the files lane looks for room again every second. */
 static void rest(struct walfile_lane *l)
 {
-    struct walfile *f = l->f;
-    struct timespec until;
-    l->resting = true;
-    if (l->lane != WAL_LANE_FILES || !f->disk_full) {
-        pthread_cond_wait(&l->work, &f->lock);
-    } else {
-        clock_gettime(CLOCK_REALTIME, &until);
-        until.tv_sec++;
-        pthread_cond_timedwait(&l->work, &f->lock, &until);
-    }
-    l->resting = false;
+    if (l->lane == WAL_LANE_SIDE && wal_wants_rest(l->f->w))
+        watch(l);
+    else
+        rest_for(l, l->lane == WAL_LANE_FILES && l->f->disk_full ? 1000 : 0);
 }
 
 /* A spare is filled without the lock; so look for work again afterwards. False: the disk is full. */

@@ -8,6 +8,7 @@ void wal_side_record(struct wal *w, const struct wal_frame *f)
         b->n--;
         memmove(&b->rec[0], &b->rec[1], b->n * sizeof b->rec[0]);
     }
+    w->urgent |= b->n == 0 || b->rec[b->n - 1].hard.term != f->hard.term || b->rec[b->n - 1].hard.vote != f->hard.vote;
     b->rec[b->n++] = (struct wal_record){ f->seq, f->first, f->last, f->last_term, f->hard, f->at, f->sum, f->flags };
     w->copies = 0;
 }
@@ -54,20 +55,35 @@ static uint64_t newest(const struct wal *w)
     return w->ident.n > 0 ? w->ident.rec[w->ident.n - 1].seq : 0;
 }
 
-/* At once for a new record; once more when the log rests, so that it stands in two blocks. */
+/* Something of it is not durable twice. */
+static bool ident_stale(const struct wal *w)
+{
+    return w->ident.n > 0 && w->copies < 2;
+}
+
 static bool ident_due(const struct wal *w)
 {
     if (w->ident_fresh)
         return true;
-    if (w->ident.n == 0 || w->copies >= 2)
-        return false;
-    return w->copies == 0 || (!w->flying && !w->gather.used);
+    if (ident_stale(w) && w->copies == 0 && (w->urgent || newest(w) - w->recorded >= WAL_IDENT_EVERY))
+        return true;
+    return ident_stale(w) && w->rests;
+}
+
+void wal_rest(struct wal *w)
+{
+    w->rests = !w->flying && !w->gather.used;
+}
+
+bool wal_wants_rest(const struct wal *w)
+{
+    return !w->side_busy && ident_stale(w) && !ident_due(w);
 }
 
 static void ident_write(struct wal *w, struct wal_effect *out)
 {
     w->ident.number++;
-    w->ident_fresh = false;
+    w->ident_fresh = w->urgent = false;
     w->recording = newest(w);
     w->side = WAL_FILE_IDENT;
     wal_ident_encode(w->side_buf, &w->ident);

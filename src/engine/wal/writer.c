@@ -267,6 +267,7 @@ static bool log_next(struct wal *w, struct wal_effect *out)
     w->gather = (struct wal_gather){ .buf = spare };
     seal(w);
     w->flying = true;
+    w->rests = false;
     *out = (struct wal_effect){ WAL_DO_WRITE, WAL_LANE_LOG, { WAL_FILE_SEGMENT, w->at.epoch },
                                 (uint64_t) w->at.block * WAL_BLOCK,
                                 slice_of(w->flight.buf, (size_t) gather_blocks(&w->flight) * WAL_BLOCK) };

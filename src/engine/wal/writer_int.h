@@ -44,7 +44,7 @@ struct wal {
     struct wal_segment segment[WAL_SEGMENTS_MAX];
 
     /* side.c */
-    bool side_busy, ident_fresh;
+    bool side_busy, ident_fresh, urgent, rests;        /* urgent: a record without which a vote could be forgotten */
     enum wal_file_kind side;
     struct wal_ident ident;
     uint64_t recorded, recording;       /* the newest batch with a durable record; with one under way */

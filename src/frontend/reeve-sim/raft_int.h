@@ -116,6 +116,7 @@ struct wal_run {                        /* raft_wal.c */
     uint64_t n_written;
     uint64_t seq_done;
     bool formatting;
+    bool watching;                      /* an event is under way that looks whether the log rests */
     bool log_writes;                    /* a frame is under way */
     /* What the start has read, by index, to give to others and to oneself (engine/mend.h); NULL: not kept any more. */
     struct wal_kept *kept;

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 
 #define SPARES_MAX 2
+#define REST_US 5000        /* as WALFILE_REST_MS */
 
 /* An APPEND with its entries, copied when it was asked for: the window may change before the log has room. */
 struct wal_item {
@@ -56,6 +57,7 @@ static void wal_alloc(struct node *n)
     const struct wal_config *c = &n->rig->p.wal;
     size_t size = (wal_size(c) + WAL_BLOCK - 1) / WAL_BLOCK * WAL_BLOCK;
     n->wal.last = &n->wal.first;
+    n->wal.watching = false;
     n->wal.mem = aligned_alloc(WAL_BLOCK, size);
     reeve_assert(n->wal.mem != NULL && wal_init(&n->wal.w, n->wal.mem, size, c) == REEVE_OK);
 }
@@ -188,12 +190,34 @@ static void effect_start(struct node *n, const struct wal_effect *f)
     }
 }
 
+/* As walfile_lane.c: a while without a batch, and the log rests. */
+static void rest_event(void *ctx, struct sim_event *e)
+{
+    struct node *n = ctx;
+    struct wal_status s;
+    wal_status(n->wal.w, &s);
+    n->wal.watching = false;
+    if (s.seq == e->a)
+        wal_rest(n->wal.w);
+    wal_pump(n);
+}
+
+static void watch(struct node *n)
+{
+    struct wal_status s;
+    wal_status(n->wal.w, &s);
+    n->wal.watching = true;
+    sim_after(&n->rig->w, REST_US, n->slot, rest_event, n, NULL, 0)->a = s.seq;
+}
+
 void wal_pump(struct node *n)
 {
     struct wal_effect f;
     for (int lane = 0; lane < WAL_LANES; lane++)
         while (!n->wal.busy[lane] && wal_next(n->wal.w, (enum wal_lane) lane, &f))
             effect_start(n, &f);
+    if (!n->wal.watching && wal_wants_rest(n->wal.w))
+        watch(n);
 }
 
 /* ---- taking appends ---- */

@@ -51,8 +51,9 @@
  *  W1 A block that was synced is not written again before its segment is dropped (frames) or the
  *     ring came round (ident). After a restart the log goes on in a new segment.
  *  W2 One batch is under way at a time; the next gathers meanwhile.
- *  W3 A record is written only after its batch is durable; at most WAL_IDENT_LAG_MAX batches
- *     are durable without a durable record, or the next batch waits.
+ *  W3 A record is written only after its batch is durable: at once where term or vote changed, otherwise
+ *     after WAL_IDENT_EVERY batches or when the log rests (wal_rest). At most WAL_IDENT_LAG_MAX
+ *     batches are durable without a durable record, or the next batch waits.
  *  W4 A segment is dropped only after both metas name a later oldest segment, and only
  *     when none of its entries is above the cut.
  *  W5 wal_durable() never counts an append whose frame is not completed.
@@ -79,7 +80,7 @@
  *  R6 Last index, its term and hard state are those of the highest sequence known, frame or record.
  *
  * What this cannot tell: a batch that was acknowledged, not yet recorded, and damaged at that very
- * moment with nothing after it, from a torn one (W3 keeps this to about one write's time).
+ * moment with nothing after it, from a torn one (W3 keeps this to the host's few milliseconds of rest).
  *
  * Sources: PAR and CTRL (FAST'18); ATC'20 on failed syncs; recovery tables of TigerBeetle's journal.
  */
@@ -100,6 +101,7 @@
 #define WAL_IDENT_BLOCKS   64u
 #define WAL_IDENT_BYTES    (WAL_IDENT_BLOCKS * WAL_BLOCK)
 #define WAL_IDENT_LAG_MAX  16u
+#define WAL_IDENT_EVERY    8u
 #define WAL_RECORD_LEN     72u
 #define WAL_RECORDS_MAX    56u      /* in a block */
 #define WAL_REASON_MAX     192
@@ -299,6 +301,15 @@ bool wal_next(struct wal *w, enum wal_lane lane, struct wal_effect *out);
 /* Would wal_next() give one? */
 bool wal_has(const struct wal *w, enum wal_lane lane);
 void wal_complete(struct wal *w, enum wal_lane lane);
+
+/*
+ * The host's word that nothing went out for a while: what is not recorded yet becomes due, until the next
+ * batch. Under load a sync beside every batch's own would cost as much as that. Nothing while a batch is
+ * under way or gathers.
+ */
+void wal_rest(struct wal *w);
+/* There is something that only wal_rest() makes due. */
+bool wal_wants_rest(const struct wal *w);
 
 /* All appends up to this ticket are durable, or superseded by a durable one. */
 uint64_t wal_durable(const struct wal *w);

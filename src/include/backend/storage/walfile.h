@@ -29,7 +29,8 @@
 #include "backend/utils/loop.h"
 #include "engine/wal.h"
 
-#define WALFILE_SPARES 2
+#define WALFILE_SPARES  2
+#define WALFILE_REST_MS 5           /* without a batch, and the log rests (wal_rest) */
 
 /* The system calls that can fail; tests put their own in. NULL: the real ones. */
 struct walfile_sys {
