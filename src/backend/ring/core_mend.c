@@ -30,6 +30,17 @@ static bool entry(void *arg, uint64_t index, struct raft_entry *out)
     return (index < first || (c->tail && index <= c->tail_last)) && core_shelf_entry(&c->shelf, index, out);
 }
 
+/* Its end is what the note of a damaged log says, as long as no leader has changed anything; of another it is at hand. */
+static struct mend_log view(struct core *c)
+{
+    const struct raft_log *log = member_log(c->m);
+    uint64_t last = log->ops->last(log->arg);
+    struct raft_entry e;
+    if (c->tail && c->tail_last >= last)
+        return (struct mend_log){ c, entry, c->tail_last, c->tail_term };
+    return (struct mend_log){ c, entry, entry(c, last, &e) ? last : 0, 0 };
+}
+
 static bool may_mend(const struct core *c, struct raft_status *st)
 {
     raft_status(member_raft(c->m), st);
@@ -47,7 +58,7 @@ static enum reeve_err fill(struct core *c, uint64_t first, struct slice entries)
 /* The next hole is filled, what stands behind it follows. */
 static void go_on(struct core *c)
 {
-    struct mend_log log = { c, entry };
+    struct mend_log log = view(c);
     struct raft_status st;
     struct wr w = wr_heap(MEND_HAVE_MAX);
     enum reeve_err err = REEVE_OK;
@@ -62,11 +73,11 @@ static void go_on(struct core *c)
 
 static bool want_of(struct core *c, struct mend_want *w)
 {
-    struct mend_log log = { c, entry };
+    struct mend_log log = view(c);
     struct raft_status st;
     if (!may_mend(c, &st))
         return false;
-    mend_want(&log, st.last + 1, st.last_term, c->tail_last, c->tail_term, w);
+    mend_want(&log, st.last + 1, st.last_term, w);
     return true;
 }
 
@@ -102,7 +113,7 @@ static void ask(struct core *c, uint32_t whom)
 /* Where somebody leads he fills what is missing, and nobody needs this. */
 static void asked(struct core *c, uint32_t from, struct slice bytes)
 {
-    struct mend_log log = { c, entry };
+    struct mend_log log = view(c);
     struct raft_status st;
     struct wr w = wr_heap(MEND_HAVE_MAX);
     raft_status(member_raft(c->m), &st);

@@ -26,14 +26,14 @@ static void add_mark(struct mend_want *w, const struct mend_mark *m)
     w->mark[w->n++] = *m;
 }
 
-void mend_want(const struct mend_log *log, uint64_t first, uint64_t before, uint64_t end, uint64_t end_term, struct mend_want *out)
+void mend_want(const struct mend_log *log, uint64_t first, uint64_t before, struct mend_want *out)
 {
     struct mend_mark m = { first, first - 1, before };
     struct raft_entry e;
     *out = (struct mend_want){ .first = first };
-    for (uint64_t i = first; i <= end; i++) {
+    for (uint64_t i = first; i <= log->end; i++) {
         bool readable = log->entry(log->arg, i, &e);
-        uint64_t term = readable ? e.term : i == end ? end_term : 0;
+        uint64_t term = readable ? e.term : i == log->end ? log->end_term : 0;
         if (readable && out->last == 0)
             out->last = i - 1;
         if (term == 0)
@@ -46,7 +46,7 @@ void mend_want(const struct mend_log *log, uint64_t first, uint64_t before, uint
     }
     add_mark(out, &m);
     if (out->last == 0)
-        out->last = end;
+        out->last = log->end;
 }
 
 void mend_ask_encode(const struct mend_want *w, struct wr *out)
@@ -88,8 +88,32 @@ struct common { uint64_t index, term; };
 
 #define LOOK_MAX 65536                  /* places looked at for one ask */
 
+static void higher(struct common *c, uint64_t index, uint64_t term)
+{
+    if (index > c->index)
+        *c = (struct common){ index, term };
+}
+
+/* By what this log knows of itself: what it cannot read has a term all the same, at its end and between two of one term. */
+static void common_known(const struct mend_log *log, const struct mend_want *w, struct common *out)
+{
+    struct raft_entry e;
+    struct mend_want own;
+    uint64_t first = log->end > LOOK_MAX && log->end - LOOK_MAX > w->first ? log->end - LOOK_MAX : w->first;
+    if (log->end < first)
+        return;
+    mend_want(log, first, log->entry(log->arg, first - 1, &e) ? e.term : 0, &own);
+    for (unsigned i = 0; i < w->n; i++)
+        for (unsigned k = 0; k < own.n; k++) {
+            const struct mend_mark *a = &w->mark[i], *b = &own.mark[k];
+            uint64_t from = a->first > b->first ? a->first : b->first, to = a->last < b->last ? a->last : b->last;
+            if (a->term == b->term && from <= to)
+                higher(out, to, a->term);
+        }
+}
+
 /* The highest that this log can read and that the asker has as well. */
-static bool common(const struct mend_log *log, const struct mend_want *w, struct common *out)
+static void common_read(const struct mend_log *log, const struct mend_want *w, struct common *out)
 {
     struct raft_entry e;
     unsigned looks = 0;
@@ -97,11 +121,19 @@ static bool common(const struct mend_log *log, const struct mend_want *w, struct
         const struct mend_mark *m = &w->mark[k];
         for (uint64_t i = m->last; i >= m->first && i >= w->first && looks < LOOK_MAX; i--, looks++)
             if (log->entry(log->arg, i, &e) && e.term == m->term) {
-                *out = (struct common){ i, m->term };
-                return true;
+                higher(out, i, m->term);
+                return;
             }
     }
-    return false;
+}
+
+/* Runs are a few only, single entries are looked for besides. */
+static bool common(const struct mend_log *log, const struct mend_want *w, struct common *out)
+{
+    *out = (struct common){ 0, 0 };
+    common_known(log, w, out);
+    common_read(log, w, out);
+    return out->index != 0;
 }
 
 static size_t run_length(const struct mend_log *log, uint64_t first, uint64_t last)

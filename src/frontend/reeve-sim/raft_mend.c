@@ -19,6 +19,16 @@ static bool entry(void *arg, uint64_t index, struct raft_entry *out)
     return (index < first || (n->wal.tail && index <= n->wal.tail_last)) && wal_kept_entry(n, index, out);
 }
 
+static struct mend_log view(struct node *n)
+{
+    const struct raft_log *log = member_log(n->m);
+    uint64_t last = log->ops->last(log->arg);
+    struct raft_entry e;
+    if (n->wal.tail && n->wal.tail_last >= last)
+        return (struct mend_log){ n, entry, n->wal.tail_last, n->wal.tail_term };
+    return (struct mend_log){ n, entry, entry(n, last, &e) ? last : 0, 0 };
+}
+
 static bool may_mend(const struct node *n, struct raft_status *st)
 {
     if (n->m == NULL)
@@ -30,7 +40,7 @@ static bool may_mend(const struct node *n, struct raft_status *st)
 static void go_on(struct node *n)
 {
     static uint8_t mem[MEND_HAVE_MAX];
-    struct mend_log log = { n, entry };
+    struct mend_log log = view(n);
     struct raft_status st;
     enum reeve_err err = REEVE_OK;
     while (err == REEVE_OK && may_mend(n, &st)) {
@@ -43,11 +53,11 @@ static void go_on(struct node *n)
 
 static bool want_of(struct node *n, struct mend_want *w)
 {
-    struct mend_log log = { n, entry };
+    struct mend_log log = view(n);
     struct raft_status st;
     if (!may_mend(n, &st))
         return false;
-    mend_want(&log, st.last + 1, st.last_term, n->wal.tail_last, n->wal.tail_term, w);
+    mend_want(&log, st.last + 1, st.last_term, w);
     return true;
 }
 
@@ -84,7 +94,7 @@ static void ask(struct node *n, uint32_t whom)
 static void asked(struct node *n, uint32_t from, struct slice bytes)
 {
     static uint8_t mem[MEND_HAVE_MAX];
-    struct mend_log log = { n, entry };
+    struct mend_log log = view(n);
     struct wr w = wr_fixed(mem, sizeof mem);
     struct raft_status st;
     raft_status(member_raft(n->m), &st);

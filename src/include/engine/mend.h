@@ -6,7 +6,7 @@
  * entries again: two logs that have an entry of the same index and term (a
  * mark) have the same entries up to it (log matching; "protocol-aware recovery",
  * Alagappan et al., FAST'18). So it asks the others for the hole and names its
- * marks; who holds one of them answers with what it can read there.
+ * marks; whose log has (or had) one of them answers with what it can read there.
  *
  * Sans-IO, and without any state: an answer is judged by what is missing now,
  * so one that is late, repeated, or was never asked for does no harm. Bytes of
@@ -36,10 +36,14 @@
 #define MEND_ASK_MAX   (2 + 16 + 1 + MEND_MARKS_MAX * 24)
 #define MEND_HAVE_MAX  (MEND_BYTES + RAFT_ENTRY_MAX + 64 + MEND_ENTRIES_MAX * 16)
 
-/* A log as far as it can be read; out is borrowed until the log changes. False: not readable, or not there. */
+/*
+ * A log as far as it can be read; out is borrowed until the log changes. False: not readable, or not there. end and end_term:
+ * its end where that is known, readable or not; else 0.
+ */
 struct mend_log {
     void *arg;
     bool (*entry)(void *arg, uint64_t index, struct raft_entry *out);
+    uint64_t end, end_term;
 };
 
 /* This log has (or had, where it cannot be read now) an entry of that term at each index of first..last. */
@@ -56,10 +60,10 @@ struct mend_have { uint64_t first; size_t n; struct slice entries; };
 uint8_t mend_kind(struct slice host);
 
 /*
- * What to ask for: first is the first index that is missing, before the term of the one before it (0: not known), end and
- * end_term the log's end. Terms only rise, so a hole between two entries of one term has that term, too.
+ * What to ask for: first is the first index that is missing, before the term of the one before it (0: not known). Terms only
+ * rise, so a hole between two entries of one term has that term, too.
  */
-void mend_want(const struct mend_log *log, uint64_t first, uint64_t before, uint64_t end, uint64_t end_term, struct mend_want *out);
+void mend_want(const struct mend_log *log, uint64_t first, uint64_t before, struct mend_want *out);
 void mend_ask_encode(const struct mend_want *w, struct wr *out);
 /* The answer to an ask; false: nothing to say (malformed, no mark of it here, nothing to be read). */
 bool mend_answer(const struct mend_log *log, struct slice ask, struct wr *out);
