@@ -429,7 +429,7 @@ static unsigned voters(const struct node *n)
 static void check_may_lead(struct node *n, const struct member_status *s)
 {
     struct rig *r = n->rig;
-    if (s->raft.role <= RAFT_PRECANDIDATE)
+    if (s->raft.role < RAFT_PRECANDIDATE)
         return;
     if (s->raft.mode != RAFT_START_CLEAN)
         violation(r, "who is not whole does not stand", "n%d is %s in mode %u", n->slot, raft_role_name(s->raft.role), s->raft.mode);
