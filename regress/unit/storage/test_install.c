@@ -271,12 +271,17 @@ static pid_t fill_beside(int *out)
     }
     assert_err(err, REEVE_E_DISK_FULL);
     assert_true(newest > begin && used() <= MAP);
+    struct storage_reader behind[4];
+    assert_int_equal(storage_readers_behind(w, behind, 4), 1);      /* so the ring knows whom to end */
+    assert_int_equal(behind[0].pid, pid);
     assert_int_equal(number_now(w), newest);
     return pid;
 }
 
 static void goes_on_well(void)
 {
+    struct storage_reader behind;
+    assert_int_equal(storage_readers_behind(w, &behind, 1), 0);
     uint64_t before = used();
     for (int i = 0; i < 100; i++)
         assert_ok(install(++newest));

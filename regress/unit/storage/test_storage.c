@@ -63,8 +63,6 @@ static void a_snapshot_does_not_change_and_the_next_one_is_fresh(void **state)
     assert_ok(storage_begin(w, STORAGE_READ, &a));      /* its cursor with it */
     assert_ok(kv_seek(storage_kv(a), slice_str("a"), 1, true, &key, &val));
     assert_true(slice_eq(val, slice_str("4")));
-    assert_true(storage_reader_age(a) < 1000);
-    assert_false(storage_reader_is_old(a));
     storage_abort(a);
 }
 
@@ -166,6 +164,63 @@ static void a_dead_readers_place_is_freed(void **state)
         assert_int_equal(in_child(die_reading), 128 + SIGKILL);
 }
 
+static int stay_reading(int in, int out)
+{
+    struct report rep = { 0 };
+    struct storage *r;
+    struct storage_txn *t;
+    char c = 0;
+    if (storage_open(&r, tmpdir, STORAGE_READ, 0, 4, &rep) != REEVE_OK)
+        return 1;
+    do {
+        if (storage_begin(r, STORAGE_READ, &t) != REEVE_OK || write(out, &c, 1) != 1 || read(in, &c, 1) != 1)
+            return 2;
+        storage_abort(t);
+    } while (c == 'm');
+    storage_close(r);
+    return 0;
+}
+
+static void the_writer_knows_who_reads_a_state_that_is_not_the_newest(void **state)
+{
+    struct storage_reader behind[2];
+    struct storage_txn *own;
+    int in[2], out[2], status;
+    char c = 'm';
+    put("k", "1");
+    assert_true(pipe(in) == 0 && pipe(out) == 0);
+    fflush(NULL);
+    pid_t pid = fork();
+    if (pid == 0)
+        _exit(stay_reading(in[0], out[1]));
+    assert_int_equal(read(out[0], &c, 1), 1);
+    assert_int_equal(storage_readers_behind(w, behind, 2), 0);      /* the newest, however long */
+    assert_ok(storage_begin(w, STORAGE_READ, &own));
+    put("k", "2");
+    assert_int_equal(storage_readers_behind(w, behind, 2), 1);      /* its own snapshots are its own concern */
+    assert_int_equal(behind[0].pid, pid);
+    uint64_t txn = behind[0].txn;
+    put("k", "3");
+    assert_int_equal(storage_readers_behind(w, behind, 0), 0);
+    assert_int_equal(storage_readers_behind(w, behind, 2), 1);
+    assert_int_equal(behind[0].txn, txn);
+    storage_abort(own);
+    c = 'm';
+    assert_int_equal(write(in[1], &c, 1), 1);
+    assert_int_equal(read(out[0], &c, 1), 1);
+    assert_int_equal(storage_readers_behind(w, behind, 2), 0);      /* a new one */
+    put("k", "4");
+    assert_int_equal(storage_readers_behind(w, behind, 2), 1);
+    assert_true(behind[0].txn > txn);
+    c = 'e';
+    assert_int_equal(write(in[1], &c, 1), 1);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    assert_int_equal(storage_readers_behind(w, behind, 2), 0);
+    for (int i = 0; i < 2; i++)
+        close(in[i]), close(out[i]);
+}
+
 static int commit_then_die(void)
 {
     struct report rep = { 0 };
@@ -230,6 +285,7 @@ static const struct CMUnitTest tests[] = {
     T(another_process_reads_what_was_committed),
     T(an_environment_inherited_across_fork_is_not_used),
     T(a_dead_readers_place_is_freed),
+    T(the_writer_knows_who_reads_a_state_that_is_not_the_newest),
     T(the_writer_keeps_its_lock_on_the_reader_table),
     T(what_was_committed_survives_the_writers_death_and_nothing_else),
     T(a_store_that_is_not_there_or_none_is_refused),

@@ -73,9 +73,9 @@ static enum reeve_err may_read(void *session, const struct vtable *t, struct rep
     return REEVE_OK;
 }
 
-static enum reeve_err interrupted(void *session)
+static enum reeve_err interrupted(void *session, struct report *rep)
 {
-    return session_check_interrupts(session, NULL);
+    return session_check_interrupts(session, rep);
 }
 
 void catalog_query_env(struct session *s, struct arena *arena, const struct query_params *params, struct query_env *env)

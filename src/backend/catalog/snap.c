@@ -17,11 +17,19 @@
 #define AGE_TOLD_MS 2000
 #define READ_LOCAL 1                    /* word of read_consistency */
 
+/* Word that a snapshot is too old is about the one that was open when it came. */
+static void not_old(struct session *s)
+{
+    if (s->signals != NULL)
+        s->signals->snapshot_old = 0;
+}
+
 enum reeve_err snap_open_local(struct session *s, struct snap *out, struct report *rep)
 {
     struct backend_env *e = s->env;
     memset(out, 0, sizeof *out);
     reeve_assert(e->txn == NULL);
+    not_old(s);
     enum reeve_err err = storage_begin(e->store, STORAGE_READ, &e->txn);
     if (err != REEVE_OK) {
         e->txn = NULL;
@@ -42,6 +50,7 @@ void snap_close(struct snap *sn)
         return;
     storage_abort(sn->session->env->txn);
     sn->session->env->txn = NULL;
+    not_old(sn->session);
     sn->open = false;
 }
 
@@ -81,15 +90,16 @@ static bool changes_nothing(uint16_t msg)
 static const char *why_unanswered(enum reeve_err err)
 {
     return err == REEVE_E_TIMEOUT ? "the ring did not answer in time"
-         : err == REEVE_E_CANCELED ? "canceled while the ring was at it" : "the connection to the ring was lost";
+         : err == REEVE_E_CANCELED || err == REEVE_E_SNAPSHOT_OLD ? "canceled while the ring was at it" : "the connection to the ring was lost";
 }
 
 /* After the request left, a lost connection or a given-up wait says nothing about what the ring did. */
 static enum reeve_err unanswered(uint16_t msg, enum reeve_err err, struct report *rep)
 {
-    if (err != REEVE_E_CLOSED && err != REEVE_E_TIMEOUT && err != REEVE_E_MALFORMED && err != REEVE_E_CANCELED)
+    if (err != REEVE_E_CLOSED && err != REEVE_E_TIMEOUT && err != REEVE_E_MALFORMED && err != REEVE_E_CANCELED &&
+        err != REEVE_E_SNAPSHOT_OLD)
         return err;
-    if (changes_nothing(msg) && err == REEVE_E_CANCELED)
+    if (changes_nothing(msg) && (err == REEVE_E_CANCELED || err == REEVE_E_SNAPSHOT_OLD))
         return err;
     report_clear(rep);
     if (changes_nothing(msg))

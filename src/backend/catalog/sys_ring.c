@@ -56,7 +56,7 @@ static enum reeve_err read_now(struct vscan *s, struct ring_now *out)
     if (err == REEVE_OK)
         decode_now(&r, out);
     wr_free(&reply);
-    if (err == REEVE_E_CANCELED || err == REEVE_E_SHUTDOWN || err == REEVE_E_TIMEOUT)
+    if (err == REEVE_E_CANCELED || err == REEVE_E_SHUTDOWN || err == REEVE_E_TIMEOUT || err == REEVE_E_SNAPSHOT_OLD)
         return report_set(s->report, err, "%s", rep.message[0] ? rep.message : reeve_err_text(err));
     return REEVE_OK;                    /* without the ring process its members are shown all the same */
 }

@@ -87,7 +87,7 @@ enum reeve_err cmd_copy_text(struct cmd *x, struct slice text)
 /* The statement or the session is to stop. */
 static bool is_end(enum reeve_err err)
 {
-    return err == REEVE_E_CANCELED || err == REEVE_E_TIMEOUT || err == REEVE_E_SHUTDOWN;
+    return err == REEVE_E_CANCELED || err == REEVE_E_TIMEOUT || err == REEVE_E_SHUTDOWN || err == REEVE_E_SNAPSHOT_OLD;
 }
 
 /* A bundle is sound without a checkpoint: that the signer is away hinders nobody. */

@@ -41,7 +41,7 @@ enum reeve_err exec_tick(struct exec *e)
 {
     if ((++e->ticks & 1023) != 0 || e->env->interrupted == NULL)
         return REEVE_OK;
-    enum reeve_err err = e->env->interrupted(e->env->session);
+    enum reeve_err err = e->env->interrupted(e->env->session, e->report);
     return err == REEVE_OK ? err : eval_fail(e, err, -1, "%s", reeve_err_text(err));
 }
 

@@ -72,7 +72,7 @@ void fork_unblock_signals(void)
     sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-/* Default dispositions; the three that get handlers stay blocked until those stand. */
+/* Default dispositions; the four that get handlers stay blocked until those stand. */
 static void reset_signals(void)
 {
     sigset_t hold;
@@ -83,6 +83,7 @@ static void reset_signals(void)
     sigaddset(&hold, SIGINT);
     sigaddset(&hold, SIGTERM);
     sigaddset(&hold, SIGHUP);
+    sigaddset(&hold, SIGUSR1);
     sigprocmask(SIG_SETMASK, &hold, NULL);
 }
 

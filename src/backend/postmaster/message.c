@@ -134,6 +134,29 @@ static void on_signal_backend(struct pm *pm, struct ipc_channel *ch, struct ipc_
     ipc_reply(ch, m->id, (struct slice){ NULL, 0 });
 }
 
+/*
+ * A child keeps an old state of the store. A session's statement is canceled; the services read for a moment only, so one that
+ * is still there at the second word stands still, as does a session that does not hear the first.
+ */
+static void on_old_snapshot(struct pm *pm, struct ipc_msg *m)
+{
+    struct rd r = rd_of(m->body);
+    int32_t pid = (int32_t) rd_u32(&r);
+    unsigned what = rd_u8(&r), seconds = rd_u32(&r);
+    if (!rd_done(&r) || what < 1 || what > 2)
+        return;
+    struct backend *b = pm_backend_of_pid(pm, pid);
+    struct service *s = b ? NULL : pm_service_of_pid(pm, pid);
+    const char *kind = b ? "session" : s ? proc_title(s->kind) : "process";
+    const char *then = what == 2 ? "does not end it; killing it" : b ? "canceling its statement"
+                     : s ? "it is waited for" : "it is none of this server's and left alone";
+    if (what == 1 || b != NULL || s != NULL)
+        log_warning("%s %d reads a state of the store that is %u s old, and keeps room from being used again: %s", kind, pid,
+                    seconds, then);
+    if (b != NULL || (s != NULL && what == 2))
+        kill(pid, what == 1 ? SIGUSR1 : SIGKILL);
+}
+
 static void answer(struct ipc_channel *ch, uint64_t id, enum reeve_err err, const struct report *rep)
 {
     if (err == REEVE_OK)
@@ -172,6 +195,9 @@ static void on_message(void *arg, struct ipc_channel *ch, struct ipc_msg *m)
         break;
     case MSG_SIGNAL_BACKEND:
         on_signal_backend(pm, ch, m);
+        break;
+    case MSG_OLD_SNAPSHOT:
+        on_old_snapshot(pm, m);
         break;
     case MSG_AUTO_SETTINGS:
         on_auto_settings(pm, ch, m);

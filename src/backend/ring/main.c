@@ -191,6 +191,7 @@ static void close_all(struct ring *r)
     clients_close(r);
     follow_close(r);
     loop_timer_cancel(r->loop, &r->reader_timer);
+    loop_timer_cancel(r->loop, &r->old_timer);
     storage_close(r->store);
     applier_free(&r->applier);
     free(r->region_scratch);
@@ -229,6 +230,7 @@ int ring_main(struct child *c)
         return 1;
     }
     on_reader_check(&r);
+    old_reads_run(&r);
     log_info("region \"%s\" at revision %llu, attested height %llu", r.region_name.s,
              (unsigned long long) r.prop.applied, (unsigned long long) r.follow.applied);
     child_ready(c);

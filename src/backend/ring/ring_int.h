@@ -20,6 +20,7 @@
 #include "backend/ipc/link.h"
 #include "backend/ring/proposer.h"
 #include "backend/ring/ring.h"
+#include "backend/storage/storage.h"
 #include "backend/utils/liveness.h"
 
 #define RING_GATEWAYS_MAX 256
@@ -53,6 +54,12 @@ struct progress_of { uint32_t id, heard_ms; uint64_t match; bool snapshot, behin
 /* All of them, as that member told at at_ms, with its term and the end of its own log. from 0: nobody has. */
 struct progress { uint32_t from; uint64_t term, last; int64_t at_ms; unsigned n; struct progress_of m[RAFT_MEMBERS_MAX]; };
 
+/* oldread.c: a snapshot of a state that is no longer the newest; since: when that was first seen. */
+#define OLD_READS_MAX 512               /* at one time; who is not among them is found when others have ended */
+enum old_verdict { OLD_LET, OLD_CANCEL, OLD_KILL };
+struct old_read { int32_t pid; uint64_t txn; int64_t since_ms, said_ms; enum old_verdict said; };
+struct old_reads { unsigned n; struct old_read r[OLD_READS_MAX]; };
+
 struct ring {
     struct child *child;
     struct loop *loop;
@@ -81,7 +88,8 @@ struct ring {
     bool txn_applied;                   /* an operator's transaction is in the batch */
     struct hash32 auto_sum;             /* autoconf.c: of what the postmaster was sent last */
 
-    struct loop_timer driver_timer, slow_timer, reader_timer;
+    struct loop_timer driver_timer, slow_timer, reader_timer, old_timer;
+    struct old_reads old;
     struct driver *driver;
     struct watch watch[RAFT_MEMBERS_MAX];
     struct progress progress;           /* what the leader told last; progress.c */
@@ -235,6 +243,17 @@ bool progress_find(const struct progress *p, uint32_t id, int64_t now_ms, struct
 
 /* That member says of itself that its state is not the ring's. */
 void quarantine_heard(struct ring *r, uint32_t from);
+
+/* ---- oldread.c ---- */
+typedef void old_read_fn(void *arg, const struct old_read *o, enum old_verdict v);
+/*
+ * Who is behind now, at that time; fn for each that is to be canceled (after patience_ms) or killed (5 s later), each once.
+ * tight: there is little room left, both times are a second at most.
+ */
+void old_reads_look(struct old_reads *o, const struct storage_reader *now, unsigned n, int64_t now_ms, bool tight,
+                    int64_t patience_ms, old_read_fn *fn, void *arg);
+/* Once a second, from the first call on. */
+void old_reads_run(void *ring);
 
 /* ---- level.c ---- */
 void level_heard(struct ring *r, uint32_t from, struct rd *in);

@@ -1,6 +1,7 @@
 /* storage.c - the environment and its transactions; see the header for the rules. */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -223,7 +224,6 @@ enum reeve_err storage_begin(struct storage *s, enum storage_mode mode, struct s
     if (rc != MDB_SUCCESS)
         return storage_code(rc);
     (*out)->placed = false;
-    (*out)->since = clock_mono();
     if (write)
         s->open_write = true;
     else
@@ -289,11 +289,6 @@ void storage_abort(struct storage_txn *t)
     txn_free(t);
 }
 
-int64_t storage_reader_age(const struct storage_txn *t)
-{
-    return clock_mono().ms - t->since.ms;
-}
-
 /* ---- room ---- */
 
 /* Pages that were freed: table 0 has them by the transaction that freed them, a count before each list. */
@@ -340,6 +335,38 @@ unsigned storage_reader_check(struct storage *s)
 {
     int dead = 0;
     return mdb_reader_check(of(s)->env, &dead) == MDB_SUCCESS && dead > 0 ? (unsigned) dead : 0;
+}
+
+struct behind {
+    struct storage_reader *out;
+    unsigned n, max;
+    uint64_t newest;
+    int32_t self;
+};
+
+/* A line of the reader table as LMDB prints it: "pid thread txn", or a heading, or "-" for no snapshot. Negative ends it. */
+static int behind_line(const char *line, void *arg)
+{
+    struct behind *b = arg;
+    int pid;
+    uintmax_t thread, txn;
+    if (sscanf(line, "%d %jx %ju", &pid, &thread, &txn) != 3 || pid == b->self || txn >= b->newest)
+        return 0;
+    if (b->n == b->max)
+        return -1;
+    b->out[b->n++] = (struct storage_reader){ pid, txn };
+    return 0;
+}
+
+unsigned storage_readers_behind(struct storage *s, struct storage_reader *out, unsigned max)
+{
+    MDB_envinfo info;
+    struct behind b = { .out = out, .max = max, .self = of(s)->pid };
+    if (mdb_env_info(s->env, &info) != MDB_SUCCESS)
+        return 0;
+    b.newest = info.me_last_txnid;
+    (void) mdb_reader_list(s->env, behind_line, &b);
+    return b.n;
 }
 
 enum reeve_err storage_stat(struct storage *s, struct storage_stat *out)

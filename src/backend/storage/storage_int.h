@@ -26,7 +26,6 @@ struct storage_txn {
     struct kv kv;
     bool write, failed;
     bool placed;                        /* the cursor stands on last_key */
-    struct mono_ms since;
 };
 
 extern const struct kv_ops storage_kv_ops;

@@ -82,6 +82,14 @@ static bool deadline_passed(const struct session *s)
     return s->stmt_deadline.ms != 0 && session_mono_now().ms >= s->stmt_deadline.ms;
 }
 
+static enum reeve_err snapshot_old(struct session *s, struct report *rep)
+{
+    s->signals->snapshot_old = 0;
+    report_set(rep, REEVE_E_SNAPSHOT_OLD, "%s", reeve_err_text(REEVE_E_SNAPSHOT_OLD));
+    report_hint(rep, "Try again; setting snapshot_timeout is how long one may be read while changes are made.");
+    return REEVE_E_SNAPSHOT_OLD;
+}
+
 enum reeve_err session_check_interrupts(struct session *s, struct report *rep)
 {
     struct report unused = { 0 };
@@ -92,6 +100,8 @@ enum reeve_err session_check_interrupts(struct session *s, struct report *rep)
         s->signals->cancel = 0;
         return report_set(rep, REEVE_E_CANCELED, "canceling statement due to user request");
     }
+    if (s->signals != NULL && s->signals->snapshot_old)
+        return snapshot_old(s, rep);
     if (deadline_passed(s)) {
         s->stmt_deadline.ms = 0;
         return report_set(rep, REEVE_E_TIMEOUT, "canceling statement due to statement timeout");

@@ -16,6 +16,8 @@ static void handle(int sig)
         the_signals.cancel = 1;
     else if (sig == SIGTERM)
         the_signals.die = 1;
+    else if (sig == SIGUSR1)
+        the_signals.snapshot_old = 1;
     else
         the_signals.reload = 1;
     (void) !write(the_signals.wake_fd, &one, sizeof one);
@@ -24,7 +26,7 @@ static void handle(int sig)
 
 struct session_signals *signals_catch(void)
 {
-    static const int caught[] = { SIGINT, SIGTERM, SIGHUP };
+    static const int caught[] = { SIGINT, SIGTERM, SIGHUP, SIGUSR1 };
     struct sigaction act = { .sa_handler = handle };
     sigset_t set;
     the_signals.wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);

@@ -1,4 +1,4 @@
-/* signals.h - SIGINT, SIGTERM and SIGHUP as flags and a wake-up (session.h) */
+/* signals.h - SIGINT, SIGTERM, SIGHUP and SIGUSR1 as flags and a wake-up (session.h) */
 #ifndef REEVE_BACKEND_TCOP_SIGNALS_H
 #define REEVE_BACKEND_TCOP_SIGNALS_H
 

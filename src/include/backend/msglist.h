@@ -19,6 +19,7 @@ MSG(RELOAD,          K_POSTMASTER, K_ANY, 0)                    /* empty: read t
 MSG(RELOAD_REQUEST,  K_BACKEND | K_RING, K_POSTMASTER, 0)          /* empty: RELOAD CONFIGURATION */
 MSG(CANCEL,          K_BACKEND, K_POSTMASTER, 0)                /* u32 pid, u32 key: a CancelRequest somebody sent */
 MSG(SIGNAL_BACKEND,  K_BACKEND, K_POSTMASTER, 0)                /* u32 pid, u8 1 cancel 2 terminate; already authorised */
+MSG(OLD_SNAPSHOT,    K_RING, K_POSTMASTER, 0)                   /* u32 pid, u8 1 cancel 2 kill, u32 seconds that it has read an old state; no reply (backend/ring/oldread.c) */
 MSG(AUTO_SETTINGS,   K_RING, K_POSTMASTER, 0)                   /* the whole text of reeve.auto.conf, to be written by rename */
 /* -- ring: the proposer interface; what this member cannot do it asks another one for (backend/ring/forward.h) -- */
 MSG(PROPOSE,         K_BACKEND | K_GATEWAY, K_RING, 0)          /* a region command (engine/region.h) -> u64 index, region result */

@@ -45,7 +45,7 @@ struct query_env {
     /* May this session read the relation? Fills report (42501). NULL: everything. */
     enum reeve_err (*may_read)(void *session, const struct vtable *t, struct report *rep);
     /* Called every 1,024 rows: CANCELED or TIMEOUT stops the query. */
-    enum reeve_err (*interrupted)(void *session);
+    enum reeve_err (*interrupted)(void *session, struct report *rep);
     /* Functions of the catalog beside the built-in ones; NULL-terminated by name. See func.h. */
     const struct func *funcs;
 };

@@ -9,8 +9,9 @@
  *  L1 An environment belongs to the process that opened it; it is never
  *     inherited across fork (checked).
  *  L2 One write transaction at a time, by the one process opened for writing.
- *  L3 A read transaction is a snapshot; none lives longer than
- *     STORAGE_READ_MS_MAX (storage_reader_age tells; the holder ends it).
+ *  L3 A read transaction is a snapshot. While one of an older state lives no
+ *     page that later changes free is used again: the writer finds them
+ *     (storage_readers_behind) and has them ended (backend/ring/oldread.c).
  *  L4 MDB_MAP_FULL and ENOSPC are DISK_FULL: the transaction is over, nothing
  *     of it happened, and the environment stays readable and writable.
  *  L5 What begins with less than STORAGE_RESERVE bytes left on the disk is
@@ -25,8 +26,6 @@
 #define REEVE_BACKEND_STORAGE_STORAGE_H
 
 #include "common/kv.h"
-
-#define STORAGE_READ_MS_MAX 5000
 
 struct storage;
 struct storage_txn;
@@ -57,15 +56,13 @@ enum reeve_err storage_commit(struct storage_txn *t) REEVE_MUST_CHECK;
 void storage_abort(struct storage_txn *t);
 /* Every row goes, in this write transaction. */
 enum reeve_err storage_clear(struct storage_txn *t) REEVE_MUST_CHECK;
-/* Milliseconds since this snapshot was taken. */
-int64_t storage_reader_age(const struct storage_txn *t);
-static inline bool storage_reader_is_old(const struct storage_txn *t)
-{
-    return storage_reader_age(t) > STORAGE_READ_MS_MAX;
-}
-
 /* Frees the slots of readers that died; how many. The ring calls it on a timer. */
 unsigned storage_reader_check(struct storage *s);
+
+/* Who reads a state that is no longer the newest, and its number: the same again later is the same snapshot (L3). */
+struct storage_reader { int32_t pid; uint64_t txn; };
+/* Those of other processes, also dead ones until they are freed; how many, at most max. */
+unsigned storage_readers_behind(struct storage *s, struct storage_reader *out, unsigned max);
 
 /*
  * Is there room for so many bytes more, on the disk and in the map? DISK_FULL: no. The map is counted with

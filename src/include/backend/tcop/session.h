@@ -60,6 +60,7 @@ struct session_signals {
     volatile sig_atomic_t cancel;       /* SIGINT */
     volatile sig_atomic_t die;          /* SIGTERM */
     volatile sig_atomic_t reload;       /* SIGHUP */
+    volatile sig_atomic_t snapshot_old; /* SIGUSR1: of the snapshot that is open now (catalog/snap.c) */
     int wake_fd;                        /* eventfd a handler writes to; -1 none */
 };
 
@@ -156,7 +157,7 @@ void session_txn_abort(struct session *s);
 
 /* ---- while a statement runs ---- */
 
-/* CANCELED, TIMEOUT (57014), SHUTDOWN (57P01); report may be NULL. */
+/* CANCELED, TIMEOUT (57014), SNAPSHOT_OLD (40001), SHUTDOWN (57P01); report may be NULL. */
 enum reeve_err session_check_interrupts(struct session *s, struct report *rep) REEVE_MUST_CHECK;
 /*
  * Waits until fd (or nothing: -1) has one of the poll(2) events, or timeout_ms

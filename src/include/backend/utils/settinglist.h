@@ -87,6 +87,7 @@ SETTING(attest_max_skew, INT, "2000", 10, 60000, "ms", SIGHUP, "How far a block'
 SETTING(attest_view_timeout, INT, "3000", 50, 60000, "ms", POSTMASTER, "Longest wait of a validator for a block before it asks for another leader; where validators are several.")
 SETTING(attest_submit_timeout, INT, "10000", 100, 3600000, "ms", SIGHUP, "Longest wait for the validators' decision on a security update; then its outcome is unknown.")
 SETTING(lmdb_map_size, INT, "8589934592", 16777216, 17592186044416, "B", POSTMASTER, "Largest size of the region's store.")
+SETTING(snapshot_timeout, INT, "30000", 1000, 86400000, "ms", SIGHUP, "A statement that reads one state of the store for this long while changes are made is canceled; room they free is kept for it.")
 SETTING(wal_segment_size, INT, "16777216", 16777216, 1073741824, "B", POSTMASTER, "Size of a file of the write-ahead log; a log keeps the size it was made with.")
 /* facts */
 SETTING(server_version, STRING, "15.0 (reeve 0.1)", 0, 63, "", INTERNAL, "Version of PostgreSQL that drivers may take us for, and ours.")
