@@ -50,6 +50,22 @@ put("$base/agent.conf", "state = $base/agent\nserver = 127.0.0.1:" . $s->agent_p
 agent_start();
 ok($s->wait_for(sub { agent_has('said') eq 'before the backup' }, 'the agent'), 'an agent has the region\'s values');
 
+# A second member, whose keys and notes are in the region's state, and so in the backup.
+sub join_to {
+    my ($ring) = @_;
+    my $j = ReeveServer->new;
+    my $token = $ring->psql("CREATE JOIN_TOKEN WITH (kind = 'member')") =~ s/\|.*//sr;
+    my ($code, $out, $err) = $j->ctl('join', '--ring', "localhost:$ring->{peer_port}", '--token', $token, '--address', "localhost:$j->{peer_port}");
+    is($code, 0, 'a member joins') or diag($err);
+    $j->append_conf("port = $j->{port}\nagent_port = $j->{agent_port}\ngateways = 1\n");
+    $j->start;
+    return $j;
+}
+sub speaks { my ($ring, $name) = @_; return eval { $ring->psql("SELECT signing_key IS NOT NULL AND intermediates = 1 FROM sys.ring_members WHERE member = '$name'") } // '' }
+my $second = join_to($s);
+ok($s->wait_for(sub { speaks($s, 'eu-2') eq 't' }, 'its keys', 60), '... and speaks for the region');
+my $its_key = $s->psql("SELECT signing_key FROM sys.ring_members WHERE member = 'eu-2'");
+
 # ---- of a live server, under changes ----
 my $writer = fork() // die;
 if ($writer == 0) {
@@ -111,6 +127,8 @@ is($j->psql("SELECT value FROM sys.config WHERE key = 'k2'"), 'v' x 80, '... who
 my $again = "$base/again.backup";
 is((backup($j, $again))[0], 0, 'the new member can be backed up as well');
 $_->stop for $j, $r;
+
+$second->stop;
 
 # ---- damaged, cut, foreign ----
 srand(my $seed = $ENV{REEVE_SEED} // $ENV{REEVE_CHECK_SEED} // time);
@@ -189,6 +207,17 @@ ok($s->wait_for(sub { height($s) >= $height }, 'the height'), 'the attested heig
 is($s->psql("SELECT count(*) FROM sys.certs WHERE name = 'later'"), '1', '... with what was attested after the backup');
 $s->psql("CREATE CERT newest FROM AUTHORITY ca SANS ('newest.example')");
 cmp_ok(height($s), '>', $height, '... and goes on from there');
+# Its members are new ones, though the state and the chain know others: they speak for the region by keys of their own.
+my $third = join_to($s);
+my ($id) = $s->psql('SELECT member FROM sys.ring_members ORDER BY member') =~ /(eu-[2-9])/;
+ok($s->wait_for(sub { speaks($s, $id) eq 't' }, 'its keys', 60), '... and speaks for the region');
+isnt($s->psql("SELECT signing_key FROM sys.ring_members WHERE member = '$id'"), $its_key, '... by a key of its own, not by that of a member of the ring before');
+put("$base/agent.conf", "state = $base/agent\nserver = 127.0.0.1:" . $third->agent_port . "\ntoken = $key\ntick_interval = 1 s\n");
+agent_start();
+$s->psql("SET CONFIG 'said' = 'by a new member'");
+ok($s->wait_for(sub { agent_has('said') eq 'by a new member' }, 'the agent', 60), '... to agents') or diag(bytes("$base/agent.log"));
+agent_stop();
+$third->stop;
 $s->stop;
 
 # ---- a chain that ends before the backup's, and another one ----

@@ -69,8 +69,8 @@ struct core_host {
     void (*replaced)(void *arg, uint64_t revision);
     /* In the loop: this member leads from now on, or no longer. */
     void (*role)(void *arg, bool leads);
-    /* In the loop: may who has this token come in? OK, AUTH, AGAIN (not to be told now). NULL: nobody. */
-    enum reeve_err (*admit)(void *arg, const struct peer_join_request *j);
+    /* In the loop: may who has this token come in? *last_id: its id is to be above that. OK, AUTH, AGAIN (not to be told now). NULL: nobody. */
+    enum reeve_err (*admit)(void *arg, const struct peer_join_request *j, uint32_t *last_id);
     /* In the loop: what another member's host told everybody (core_tell). */
     void (*news)(void *arg, uint32_t from, struct slice bytes);
     /* In the loop: what another member's host wrote to this one (core_letter). */

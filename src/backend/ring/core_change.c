@@ -147,7 +147,8 @@ static bool waits(struct core *c, enum reeve_err err)
 static void add_learner(struct core *c, struct core_joiner *j)
 {
     const struct raft_conf *conf = raft_conf(member_raft(c->m));
-    struct raft_change change = { .kind = RAFT_ADD_LEARNER, .id = conf->last_id + 1, .incarnation = j->incarnation,
+    uint32_t last_id = conf->last_id > j->above ? conf->last_id : j->above;
+    struct raft_change change = { .kind = RAFT_ADD_LEARNER, .id = last_id + 1, .incarnation = j->incarnation,
                                   .addr_len = (uint8_t) j->addr_len };
     memcpy(change.addr, j->addr, j->addr_len);
     enum reeve_err err = core_change(c, &change, 1, joined, c);
@@ -212,7 +213,7 @@ void core_join_requested(void *arg, uint64_t ticket, const struct peer_join_requ
         accept(c, j, m);
         return;
     }
-    enum reeve_err err = j ? c->host.admit(c->host.arg, q) : REEVE_E_BUSY;
+    enum reeve_err err = j ? c->host.admit(c->host.arg, q, &j->above) : REEVE_E_BUSY;
     if (err == REEVE_OK) {
         core_joins_resume(c);
         return;

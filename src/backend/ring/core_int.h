@@ -72,7 +72,7 @@ struct core_run {
 struct core_held { struct core_held *next; uint64_t after; struct peer_parcel *parcel; };
 
 /* Somebody who wants to be let in, while the change that names him is on its way. */
-struct core_joiner { uint64_t ticket, incarnation; bool used; size_t addr_len; char addr[RAFT_ADDR_MAX]; };
+struct core_joiner { uint64_t ticket, incarnation; bool used; uint32_t above; size_t addr_len; char addr[RAFT_ADDR_MAX]; };
 
 /* The state on its way to others: one at a time, for as many as it serves. */
 struct snap_out;

@@ -51,6 +51,11 @@ struct kin *kin_new(void);
 void kin_free(struct kin *k);
 void kin_run(struct ring *r, struct ring_view *v);
 void kin_note_name(struct name *out, uint32_t member);
+/*
+ * The highest id that the region's state names a member by, in the object or in notes: a restored state names those of
+ * another ring, and no newcomer may be taken for one of them.
+ */
+uint32_t kin_last_id(struct ring *r, struct ring_view *v);
 /* A note to the other members, of at most REGION_NOTE_MAX bytes; empty: it goes. */
 enum reeve_err note_put(struct ring *r, const struct name *name, struct slice bytes) REEVE_MUST_CHECK;
 
@@ -58,6 +63,8 @@ enum reeve_err note_put(struct ring *r, const struct name *name, struct slice by
 struct inter *inter_new(void);
 void inter_free(struct inter *n);
 void inter_run(struct ring *r, struct ring_view *v);
+/* The highest id of a member that an authority lists an intermediate of. */
+uint32_t inter_last_id(struct ring *r, struct ring_view *v);
 
 /* share.c: keys of shared certificates, brought to all members' signers */
 struct share *share_new(void);

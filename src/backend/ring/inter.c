@@ -300,6 +300,20 @@ static void prune(struct ring *r, struct inter *n, struct ring_view *v)
     }
 }
 
+uint32_t inter_last_id(struct ring *r, struct ring_view *v)
+{
+    struct name at = { 0 };
+    struct attest_object o;
+    uint32_t last = 0;
+    while (r->inter != NULL && attest_next(&v->attest, AT_AUTHORITY, &at, &o) == REEVE_OK) {
+        const struct authority_doc *d = &r->inter->doc;
+        uint8_t n = doc_of(r->inter, r, &o) ? d->n_inter : 0;
+        for (uint8_t i = 0; i < n; i++)
+            last = d->inter[i].member > last ? d->inter[i].member : last;
+    }
+    return last;
+}
+
 static void run_first(struct ring *r, struct inter *n, struct ring_view *v)
 {
     if (core_conf(r->prop.core)->n > 0 && !serve_notes(r, n, v))

@@ -11,6 +11,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "backend/utils/clock.h"
 #include "backend/utils/log.h"
@@ -18,6 +19,7 @@
 #define ASK_TIMEOUT_MS 5000
 #define RETRY_MS 2000
 #define NOTE_LEN 64
+#define PREFIX "member/"
 
 struct kin {
     bool asking, known, pinned, submitting;
@@ -33,7 +35,7 @@ void kin_free(struct kin *k) { free(k); }
 void kin_note_name(struct name *out, uint32_t member)
 {
     char text[32];
-    snprintf(text, sizeof text, "member/%u", member);
+    snprintf(text, sizeof text, PREFIX "%u", member);
     name_set_str(out, text);
 }
 
@@ -176,19 +178,56 @@ static void submit(struct ring *r, struct kin *k, struct ring_view *v, const str
     k->retry_ms = clock_wall().ms + RETRY_MS;
 }
 
-/* Ids are never used again, so all that ever were are few. */
+/* The id in a note's name, "KIND/ID" or "KIND/ID/...". */
+static uint32_t id_of(const struct name *name)
+{
+    const char *slash = strchr(name->s, '/');
+    return slash ? (uint32_t) strtoul(slash + 1, NULL, 10) : 0;
+}
+
+/* Also of a ring before this one, whose state was restored: its ids may be above all that this one has given. */
 static void forget_gone(struct ring *r, struct kin *k, struct ring_view *v)
 {
-    const struct raft_conf *conf = core_conf(r->prop.core);
-    for (uint32_t id = 1; id <= conf->last_id; id++) {
-        struct name name;
-        struct slice note;
-        kin_note_name(&name, id);
-        if (raft_conf_find(conf, id) != NULL || region_note_get(&v->region, &name, &note) != REEVE_OK)
+    struct kv_iter it;
+    struct slice key, note;
+    struct name name;
+    region_iter_init(&v->region, &it, 'q', slice_str(PREFIX));
+    while (region_iter_next(&it, &key, &note) == REEVE_OK) {
+        if (!name_set(&name, key) || raft_conf_find(core_conf(r->prop.core), id_of(&name)) != NULL)
             continue;
         if (note_put(r, &name, slice_of(NULL, 0)) == REEVE_OK)
             k->retry_ms = clock_wall().ms + RETRY_MS;
     }
+}
+
+static uint32_t last_in_notes(struct ring_view *v, const char *prefix)
+{
+    struct kv_iter it;
+    struct slice key, note;
+    struct name name;
+    uint32_t last = 0;
+    region_iter_init(&v->region, &it, 'q', slice_str(prefix));
+    while (region_iter_next(&it, &key, &note) == REEVE_OK)
+        if (name_set(&name, key) && id_of(&name) > last)
+            last = id_of(&name);
+    return last;
+}
+
+uint32_t kin_last_id(struct ring *r, struct ring_view *v)
+{
+    static const char *const prefixes[] = { PREFIX, "inter/", "shared/" };
+    static struct region_doc d;
+    struct attest_object o;
+    uint32_t last = inter_last_id(r, v);
+    for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++) {
+        uint32_t id = last_in_notes(v, prefixes[i]);
+        last = id > last ? id : last;
+    }
+    if (attest_get(&v->attest, AT_REGION, &r->region_name, &o) != REEVE_OK || region_doc_decode(&d, o.update.payload) != REEVE_OK)
+        return last;
+    for (unsigned i = 0; i < d.n_members; i++)
+        last = d.member[i].id > last ? d.member[i].id : last;
+    return last;
 }
 
 static void run_first(struct ring *r, struct kin *k, struct ring_view *v)

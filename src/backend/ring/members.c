@@ -35,7 +35,7 @@ static enum reeve_err forget(struct ring *r, const uint8_t id[8])
     return w.bad ? REEVE_E_BUG : ring_propose(&r->prop, wr_slice(&w), NULL, NULL);
 }
 
-enum reeve_err ring_admit(void *arg, const struct peer_join_request *j)
+enum reeve_err ring_admit(void *arg, const struct peer_join_request *j, uint32_t *last_id)
 {
     struct ring *r = arg;
     struct ring_view v;
@@ -44,6 +44,7 @@ enum reeve_err ring_admit(void *arg, const struct peer_join_request *j)
     if (ring_view_open(r, &v) != REEVE_OK)
         return REEVE_E_AGAIN;
     enum reeve_err err = find(&v, j, &row, id);
+    *last_id = kin_last_id(r, &v);
     ring_view_close(&v);
     return err == REEVE_OK ? forget(r, id) : err;
 }

@@ -160,10 +160,10 @@ static void on_role(void *arg, bool leads)
     p->host.role(p->host.arg, leads);
 }
 
-static enum reeve_err on_admit(void *arg, const struct peer_join_request *j)
+static enum reeve_err on_admit(void *arg, const struct peer_join_request *j, uint32_t *last_id)
 {
     struct proposer *p = arg;
-    return p->host.admit(p->host.arg, j);
+    return p->host.admit(p->host.arg, j, last_id);
 }
 
 static void on_news(void *arg, uint32_t from, struct slice bytes)

@@ -51,7 +51,7 @@ struct proposer_host {
     enum reeve_err (*revision)(void *apply_arg, struct kv *kv, uint64_t *out);
     void (*replaced)(void *arg, uint64_t revision);
     void (*role)(void *arg, bool leads);
-    enum reeve_err (*admit)(void *arg, const struct peer_join_request *j);
+    enum reeve_err (*admit)(void *arg, const struct peer_join_request *j, uint32_t *last_id);
     void (*news)(void *arg, uint32_t from, struct slice bytes);
     void (*letter)(void *arg, uint32_t from, struct slice bytes);
 };

@@ -211,7 +211,7 @@ enum reeve_err ring_change(struct ring *r, uint8_t what, uint32_t id, core_read_
                            struct report *rep) REEVE_MUST_CHECK;
 /* Is the answer known to a member that does not lead? Who drops itself would not hear the leader's: it is not passed on. */
 bool ring_change_is_local(struct ring *r, uint8_t what, uint32_t id);
-enum reeve_err ring_admit(void *ring, const struct peer_join_request *j);
+enum reeve_err ring_admit(void *ring, const struct peer_join_request *j, uint32_t *last_id);
 /* A member as statements name it. */
 struct told { char s[NAME_MAX_LEN + 16]; };
 struct told ring_told(const struct ring *r, uint32_t id);
