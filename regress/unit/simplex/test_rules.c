@@ -8,8 +8,11 @@ static struct simplex_effects out;
 static int64_t now = 1000;
 static const struct simplex_block genesis = { .hash = { { 9 } } };
 
+static unsigned verified;
+
 static bool verify(void *arg, const struct simplex_vote *v, uint16_t signer, const struct sig64 *sig)
 {
+    verified++;
     return sig->b[0] == signer + 1 && sig->b[1] == v->type;
 }
 
@@ -286,6 +289,27 @@ static void certificates_need_a_quorum_of_known_signers(void **state)
     assert_int_equal(view(), 2);
 }
 
+static unsigned verified_for(uint8_t type, const struct simplex_block *b)
+{
+    struct simplex_cert c = cert_by(type, b, 0x7);
+    verified = 0;
+    feed((struct simplex_event){ .type = SXE_CERT, .cert = &c });
+    return verified;
+}
+
+/* n validators send the same certificate; q signatures are a costly look at nothing new. */
+static void a_certificate_that_is_held_is_not_verified_again(void **state)
+{
+    struct simplex_block a = block_at(1, 1, &genesis, 0), other = block_at(1, 1, &genesis, 7), two = { .view = 2 };
+    assert_int_equal(verified_for(SX_NOTARIZE, &a), 3);
+    assert_int_equal(verified_for(SX_NOTARIZE, &a), 0);
+    assert_int_equal(verified_for(SX_NOTARIZE, &other), 3);
+    assert_int_equal(verified_for(SX_NULLIFY, &two), 3);
+    assert_int_equal(verified_for(SX_NULLIFY, &two), 0);
+    assert_int_equal(verified_for(SX_FINALIZE, &a), 3);
+    assert_int_equal(verified_for(SX_FINALIZE, &a), 0);
+}
+
 static void an_ancestor_commits_with_its_descendant(void **state)
 {
     struct simplex_block one = block_at(1, 1, &genesis, 0), two = block_at(2, 2, &one, 0);
@@ -468,6 +492,7 @@ int main(void)
         T(forged_foreign_and_malformed_votes_are_dropped),
         T(contradictory_votes_are_evidence),
         T(certificates_need_a_quorum_of_known_signers),
+        T(a_certificate_that_is_held_is_not_verified_again),
         T(an_ancestor_commits_with_its_descendant),
         T(views_without_end_may_be_nullified_and_then_a_block_follows),
         T(also_on_a_block_that_is_merely_notarized),

@@ -156,6 +156,20 @@ static void on_vote(struct simplex *s, const struct simplex_event *e, struct sim
         (void) vote_store(s, v, e->signer, &e->sig, out);
 }
 
+/* Everybody hands on what he holds: of n times the same, one is verified. */
+static bool cert_known(const struct simplex *s, const struct simplex_cert *c)
+{
+    const struct slot *t = slot_of(s, c->b.view);
+    if (t == NULL)
+        return false;
+    switch (c->type) {
+    case SX_NOTARIZE: return t->notarized && block_eq(&t->notar, &c->b);
+    case SX_FINALIZE: return t->finalized && block_eq(&t->notar, &c->b);
+    case SX_NULLIFY:  return t->nullified;
+    default:          return false;
+    }
+}
+
 /* A Final beyond the window is still news: we are behind. */
 static void on_cert(struct simplex *s, const struct simplex_event *e, struct simplex_effects *out)
 {
@@ -164,6 +178,8 @@ static void on_cert(struct simplex *s, const struct simplex_event *e, struct sim
     if (c->b.view > s->view + SIMPLEX_VIEWS_AHEAD && c->type != SX_FINALIZE)
         want(s, out);
     bool ahead = c->type == SX_FINALIZE && c->b.view > s->view + SIMPLEX_VIEWS_AHEAD && c->b.view > s->behind.view;
+    if (cert_known(s, c))
+        return;
     if (!vote_wellformed(&v) || (!ahead && slot_of(s, c->b.view) == NULL) ||
         (simplex_cert_verify(&s->c, c) != REEVE_OK && !SIMPLEX_BROKEN(CERT_UNCHECKED))) {
         s->dropped++;
