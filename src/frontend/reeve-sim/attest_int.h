@@ -71,6 +71,7 @@ struct block {
 /* ---- what is drawn ---- */
 enum evil { EVIL_NONE, EVIL_TWIN, EVIL_MUTATOR, EVIL_SILENT, EVIL_AMNESIAC };
 struct aprofile {
+    bool fixed;                             /* nothing is drawn: the run is as asked */
     int n, faulty;                          /* validators; of them Byzantine */
     bool over;                              /* more than f */
     bool real_keys;
@@ -87,7 +88,7 @@ struct aprofile {
     int64_t partition_us, oneway_us, isolate_us, badlink_us, kill_us, midstep_us, blackout_us, pause_us, leap_us, wall_us;
     int64_t signer_slow_us, signer_down_us, old_signer_us, old_store_us, disk_us;
 };
-/* asked: what the caller fixes (n 0: the seed's choice, over, real_keys). */
+/* asked: what the caller fixes (n 0: the seed's choice, over, real_keys), or all of it (fixed). */
 void aprofile_draw(struct aprofile *p, struct sim_rng *r, const struct aprofile *asked);
 
 /* ---- a machine ---- */
@@ -200,6 +201,9 @@ enum arig_kind { AK_EVENT = SIM_KIND_HOST, AK_EFFECT, AK_COMMIT, AK_FAULT, AK_EV
 /* Sets the links' delays; validators stand in places drawn from the run's chance. */
 void places_draw(struct arig *r);
 void places_apply(struct arig *r);
+int place_count(bool cloud);
+const char *place_name(bool cloud, int i);
+int64_t place_delay_us(bool cloud, int from, int to);
 
 /* ---- attest_block.c ---- */
 uint32_t block_find(const struct arig *r, const struct hash32 *hash);

@@ -6,7 +6,7 @@
 /* Cities are drawn without return; there are fewer regions than validators of a large set. */
 void places_draw(struct arig *r)
 {
-    int total = r->p.cloud ? CLOUD_N : CITIES_N, deck[CITIES_N];
+    int total = place_count(r->p.cloud), deck[CITIES_N];
     for (int i = 0; i < r->n_machines; i++) {
         int at = i % total;
         if (at == 0)
@@ -21,9 +21,24 @@ void places_draw(struct arig *r)
     places_apply(r);
 }
 
+int place_count(bool cloud)
+{
+    return cloud ? CLOUD_N : CITIES_N;
+}
+
+const char *place_name(bool cloud, int i)
+{
+    return cloud ? cloud_name[i] : cities_name[i];
+}
+
+int64_t place_delay_us(bool cloud, int from, int to)
+{
+    return 10 * (int64_t) (cloud ? cloud_delay[from][to] : cities_delay[from][to]);
+}
+
 void places_apply(struct arig *r)
 {
     for (int i = 0; i < r->n_machines; i++)
         for (int k = 0; k < r->n_machines; k++)
-            r->net.extra_us[i][k] = 10 * (r->p.cloud ? cloud_delay[r->place[i]][r->place[k]] : cities_delay[r->place[i]][r->place[k]]);
+            r->net.extra_us[i][k] = place_delay_us(r->p.cloud, r->place[i], r->place[k]);
 }

@@ -90,6 +90,10 @@ static void draw_load(struct aprofile *p, struct sim_rng *r)
 
 void aprofile_draw(struct aprofile *p, struct sim_rng *r, const struct aprofile *asked)
 {
+    if (asked->fixed) {
+        *p = *asked;
+        return;
+    }
     *p = (struct aprofile){ .over = asked->over, .real_keys = asked->real_keys };
     p->n = draw_n(r, p->over);
     if (asked->n > 0)

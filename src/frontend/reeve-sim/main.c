@@ -8,6 +8,7 @@
 static const struct { const char *name; int (*fn)(int, char **); const char *what; } subcommands[] = {
     { "raft", raft_main, "rings of 1, 3 or 5 members under faults, then healing" },
     { "attest", attest_main, "sets of 4 to 50 validators, Byzantine ones among them, then healing" },
+    { "latency", latency_main, "how long an update takes to be final at every validator, on real delays" },
     { "linear", linear_main, "is a recorded history (reeve-bench ring --history) linearizable?" },
 };
 
@@ -19,6 +20,6 @@ int main(int argc, char **argv)
             return subcommands[i].fn(argc - 1, argv + 1);
     fprintf(help ? stdout : stderr, "Usage: reeve-sim SUBCOMMAND [OPTIONS]\n\n");
     for (size_t i = 0; i < sizeof subcommands / sizeof subcommands[0]; i++)
-        fprintf(help ? stdout : stderr, "  %-6s %s\n", subcommands[i].name, subcommands[i].what);
+        fprintf(help ? stdout : stderr, "  %-7s %s\n", subcommands[i].name, subcommands[i].what);
     return help ? 0 : 2;
 }

@@ -4,6 +4,7 @@
 
 int raft_main(int argc, char **argv);
 int attest_main(int argc, char **argv);
+int latency_main(int argc, char **argv);
 int linear_main(int argc, char **argv);
 
 #endif
