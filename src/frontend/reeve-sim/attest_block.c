@@ -185,6 +185,14 @@ static bool judge(struct arig *r, struct block *b)
     return leaves_new(b);
 }
 
+bool rule_takes_block(const struct machine *m, const struct block *k)
+{
+    for (unsigned i = 0; i < k->n; i++)
+        if (!rule_takes(m, k->leaf[i].id))
+            return false;
+    return true;
+}
+
 bool block_valid(struct arig *r, uint32_t i)
 {
     struct block *b = &r->block[i];

@@ -125,11 +125,16 @@ void chain_content(struct machine *m, uint32_t b)
 
 /* ---- final ---- */
 
-static void apply(struct machine *m, uint32_t b)
+/* False: final, and against the rules of this machine's version. It must not go on, least of all without the block. */
+static bool apply(struct machine *m, uint32_t b)
 {
     struct arig *r = m->rig;
     static uint8_t mem[MESSAGE_MAX];
     struct wr w = wr_fixed(mem, sizeof mem);
+    if (!rule_takes_block(m, &r->block[b])) {
+        machine_give_up(m);
+        return false;
+    }
     reeve_assert(m->height + 1 < RIG_HEIGHTS);
     m->chain[++m->height] = b;
     (void) block_valid(r, b);
@@ -138,6 +143,7 @@ static void apply(struct machine *m, uint32_t b)
     oracle_final(r->oracle, m->slot, wr_slice(&w));
     update_final(m, &r->block[b]);
     store_height(m, m->height);
+    return true;
 }
 
 static void want_drop(struct machine *m)
@@ -163,7 +169,8 @@ static void try_apply(struct machine *m)
         if (!holds(m, &f->hash, &b))
             break;
         want_drop(m);
-        apply(m, b);
+        if (!apply(m, b))
+            return;
     }
     fetch(m);
     if (m->height > before && machine_up(m))
@@ -258,7 +265,8 @@ static void try_final(struct machine *m)
     if (n == 256)
         return;
     while (n > 0)
-        apply(m, path[--n]);
+        if (!apply(m, path[--n]))
+            return;
     if (cert_of(m, &m->final, &msg))
         cert_keep(m, m->height, &msg);
     m->final.view = 0;
@@ -346,7 +354,8 @@ void chain_take(struct machine *m, const struct message *msg)
         m->rig->block[b[i]].held[m->slot] = true;
     }
     for (size_t i = 0; i < n; i++)
-        apply(m, b[i]);
+        if (!apply(m, b[i]))
+            return;
     cert_fill(m->rig, &cert, &own);
     cert_keep(m, m->height, &own);
     tell_committed(m);
@@ -393,7 +402,7 @@ static unsigned leaves_pick(const struct machine *m, const struct block *parent,
 {
     unsigned n = 0;
     for (uint64_t id = 0; id < RIG_UPDATES && n < BLOCK_LEAVES; id++)
-        if (m->pending[id] && (parent == NULL || !(parent->in_chain[id / 8] >> id % 8 & 1)))
+        if (m->pending[id] && rule_takes(m, id) && (parent == NULL || !(parent->in_chain[id / 8] >> id % 8 & 1)))
             out[n++] = (struct leaf){ id, leaf_tag(id) };
     return n;
 }
@@ -469,7 +478,7 @@ static bool block_good(struct machine *m, uint32_t b)
 {
     const struct block *k = &m->rig->block[b];
     int64_t off = k->h.time.ms - machine_wall_ms(m);
-    return block_valid(m->rig, b) && off <= ATTEST_MAX_SKEW_MS && off >= -ATTEST_MAX_SKEW_MS;
+    return block_valid(m->rig, b) && rule_takes_block(m, k) && off <= ATTEST_MAX_SKEW_MS && off >= -ATTEST_MAX_SKEW_MS;
 }
 
 static void try_check(struct machine *m)

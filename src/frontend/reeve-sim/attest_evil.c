@@ -321,10 +321,23 @@ static void hear(struct arig *r, const struct message *msg)
     r->heard[at] = wr_slice(&w);
 }
 
+/* Two thirds of the timeout: with what proposing and voting take besides, just before it ends, view after view. */
+static void tardily(struct machine *m, int to, const struct message *msg)
+{
+    static uint8_t mem[MESSAGE_MAX];
+    struct wr w = wr_fixed(mem, sizeof mem);
+    message_encode(msg, &w);
+    sim_after(&m->rig->w, (int64_t) m->rig->p.engine.timeout_ms * 667, m->slot, late_due, m, w.p, w.len)->a = (uint64_t) to;
+}
+
 void evil_send(struct machine *m, int to, const struct message *msg)
 {
     static struct message copy;
     struct arig *r = m->rig;
+    if (r->p.tardy && msg->kind == M_PROPOSAL) {
+        tardily(m, to, msg);
+        return;
+    }
     unsigned k = (unsigned) sim_rng_below(&r->w.rng, sizeof kinds / sizeof kinds[0]);
     if (sim_rng_below(&r->w.rng, 64) == 0)
         hear(r, msg);

@@ -295,6 +295,7 @@ void afaults_lift(struct arig *r)
     for (int i = 0; i < r->n_machines; i++) {
         struct machine *m = r->m[i];
         m->die_after = 0;
+        m->other_rule = false;
         signer_well(m, NULL);
         sim_node_resume(&r->w, i);
         if (m->wall_off_us != 0)

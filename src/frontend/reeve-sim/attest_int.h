@@ -85,6 +85,8 @@ struct aprofile {
     uint32_t drift_ppm;
     uint32_t mutate_ppm;                    /* of a mutator's messages */
     uint64_t mutations;                     /* which, a bit each */
+    bool tardy;                             /* mutators that lead propose just before the others give them up, always */
+    int other_rule;                         /* honest ones that refuse some updates which all others take */
     int64_t partition_us, oneway_us, isolate_us, badlink_us, kill_us, midstep_us, blackout_us, pause_us, leap_us, wall_us;
     int64_t signer_slow_us, signer_down_us, old_signer_us, old_store_us, disk_us;
 };
@@ -150,6 +152,7 @@ struct machine {
     int64_t signer_slow_us, disk_slow_us;
     bool signer_down;
     bool silent;
+    bool other_rule;                        /* its program is of another version, until the end of chaos */
     int64_t wall_off_us;
     uint64_t sent_window, sent_from_us;     /* I10: messages in the last second */
     uint32_t draft;                         /* block made for draft_view */
@@ -185,7 +188,7 @@ struct arig {
     bool violated;
     char invariant[64], evidence[2048];
     uint64_t n_culprits;
-    uint64_t n_restarts, n_faults, n_mutated, n_evidence;
+    uint64_t n_restarts, n_faults, n_mutated, n_evidence, n_gave_up;
     int64_t healed_us;
 };
 
@@ -215,6 +218,9 @@ uint32_t block_add(struct arig *r, const struct block_header *h, const struct le
 void block_seal(struct arig *r, struct block_header *h, uint32_t parent, const struct leaf *leaf, unsigned n);
 /* A matter of the content and its ancestors alone. */
 bool block_valid(struct arig *r, uint32_t b);
+/* What this machine's version of the rules thinks of an update, and of a block with it. */
+static inline bool rule_takes(const struct machine *m, uint64_t update) { return !m->other_rule || update % 3 != 0; }
+bool rule_takes_block(const struct machine *m, const struct block *k);
 struct simplex_block block_of(const struct arig *r, uint32_t b);
 uint64_t leaf_tag(uint64_t id);
 
@@ -246,6 +252,8 @@ void machine_free(struct machine *m);
 void machine_boot(struct machine *m);
 void machine_die(struct machine *m);
 void machine_restart_after(struct machine *m, int64_t us);
+/* It ends itself, and is started again. */
+void machine_give_up(struct machine *m);
 void machine_event(struct machine *m, const struct simplex_event *e);
 void machine_work(struct machine *m);
 void machine_config(const struct machine *m, struct simplex_config *out);

@@ -108,12 +108,12 @@ static void tell(const struct arig *r, uint64_t seed, bool good)
     struct oracle_counts c;
     oracle_counts(r->oracle, &c);
     printf("seed %llu: %s, %d validators, %d faulty, %llu events, %llu blocks, %llu views, %llu votes, %d updates, %llu starts, "
-           "%llu faults, %llu mutated, %llu forks, %llu culprits, healed in %lld ms, trace %016llx\n", (unsigned long long) seed,
+           "%llu faults, %llu mutated, %d of another version, %llu times stopped by it, %llu forks, %llu culprits, "
+           "healed in %lld ms, trace %016llx\n", (unsigned long long) seed,
            good ? "ok" : "FAILED", r->p.n, r->p.faulty, (unsigned long long) r->w.n_run, (unsigned long long) c.heights,
            (unsigned long long) c.views, (unsigned long long) c.votes, r->n_updates, (unsigned long long) r->n_restarts,
-           (unsigned long long) r->n_faults, (unsigned long long) r->n_mutated, (unsigned long long) c.forks,
-           (unsigned long long) r->n_culprits,
-           (long long) r->healed_us / 1000, (unsigned long long) r->w.trace_hash);
+           (unsigned long long) r->n_faults, (unsigned long long) r->n_mutated, r->p.other_rule, (unsigned long long) r->n_gave_up,
+           (unsigned long long) c.forks, (unsigned long long) r->n_culprits, (long long) r->healed_us / 1000, (unsigned long long) r->w.trace_hash);
 }
 
 static bool one(const struct args *a, uint64_t seed, struct arig *r)

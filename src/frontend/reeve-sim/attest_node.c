@@ -368,6 +368,20 @@ void machine_die(struct machine *m)
     chain_crashed(m);
 }
 
+/* Within a step only when its effects are over. */
+void machine_give_up(struct machine *m)
+{
+    if (m->dying || !machine_up(m))
+        return;
+    m->rig->n_gave_up++;
+    if (m->stepping) {
+        m->dying = true;
+        return;
+    }
+    machine_die(m);
+    machine_restart_after(m, sim_rng_between(&m->rig->w.rng, 1000, 3000000));
+}
+
 static void restart_due(void *ctx, struct sim_event *e)
 {
     struct machine *m = ctx;

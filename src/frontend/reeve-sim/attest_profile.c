@@ -88,6 +88,17 @@ static void draw_load(struct aprofile *p, struct sim_rng *r)
     p->work_us = sim_rng_between(r, 100, 5000);
 }
 
+/* From a stream beside the run's: seeds that found something go on meaning the same run where none of this is drawn. */
+static void draw_more(struct aprofile *p, const struct sim_rng *r)
+{
+    struct sim_rng peek = *r, own;
+    sim_rng_seed(&own, sim_rng_next(&peek) ^ 0x6d6f7265);
+    int spare = (p->n - 1) / 3 - p->faulty;
+    p->tardy = sim_rng_below(&own, 5) == 0;
+    if (!p->over && spare > 0 && sim_rng_below(&own, 2) == 0)
+        p->other_rule = (int) sim_rng_between(&own, 1, spare);
+}
+
 void aprofile_draw(struct aprofile *p, struct sim_rng *r, const struct aprofile *asked)
 {
     if (asked->fixed) {
@@ -115,4 +126,5 @@ void aprofile_draw(struct aprofile *p, struct sim_rng *r, const struct aprofile 
     draw_faults(p, r);
     if (p->over)
         faults_few(p);
+    draw_more(p, r);
 }

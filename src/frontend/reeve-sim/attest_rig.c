@@ -51,6 +51,16 @@ static void cast_roles(struct arig *r)
     }
 }
 
+/* They do not fork, but they stop at a block they cannot take: with the faulty ones no more than f. */
+static void cast_versions(struct arig *r)
+{
+    for (int i = r->p.n - 1, left = r->p.other_rule; i >= 0 && left > 0; i--)
+        if (honest(r->m[i])) {
+            r->m[i]->other_rule = true;
+            left--;
+        }
+}
+
 static bool oracle_verify(void *arg, int who, const uint8_t *bytes, const uint8_t *sig)
 {
     struct arig *r = arg;
@@ -87,6 +97,7 @@ void arig_init(struct arig *r, uint64_t seed, const struct aprofile *asked, FILE
     for (int i = 0; i < r->p.n; i++)
         r->m[i] = machine_new(r, i, (uint16_t) i);
     cast_roles(r);
+    cast_versions(r);
     sim_net_init(&r->net, &r->w, r->n_machines, &r->p.net, machine_receive, r);
     places_draw(r);
     oracle_make(r);
