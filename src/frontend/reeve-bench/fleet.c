@@ -164,6 +164,7 @@ static void step(struct fleet *f, struct member *m, struct agent_now now)
     if (f->stepped != NULL && f->stepped(f->stepped_arg, m))
         agent_step(m->agent, now);
     watch(f, m);
+    fleet_heights_note(f, m);
     if (!m->was_ready && agent_phase(m->agent) == AP_READY) {
         m->was_ready = true;
         if (++f->ready_once == f->o.count)

@@ -14,6 +14,7 @@
 #define FLEET_MAX        18000
 #define FLEET_SAMPLES    65536          /* install times kept per generation */
 #define FLEET_GENS       8              /* newest generations that times are kept of */
+#define FLEET_HEIGHTS    64             /* newest heights */
 
 struct fleet_options {
     const char *server, *state, *status_file;
@@ -44,7 +45,10 @@ struct member {
     int fd;
     unsigned events;
     bool faulty, silent, was_ready;
+    uint64_t verified, height;          /* as last seen */
 };
+/* How many members have verified a header of that height or a later one, and when the latest of them did. */
+struct fleet_height { uint64_t height; unsigned n; int64_t last_wall_ms; };
 
 struct fleet {
     struct fleet_options o;
@@ -53,6 +57,7 @@ struct fleet {
     int epoll_fd;
     struct fleet_times times[FLEET_GENS];
     unsigned n_times;
+    struct fleet_height heights[FLEET_HEIGHTS];
     struct agent_now started;
     int64_t all_ready_ms;               /* since start; -1 not yet */
     unsigned ready_once;
@@ -80,6 +85,10 @@ extern const struct agent_host fleet_host;      /* arg is the member */
 /* A deterministic share: the same members every time, by node id. */
 bool fleet_in_share(const struct agent_identity *id, const char *what, double share);
 struct fleet_times *fleet_times_of(struct fleet *f, const struct name *object, uint32_t gen);
+
+/* ---- fleet_heights.c ---- */
+void fleet_heights_note(struct fleet *f, struct member *m);
+void fleet_heights_json(const struct fleet *f, struct wr *w);
 
 /* ---- fleet_report.c ---- */
 void fleet_json(struct fleet *f, struct wr *w);

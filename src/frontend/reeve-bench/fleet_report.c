@@ -142,6 +142,8 @@ void fleet_json(struct fleet *f, struct wr *w)
     wr_text(w, ", ");
     times_json(f, w);
     wr_text(w, ", ");
+    fleet_heights_json(f, w);
+    wr_text(w, ", ");
     refusals_json(f, w);
     wr_text(w, "}\n");
 }
