@@ -43,21 +43,34 @@ say_err(sprintf '%d agents in %d regions are connected, %d validators', $each * 
 sub reached { my ($n, $height) = @_; my ($h) = grep { $_->{height} == $height } @{status($n)->{heights}}; return $h && $h->{agents} >= $each ? $h->{last_wall_ms} : undef }
 sub quiet { my ($was, $is) = (-1, 0); until_true(120, 'quiet', sub { sleep 1.5; $is = $f->height($names[0]); my $same = $is == $was; $was = $is; return $same && !grep { $f->height($_) < $is } @names }); return $is }
 
+# Of all regions together; until the last agent had the update, so that what follows it (a wave, reports) is in there as far as it was faster.
+sub cpu {
+    my %sum;
+    for my $n (@names) {
+        my $c = kinds_cpu($f->server($n), fleet => $fleet{$n});
+        $sum{$_} += $c->{$_} for keys %$c;
+    }
+    return \%sum;
+}
+
 my @runs;
 for my $i (1 .. $runs) {
-    my $height = quiet() + 1;
+    my $top = quiet();
+    my $before = cpu();
     my ($u) = sql_times($f->server($names[0]), 1, "SET CONFIG 'security/bench' = 'v$i'");
+    my $height = $f->psql($names[0], "SELECT min(height) FROM sys.history WHERE height > $top");     # ticks have heights, too
     my %at;
     until_true(120, 'all agents have it', sub { $at{$_} //= reached($_, $height) for @names; return !grep { !defined $at{$_} } @names });
+    my $used = kinds_diff($before, cpu());
     my @by = sort { $at{$a} <=> $at{$b} } @names;
     push @runs, { commit_ms => $u->{us} / 1000, last_ms => $at{$by[-1]} - $u->{wall_ms}, first_region_ms => $at{$by[0]} - $u->{wall_ms},
-        from_submit_ms => $at{$by[-1]} - $u->{wall_ms} + $u->{us} / 1000 };
-    say_err(sprintf 'run %d: COMMIT in %s took %.0f ms; the last agent of %s %.0f ms after it, of %s, the last, %.0f ms', $i, $cities[0],
-        @{$runs[-1]}{qw(commit_ms)}, $city{$by[0]}, $runs[-1]{first_region_ms}, $city{$by[-1]}, $runs[-1]{last_ms});
+        (map { ("cpu_$_" => 1e6 * $used->{$_} / ($each * @names)) } qw(gateway fleet)), from_submit_ms => $at{$by[-1]} - $u->{wall_ms} + $u->{us} / 1000 };
+    say_err(sprintf 'run %d: COMMIT in %s took %.0f ms; the last agent of %s %.0f ms after it, of %s, the last, %.0f ms; CPU us an agent: fleet %.0f, gateways %.0f', $i, $cities[0],
+        @{$runs[-1]}{qw(commit_ms)}, $city{$by[0]}, $runs[-1]{first_region_ms}, $city{$by[-1]}, @{$runs[-1]}{qw(last_ms cpu_fleet cpu_gateway)});
 }
 kill 'TERM', values %fleet;
 until_true(60, 'the fleets end', sub { !grep { !ended($_) } values %fleet });
 $f->server($_)->stop for @names;
-my %o = map { my $k = $_; $k => rounded(median(map { $_->{$k} } @runs), 0) } qw(commit_ms last_ms first_region_ms from_submit_ms);
+my %o = map { my $k = $_; $k => rounded(median(map { $_->{$k} } @runs), 0) } qw(commit_ms last_ms first_region_ms from_submit_ms cpu_fleet cpu_gateway);
 finish({ bench => 'regions', agents => $each * @names, regions => \@cities, validators => $validators, runs => $runs, machine => $where,
     last_worst_ms => percentile(100, map { $_->{last_ms} } @runs), %o });
