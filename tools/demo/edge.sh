@@ -79,6 +79,10 @@ EOC
 
 # ---- agents and fleets ----
 
+# In a federation each region has a certificate and a token of its own.
+cert_of()  { if is_federation; then echo "edge-$(region_name "$1")"; else echo edge-tls; fi; }
+token_of() { if is_federation; then echo "$out/token$1"; else echo "$out/token"; fi; }
+
 # Draw identities until this one's cohort lies in [low, high) of 2^53 for edge-tls.
 draw_identity()
 {
@@ -98,13 +102,13 @@ agent_config()
     local i=$1 d=$out/agent$1
     cat >"$d/agent.conf" <<EOC
 state = $d/state
-server = $(servers_from $(((i - 1) % members + 1)))
-token_file = $out/token
+server = $(servers_from $(((i - 1) % sites + 1)))
+token_file = $(token_of "$i")
 config_json = $d/config.json
 label = tier=edge
 tick_interval = 10s
 
-[cert edge-tls]
+[cert $(cert_of "$i")]
 directory = $d/edge-tls
 reload = sh $d/reload.sh
 timeout = 10s
@@ -126,28 +130,29 @@ stop_agents() { stop_pid "$pid_agent1" "$pid_agent2" "$pid_agent3"; }
 agent_says()  { reeve-agent status --state "$out/agent$1/state" | python3 -c 'import json,sys; print(json.load(sys.stdin)[sys.argv[1]])' "$2"; }
 all_agents_say() { local i; for i in 1 2 3; do reeve-agent status --state "$out/agent$i/state" 2>/dev/null | grep -q "\"$1\"" || return 1; done; }
 
-# start_fleet NAME SERVERS AGENTS TOKEN-FILE SHARE: the share of them fails to install generation 3. To a ring, which has
-# no more cores here than one server, they come as it can take them.
+# start_fleet NAME SERVERS AGENTS TOKEN-FILE SHARE: the share of them fails to install generation 3. To several servers, which
+# have no more cores here than one, they come as those can take them.
 start_fleet()
 {
     local ramp=0
-    ! is_ring || ramp=$(($3 * members / 400))
+    is_one || ramp=$(($3 * sites / 400))
     mkdir -p "$out/$1"
     spawn "$1" reeve-bench fleet --server "$2" --count "$3" --token-file "$4" --state "$out/$1" --status "$out/$1.json" \
         --ramp "$ramp" --fail-share "$5" --fail-cert edge-tls --fail-generation 3 --json
 }
-# start_fleets SHARE: one at each member, together as many as were asked for
+# start_fleets SHARE: one at each site, together as many as were asked for
 start_fleets()
 {
     local n
-    for n in $(all_members); do start_fleet "fleet$n" "$(servers_from "$n")" $(((count + members - n) / members)) "$out/token" "$1"; done
+    for n in $(all_sites); do start_fleet "fleet$n" "$(servers_from "$n")" "$(fleet_size "$n")" "$(token_of "$n")" "$1"; done
 }
-stop_fleets() { local n pid; for n in $(all_members); do pid=pid_fleet$n; stop_pid "${!pid}"; done; }
+fleet_size()  { echo $(((count + sites - $1) / sites)); }
+stop_fleets() { local n pid; for n in $(all_sites); do pid=pid_fleet$n; stop_pid "${!pid}"; done; }
 
-# fleet_says EXPRESSION: over d, what the fleets (those in $fleets, or one at each member) say of themselves, taken together
+# fleet_says EXPRESSION: over d, what the fleets (those in $fleets, or one at each site) say of themselves, taken together
 fleet_says()
 {
-    local names=${fleets:-$(all_members | sed 's/^/fleet/')}
+    local names=${fleets:-$(all_sites | sed 's/^/fleet/')}
     python3 - "$1" $(printf "$out/%s.json " $names) 2>/dev/null <<'EOP'
 import collections, json, sys
 fleets = [json.load(open(name)) for name in sys.argv[2:]]

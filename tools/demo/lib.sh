@@ -5,10 +5,9 @@
 
 count=${REEVE_DEMO_AGENTS:-2000}
 [ "$count" -ge 200 ] || count=200        # a smaller canary would answer too seldom for a gate
-out=$top/demo-out
-data=$out/server
+root=$top/demo-out
 failures=0 checks=0
-step=0 nodes=$((count + 3))
+step=0 story= members=0 sites=0 out=$root
 started_at=$(date +%s)
 pids=()
 
@@ -128,12 +127,15 @@ still_of_demo()
     done
 }
 
-# A demo that was left running, of one server or of three.
+# A demo that was left running, whichever story it told.
 stop_former()
 {
-    local members=3 former
-    former=$(still_of_demo "$out/pids")
-    [ -n "$former" ] || [ -n "$(find "$out" -maxdepth 2 -name reeve.pid 2>/dev/null)" ] || return 0
-    note "stopping the demo that was left running"
-    stop_everything $former
+    local story out data members sites nodes former
+    for story in ring regions; do
+        set_scene "$story"
+        former=$(still_of_demo "$out/pids")
+        [ -n "$former" ] || [ -n "$(find "$out" -maxdepth 2 -name reeve.pid 2>/dev/null)" ] || continue
+        note "stopping the demo that was left running"
+        stop_everything $former
+    done
 }

@@ -1,22 +1,47 @@
-# members.sh - the server, or the members of the ring, by number
+# members.sh - the server, the members of the ring, or the regions' servers, by number
 #
 # Member 1 makes the region (its own key, the authorities' and the validator) and lies in demo-out/server; the others lie in
-# demo-out/server2 and demo-out/server3. Member n listens 20 * (n - 1) above the ports of the first.
+# demo-out/server2 and demo-out/server3; regions, in demo-out/regions, are named. Member n listens 20 * (n - 1) above the ports
+# of the first.
 
-data_of()       { if [ "$1" = 1 ]; then echo "$data"; else echo "$out/server$1"; fi; }
+# set_scene STORY: where it takes place, how many servers it has, at how many of them agents are
+set_scene()
+{
+    story=$1 out=$root
+    case $story in
+    server) members=1 sites=1 ;;
+    ring) members=3 sites=3 ;;
+    regions) members=4 sites=3 out=$root/regions ;;
+    esac
+    data=$out/server nodes=$((count + 3))
+}
+
+region_names=(eu-west us-east ap-south witness)
+region_name()   { echo "${region_names[$1 - 1]}"; }
+data_of()
+{
+    if is_federation; then echo "$out/$(region_name "$1")"
+    elif [ "$1" = 1 ]; then echo "$data"
+    else echo "$out/server$1"; fi
+}
 port_of()       { echo $((base_port + 20 * ($1 - 1))); }
 agent_port_of() { echo $((base_port + 20 * ($1 - 1) + 1)); }
 peer_port_of()  { echo $((base_port + 20 * ($1 - 1) + 2)); }
+fed_port_of()   { echo $((base_port + 20 * ($1 - 1) + 3)); }
 nginx_port_of() { echo $((base_port + 9 + $1)); }
 all_members()   { seq "$members"; }
-is_ring()       { [ "$members" -gt 1 ]; }
+all_sites()     { seq "$sites"; }
+is_ring()       { [ "$story" = ring ]; }
+is_federation() { [ "$story" = regions ]; }
+is_one()        { [ "$story" = server ]; }
 # at N COMMAND...: the statements of the command go to member N
 at()            { local sql_port; sql_port=$(port_of "$1"); shift; "$@"; }
 
-# The members in the order in which an agent at member N tries them.
+# The members in the order in which an agent at member N tries them; a region has one.
 servers_from()
 {
     local i list=
+    ! is_federation || { echo "127.0.0.1:$(agent_port_of "$1")"; return; }
     for i in $(all_members); do list=$list,127.0.0.1:$(agent_port_of $((($1 + i - 2) % members + 1))); done
     echo "${list#,}"
 }
@@ -27,8 +52,10 @@ port_is_free() { ! (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
 ports_are_free()
 {
-    local n
-    for n in $(all_members); do port_is_free "$(port_of "$n")" && port_is_free "$(agent_port_of "$n")" && port_is_free "$(peer_port_of "$n")" || return 1; done
+    local n port
+    for n in $(all_members); do
+        for port in "$(port_of "$n")" "$(agent_port_of "$n")" "$(peer_port_of "$n")" "$(fed_port_of "$n")"; do port_is_free "$port" || return 1; done
+    done
     for n in 1 2 3; do port_is_free "$(nginx_port_of "$n")" || return 1; done
 }
 
@@ -42,12 +69,12 @@ pick_ports()
 
 # ---- a region, and its members ----
 
-# Members of a ring share this machine's cores: one gateway each, and agents that say less often that they are there, lest
+# Several servers share this machine's cores: one gateway each, and agents that say less often that they are there, lest
 # a busy moment be taken for their end.
 configure_member()
 {
     local heartbeat=5s
-    ! is_ring || heartbeat=10s
+    is_one || heartbeat=10s
     cat >>"$(data_of "$1")/reeve.conf" <<EOC
 port = $(port_of "$1")
 agent_port = $(agent_port_of "$1")
@@ -57,15 +84,20 @@ agent_reconnect_window = 3s
 attest_tick_interval = 10s
 rollout_report_timeout = 30s
 EOC
-    ! is_ring || echo "gateways = 1" >>"$(data_of "$1")/reeve.conf"
+    is_one || echo "gateways = 1" >>"$(data_of "$1")/reeve.conf"
 }
 
 start_member() { reeve-ctl start -D "$(data_of "$1")" >>"$out/ctl.log" 2>&1 9>&-; }
 
-make_region()
+make_password()
 {
     password=$(openssl rand -hex 12)
     printf '%s\n' "$password" >"$out/admin.password"
+}
+
+make_region()
+{
+    make_password
     reeve-ctl init -D "$data" --region eu-west --superuser admin --password-file "$out/admin.password" >>"$out/ctl.log" 2>&1
     configure_member 1
     start_member 1

@@ -1,23 +1,24 @@
 # story.sh - the steps of the demo, in order; each checks what it claims
 #
 # A ring has steps of its own (ring.sh) among those of one server. A step of both asks is_ring where the ring adds something.
+# Regions with a chain in common are a story of their own (regions.sh). Steps are counted through the stories told.
 
-steps=(server agents rotation bad_rotation stopped what_happened)
-! is_ring || steps=(members statements agents rotation bad_rotation leader_dies validator_dies stopped what_happened)
+server_steps=(server agents rotation bad_rotation stopped what_happened)
+ring_steps=(members statements agents rotation bad_rotation leader_dies validator_dies stopped what_happened)
+steps_of()  { local list=${1}_steps[@]; printf '%s\n' "${!list}"; }
+all_steps() { local s; for s in "${stories[@]}"; do steps_of "$s"; done; }
 
 demo_main()
 {
     export PATH=$top/build/bin:/usr/bin:/usr/sbin:$PATH      # what Debian's packages brought before anything else
     [ "$stop" = 0 ] || { stop_former; exit; }
-    say "$bold$(title)$plain"
     tools/install-packages build run || die "packages could not be installed"
     build_it
-    mkdir -p "$out" || die "cannot write $out"
-    exec 9>"$out/.lock" && flock -n 9 || die "another demo runs in $out"
+    mkdir -p "$root" || die "cannot write $root"
+    exec 9>"$root/.lock" && flock -n 9 || die "another demo runs in $root"
     stop_former
-    rm -rf "${out:?}"/* || die "cannot empty $out"
+    rm -rf "${root:?}"/* || die "cannot empty $root"
     umask 077
-    pick_ports
     trap 'stop_everything $(living)' EXIT
     trap 'exit 130' INT TERM HUP
     tell
@@ -26,18 +27,29 @@ demo_main()
 
 title()
 {
-    if is_ring; then echo "Reeve: a ring of three, three nginx, $count more agents at all members, one certificate"
-    else echo "Reeve: one server, three nginx, $count more agents, one certificate"; fi
+    case $story in
+    server) echo "Reeve: one server, three nginx, $count more agents, one certificate" ;;
+    ring) echo "Reeve: a ring of three, three nginx, $count more agents at all members, one certificate" ;;
+    regions) echo "Reeve: three regions and four validators, an nginx in each region, $count more agents, one chain" ;;
+    esac
 }
 
 tell()
 {
-    local name
-    for name in "${steps[@]}"; do
-        step=$((step + 1))
-        "step_$name"
-        # A sabotaged step that was noticed has shown what it had to show.
-        sabotaged && [ "$failures" -gt 0 ] && break
+    local name next
+    for next in "${stories[@]}"; do
+        [ -z "${story:-}" ] || stop_everything $(living)
+        set_scene "$next"
+        mkdir -p "$out"
+        pick_ports
+        say
+        say "$bold$(title)$plain"
+        for name in $(steps_of "$story"); do
+            step=$((step + 1))
+            "step_$name"
+            # A sabotaged step that was noticed has shown what it had to show.
+            sabotaged && [ "$failures" -gt 0 ] && return
+        done
     done
 }
 
@@ -317,7 +329,8 @@ how_to_go_on()
 {
     say "${bold}It is still running.${plain} Connect:"
     say "    export PATH=$top/build/bin:\$PATH PGPASSWORD=$password"
-    say "    reeve -p $sql_port -U operator        # then: ROTATE CERT 'edge-tls' CANARY 5% FOR '3 s' THEN 100%;"
+    say "    reeve -p $sql_port -U operator        # then: ROTATE CERT '$(cert_of 1)' CANARY 5% FOR '3 s' THEN 100%;"
+    ! is_federation || say "    reeve -p $(port_of 2) -U operator        # another region; the third: -p $(port_of 3)"
     ! is_ring || say "    reeve -p $(port_of 2) -U operator        # another member; the third: -p $(port_of 3)"
     say "    psql \"host=127.0.0.1 port=$sql_port user=auditor dbname=reeve\""
     say "    openssl s_client -connect 127.0.0.1:$(nginx_port_of 1)"

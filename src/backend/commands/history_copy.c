@@ -90,11 +90,31 @@ static bool is_end(enum reeve_err err)
     return err == REEVE_E_CANCELED || err == REEVE_E_TIMEOUT || err == REEVE_E_SHUTDOWN || err == REEVE_E_SNAPSHOT_OLD;
 }
 
+/* One cosignature, ours, is all that a note has here: where several validators make the quorum nobody would take it. */
+static enum reeve_err quorum_is_one(struct cmd *x)
+{
+    struct snap sn;
+    struct slice doc;
+    struct valset *set;
+    enum reeve_err err;
+    if ((set = cmd_alloc(x, sizeof *set, &err)) == NULL)
+        return err;
+    TRY(snap_open_local(x->s, &sn, x->rep));
+    err = attest_valset(&sn.attest, set, &doc);
+    snap_close(&sn);
+    if (err == REEVE_OK && valset_quorum(set->n) > 1)
+        err = report_set(x->rep, REEVE_E_V_QUORUM, "it would need cosignatures of %u validators", valset_quorum(set->n));
+out:
+    return err;
+}
+
 /* A bundle is sound without a checkpoint: that the signer is away hinders nobody. */
 static enum reeve_err bundle_head(struct cmd *x, struct head_note *n)
 {
     struct report why;
-    enum reeve_err err = cmd_head_note(x, n);
+    enum reeve_err err = quorum_is_one(x);
+    if (err == REEVE_OK)
+        err = cmd_head_note(x, n);
     if (err == REEVE_OK || is_end(err) || err == REEVE_E_WRONG_STATE)
         return err;
     why = *x->rep;
