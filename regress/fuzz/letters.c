@@ -21,6 +21,12 @@ static void cert_encode(const struct letter_cert *l, struct wr *out)
     letter_cert_encode(l, out);
 }
 
+static void evidence_encode(const struct letter_evidence *l, struct wr *out)
+{
+    letter_begin(LETTER_EVIDENCE, out);
+    letter_evidence_encode(l, out);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
     struct slice in = slice_of(data, len), body;
@@ -29,6 +35,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     SAME(LETTER_PROPOSAL, letter_proposal, letter_proposal_decode, letter_proposal_encode)
     SAME(LETTER_VOTE, letter_vote, letter_vote_decode, letter_vote_encode)
     SAME(LETTER_CERT, letter_cert, letter_cert_decode, cert_encode)
+    SAME(LETTER_EVIDENCE, letter_evidence, letter_evidence_decode, evidence_encode)
     SAME(LETTER_SUBMIT, letter_submit, letter_submit_decode, letter_submit_encode)
     SAME(LETTER_ANSWER, letter_answer, letter_answer_decode, letter_answer_encode)
     default: break;

@@ -11,6 +11,7 @@ typedef enum reeve_err again(struct slice body, struct wr *out);
 static union {
     struct letter_vote vote; struct letter_proposal proposal; struct letter_cert cert; struct letter_submit submit;
     struct letter_answer answer;
+    struct letter_evidence evidence;
 } u;
 
 #define AGAIN(name, kind) \
@@ -32,6 +33,16 @@ static enum reeve_err again_cert(struct slice body, struct wr *out)
     if (err == REEVE_OK) {
         letter_begin(LETTER_CERT, out);
         letter_cert_encode(&u.cert, out);
+    }
+    return err;
+}
+
+static enum reeve_err again_evidence(struct slice body, struct wr *out)
+{
+    enum reeve_err err = letter_evidence_decode(&u.evidence, body);
+    if (err == REEVE_OK) {
+        letter_begin(LETTER_EVIDENCE, out);
+        letter_evidence_encode(&u.evidence, out);
     }
     return err;
 }
@@ -105,6 +116,19 @@ static void a_certificate_has_a_signature_for_each_bit_and_none_beyond(void **st
     wr_free(&m);
 }
 
+static void evidence_has_one_form(void **state)
+{
+    struct letter_evidence e = { .signer = 2, .vote = { vote_sample(), vote_sample() } };
+    struct wr m = wr_heap(4096);
+    e.vote[1].block_hash.b[0] = 2;
+    e.sig[0].b[0] = e.sig[1].b[63] = 1;
+    letter_begin(LETTER_EVIDENCE, &m);
+    letter_evidence_encode(&e, &m);
+    assert_int_equal(m.len, 2 + LETTER_EVIDENCE_LEN);
+    canonical(again_evidence, LETTER_EVIDENCE, wr_slice(&m), false);
+    wr_free(&m);
+}
+
 static void submissions_and_their_answers_have_one_form(void **state)
 {
     struct letter_submit s = { 9, slice_str("leaves") };
@@ -139,6 +163,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(votes_and_proposals_have_one_form),
         cmocka_unit_test(a_certificate_has_a_signature_for_each_bit_and_none_beyond),
+        cmocka_unit_test(evidence_has_one_form),
         cmocka_unit_test(submissions_and_their_answers_have_one_form),
         cmocka_unit_test(other_versions_and_kinds_are_passed_over),
     };

@@ -259,6 +259,11 @@ static void contradictory_votes_are_evidence(void **state)
     assert_false(has(SXF_EVIDENCE, SX_NULLIFY));        /* notarize and nullify is lawful */
 }
 
+static bool block_same(const struct simplex_block *x, const struct simplex_block *y)
+{
+    return x->view == y->view && x->height == y->height && hash32_eq(&x->hash, &y->hash);
+}
+
 static struct simplex_cert cert_by(uint8_t type, const struct simplex_block *b, uint8_t bits)
 {
     struct simplex_cert c = { .type = type, .b = *b, .bitmap = { bits } };
@@ -266,6 +271,40 @@ static struct simplex_cert cert_by(uint8_t type, const struct simplex_block *b, 
         if (bits >> i & 1)
             c.sig[c.n_sigs++] = sig_of(i, type);
     return c;
+}
+
+static void a_certificate_shows_who_had_told_us_something_else(void **state)
+{
+    struct simplex_block a = block_at(1, 1, &genesis, 0), b = block_at(1, 1, &genesis, 1);
+    struct simplex_cert c = cert_by(SX_NOTARIZE, &a, 0xe);
+    vote(1, SX_NOTARIZE, &b);
+    vote(2, SX_NULLIFY, &b);                            /* lawful beside a notarize */
+    feed((struct simplex_event){ .type = SXE_CERT, .cert = &c });
+    assert_true(has(SXF_EVIDENCE, SX_NOTARIZE));
+    assert_int_equal(out.e[0].signer, 1);
+    assert_true(block_same(&out.e[0].vote.b, &a) && block_same(&out.e[0].other.b, &b));
+    assert_int_equal(out.e[0].other.type, SX_NOTARIZE);
+    struct sig64 his = sig_of(1, SX_NOTARIZE);
+    assert_memory_equal(&out.e[0].sig, &his, sizeof his);
+    assert_memory_equal(&out.e[0].other_sig, &his, sizeof his);
+    c = cert_by(SX_FINALIZE, &a, 0xe);
+    feed((struct simplex_event){ .type = SXE_CERT, .cert = &c });
+    assert_true(has(SXF_EVIDENCE, SX_FINALIZE));        /* 2, who had nullified */
+    assert_int_equal(out.e[0].signer, 2);
+    assert_int_equal(out.e[0].other.type, SX_NULLIFY);
+}
+
+static void evidence_is_told_once_for_each(void **state)
+{
+    struct simplex_block a = block_at(1, 1, &genesis, 0), b = block_at(1, 1, &genesis, 1);
+    vote(1, SX_NOTARIZE, &a);
+    vote(1, SX_NOTARIZE, &b);
+    assert_true(has(SXF_EVIDENCE, SX_NOTARIZE));
+    vote(1, SX_NOTARIZE, &b);
+    assert_false(has(SXF_EVIDENCE, SX_NOTARIZE));
+    vote(2, SX_NOTARIZE, &a);
+    vote(2, SX_NOTARIZE, &b);
+    assert_true(has(SXF_EVIDENCE, SX_NOTARIZE));
 }
 
 static void certificates_need_a_quorum_of_known_signers(void **state)
@@ -491,6 +530,8 @@ int main(void)
         T(the_timeout_grows_with_each_failed_view),
         T(forged_foreign_and_malformed_votes_are_dropped),
         T(contradictory_votes_are_evidence),
+        T(a_certificate_shows_who_had_told_us_something_else),
+        T(evidence_is_told_once_for_each),
         T(certificates_need_a_quorum_of_known_signers),
         T(a_certificate_that_is_held_is_not_verified_again),
         T(an_ancestor_commits_with_its_descendant),

@@ -93,6 +93,26 @@ enum reeve_err letter_cert_decode(struct letter_cert *l, struct slice body)
     return ended(&in);
 }
 
+void letter_evidence_encode(const struct letter_evidence *l, struct wr *out)
+{
+    wr_u16(out, l->signer);
+    for (unsigned i = 0; i < 2; i++) {
+        signer_vote_encode(&l->vote[i], out);
+        wr_bytes(out, l->sig[i].b, 64);
+    }
+}
+
+enum reeve_err letter_evidence_decode(struct letter_evidence *l, struct slice body)
+{
+    struct rd in = rd_of(body);
+    l->signer = rd_u16(&in);
+    for (unsigned i = 0; i < 2; i++) {
+        signer_vote_decode(&l->vote[i], &in);
+        rd_copy(&in, l->sig[i].b, 64);
+    }
+    return ended(&in);
+}
+
 /* ---- submissions ---- */
 
 void letter_submit_encode(const struct letter_submit *l, struct wr *out)

@@ -82,6 +82,7 @@ static int64_t cost_of(enum letter_kind kind, struct slice body)
         return 1 + 2 * (int64_t) rd_u16(&in);
     case LETTER_PROPOSAL: case LETTER_BLOCKS: case LETTER_BLOCK: case LETTER_CONTENT: return 10 + (int64_t) body.len / 4096;
     case LETTER_FETCH: case LETTER_WANT: case LETTER_CERTS: return 50;
+    case LETTER_EVIDENCE: return 3;
     default: return 1;
     }
 }
@@ -127,6 +128,7 @@ static void on_letter(void *arg, uint32_t from, struct slice letter)
     }
     switch (kind) {
     case LETTER_PROPOSAL: case LETTER_VOTE: case LETTER_CERT: case LETTER_WANT: case LETTER_CONTENT: case LETTER_CERTS:
+    case LETTER_EVIDENCE:
         if (k->validates)
             to_validator(f, k, letter);
         break;

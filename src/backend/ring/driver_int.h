@@ -82,6 +82,9 @@ void livewatch_free(struct livewatch *w);
 void livewatch_run(struct ring *r, struct livewatch *w, struct ring_view *v);
 bool livewatch_is_live(void *ring, uint32_t ordinal);
 
+/* culprit.c */
+void culprits_run(struct ring *r, struct ring_view *v);
+
 /* issue.c */
 struct issue_row;
 /* Raises or, with severity 0, clears; nothing is proposed when it stands so already. */

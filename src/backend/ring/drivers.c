@@ -71,6 +71,7 @@ static void slow(struct ring *r)
         progress_tell(r);
     }
     health_run(r, &v);
+    culprits_run(r, &v);
     autoconf_run(r, &v);
     ring_view_close(&v);
     if (++r->driver->slow_rounds % PRUNE_EVERY == 0)

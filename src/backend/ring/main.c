@@ -37,7 +37,10 @@ static void validator_down(void *arg, const char *why)
 static void validator_message(void *arg, struct ipc_channel *ch, struct ipc_msg *m)
 {
     (void) ch;
-    follow_message(arg, m);
+    if (m->type == MSG_CHAIN_CULPRIT)
+        culprit_heard(arg, m->body);
+    else
+        follow_message(arg, m);
 }
 
 static enum reeve_err open_links(struct ring *r)

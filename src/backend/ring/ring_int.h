@@ -60,6 +60,10 @@ enum old_verdict { OLD_LET, OLD_CANCEL, OLD_KILL };
 struct old_read { int32_t pid; uint64_t txn; int64_t since_ms, said_ms; enum old_verdict said; };
 struct old_reads { unsigned n; struct old_read r[OLD_READS_MAX]; };
 
+/* A validator that contradicted itself (culprit.c). */
+#define CULPRITS_MAX ATTEST_VALIDATORS_MAX
+struct culprit { struct name who; uint64_t view; uint8_t type[2]; bool stands; };
+
 struct ring {
     struct child *child;
     struct loop *loop;
@@ -93,6 +97,8 @@ struct ring {
     struct driver *driver;
     struct watch watch[RAFT_MEMBERS_MAX];
     struct progress progress;           /* what the leader told last; progress.c */
+    struct culprit culprit[CULPRITS_MAX];
+    unsigned n_culprits;
     uint32_t odd[RAFT_MEMBERS_MAX];     /* by place, the member that told that it is in quarantine; 0: none */
     struct known_level known[RAFT_MEMBERS_MAX];     /* by place (level.c) */
     int64_t disk_slow_ms;               /* when its disk was slow last; 0: never */
@@ -270,5 +276,9 @@ void liveshare_heard(struct ring *r, uint32_t from, struct rd *in);
 /* ---- wake.c: gateways are told that something changed ---- */
 void wake_later(struct ring *r);
 void wake_close(struct ring *r);
+
+/* ---- culprit.c ---- */
+/* CHAIN_CULPRIT of the validator beside us. */
+void culprit_heard(struct ring *r, struct slice body);
 
 #endif

@@ -269,10 +269,7 @@ void effect_obey(struct voter *v, const struct simplex_effect *e)
     case SXF_SEND_VOTE: net_send_vote(v, &e->vote, &e->sig); break;
     case SXF_SEND_CERT: keep_cert(v, &e->vote); break;
     case SXF_BEHIND: catchup_behind(v, &e->vote.b, NULL); break;
-    case SXF_EVIDENCE:
-        log_error("validator %u (%s) contradicted itself in view %llu", e->signer,
-                  e->signer < v->chain.set.n ? v->chain.set.v[e->signer].name.s : "?", (unsigned long long) e->vote.b.view);
-        break;
+    case SXF_EVIDENCE: evidence_found(v, e->signer, &e->other, &e->other_sig, &e->vote, &e->sig); break;
     case SXF_WANT: net_want_certs(v, e->vote.b.view); break;
     default:
         drive_die(v, REEVE_E_BUG, "an effect nobody knows");

@@ -28,6 +28,13 @@ void peers_push(struct voter *v, struct slice block)
     wr_free(&w);
 }
 
+void followers_tell(struct voter *v, enum proc_kind kind, enum msg_type type, struct slice body)
+{
+    for (struct peer *p = v->peers; p; p = p->next)
+        if (ipc_peer(p->ch) == kind && ipc_send(p->ch, type, body, -1) != REEVE_OK)
+            log_warning("%s could not be told of evidence", proc_title(kind));
+}
+
 static void on_fetch(struct voter *v, struct ipc_channel *ch, struct ipc_msg *m)
 {
     struct report rep = { .code = REEVE_OK };
@@ -86,6 +93,8 @@ static void on_peer(struct child *c, struct ipc_channel *ch)
     }
     *p = (struct peer){ v, ch, v->peers };
     v->peers = p;
+    if (ipc_peer(ch) == PROC_RING)
+        evidence_tell(v, ch);
     if (ipc_peer(ch) == PROC_FEDERATION) {
         v->net = ch;
         memset(v->link, 0, sizeof v->link);

@@ -110,6 +110,17 @@ void net_answer(struct voter *v, uint32_t to, const struct hash32 *digest, enum 
     wr_free(&w);
 }
 
+void net_send_evidence(struct voter *v, struct slice body, uint32_t to)
+{
+    struct wr w;
+    if (!letter_new(v, LETTER_EVIDENCE_LEN + 16, &w))
+        return;
+    letter_begin(LETTER_EVIDENCE, &w);
+    wr_bytes(&w, body.p, body.len);
+    letter_out(v, to, &w);
+    wr_free(&w);
+}
+
 /* Another one each time. */
 static void to_one(struct voter *v, struct wr *w)
 {
@@ -154,7 +165,7 @@ void net_want_certs(struct voter *v, uint64_t view)
 static void offer_set(struct offer *o, uint64_t view, const struct hash32 *hash, struct slice content)
 {
     free(o->content);
-    *o = (struct offer){ view, *hash, malloc(content.len), content.len };
+    *o = (struct offer){ .view = view, .hash = *hash, .content = malloc(content.len), .len = content.len };
     if (o->content != NULL)
         memcpy(o->content, content.p, content.len);
     else
@@ -175,19 +186,26 @@ const struct offer *net_offer(const struct voter *v, uint64_t view, const struct
     return offer_is(&v->wanted_content, view, hash) ? &v->wanted_content : NULL;
 }
 
-/* The oldest of the signer's gives way; the first of a view stays, as in the engine. */
-static void offer_keep(struct voter *v, uint16_t signer, uint64_t view, const struct hash32 *hash, struct slice content)
+/*
+ * The oldest of the signer's gives way; the first of a view stays, as in the engine. NULL: it is kept, or too old; else the
+ * offer of that view that was there.
+ */
+static const struct offer *offer_keep(struct voter *v, const struct simplex_event *e, struct slice content)
 {
-    struct offer *oldest = &v->offer[signer][0];
+    const struct simplex_block *b = &e->vote.b;
+    struct offer *oldest = &v->offer[e->signer][0];
     for (unsigned k = 0; k < OFFERS_EACH; k++) {
-        struct offer *o = &v->offer[signer][k];
-        if (o->content != NULL && o->view == view)
-            return;
+        struct offer *o = &v->offer[e->signer][k];
+        if (o->content != NULL && o->view == b->view)
+            return o;
         if (o->content == NULL || o->view < oldest->view)
             oldest = o;
     }
-    if (oldest->content == NULL || oldest->view < view)
-        offer_set(oldest, view, hash, content);
+    if (oldest->content == NULL || oldest->view < b->view) {
+        offer_set(oldest, b->view, &b->hash, content);
+        oldest->sig = e->sig;
+    }
+    return NULL;
 }
 
 /* ---- in ---- */
@@ -201,27 +219,42 @@ static bool header_of(const struct chain *c, struct slice content, struct block_
     return hash32_eq(&h->chain_id, &c->head.chain_id) && h->epoch == c->set.epoch && hash32_eq(&h->valset_hash, &c->head.set_hash);
 }
 
+static struct simplex_vote proposal_of(const struct block_header *h, const struct hash32 *hash)
+{
+    return (struct simplex_vote){ SX_PROPOSE, { h->view, h->height, h->parent_view, *hash, h->parent_hash } };
+}
+
+/* Two blocks for one view, both signed: the engine hears of the first, whoever keeps evidence of both. */
+static void proposed_twice(struct voter *v, const struct offer *first, const struct simplex_event *e)
+{
+    struct block_header h;
+    struct hash32 hash;
+    if (hash32_eq(&first->hash, &e->vote.b.hash) || !header_of(&v->chain, slice_of(first->content, first->len), &h, &hash))
+        return;
+    const struct simplex_vote had = proposal_of(&h, &hash);
+    evidence_found(v, e->signer, &had, &first->sig, &e->vote, &e->sig);
+}
+
 /* D1 of simplex.h: the signature covers the very fields of the header, and the proposer named there is the signer. */
 static void on_proposal(struct voter *v, struct slice body)
 {
     struct letter_proposal l;
     struct block_header h;
+    struct hash32 hash;
     struct simplex_event e = { .type = SXE_PROPOSAL };
-    if (letter_proposal_decode(&l, body) != REEVE_OK || !header_of(&v->chain, l.content, &h, &e.vote.b.hash) ||
+    if (letter_proposal_decode(&l, body) != REEVE_OK || !header_of(&v->chain, l.content, &h, &hash) ||
         h.proposer != l.signer || l.signer >= v->chain.set.n || l.signer == v->config.me || h.view <= v->chain.head.header.view)
         return;
-    e.vote.type = SX_PROPOSE;
-    e.vote.b.view = h.view;
-    e.vote.b.height = h.height;
-    e.vote.b.parent_view = h.parent_view;
-    e.vote.b.parent_hash = h.parent_hash;
+    e.vote = proposal_of(&h, &hash);
     e.signer = l.signer;
     e.sig = l.sig;
     if (!v->config.verify(v->config.arg, &e.vote, l.signer, &l.sig)) {
         log_limited(LOG_SEV_WARNING, "a proposal in the name of validator %u is not signed by it", l.signer);
         return;
     }
-    offer_keep(v, l.signer, h.view, &e.vote.b.hash, l.content);
+    const struct offer *first = offer_keep(v, &e, l.content);
+    if (first != NULL)
+        proposed_twice(v, first, &e);
     if (net_offer(v, h.view, &e.vote.b.hash) != NULL)
         drive_event(v, &e);
 }
@@ -322,6 +355,7 @@ static void on_letter(struct voter *v, uint32_t from, struct slice letter)
     case LETTER_WANT: on_want(v, from, body); break;
     case LETTER_CONTENT: on_content(v, body); break;
     case LETTER_CERTS: on_certs(v, from, body); break;
+    case LETTER_EVIDENCE: evidence_heard(v, body); break;
     default: break;
     }
 }
@@ -339,8 +373,10 @@ static void on_link(struct voter *v, uint32_t id, bool up)
     if (at == NET_LINKS_MAX)
         return;
     v->link[at] = up ? id : 0;
-    if (up)
-        queue_send_again(v, id);
+    if (!up)
+        return;
+    queue_send_again(v, id);
+    evidence_send(v, id);
 }
 
 void net_message(struct voter *v, struct ipc_msg *m)

@@ -6,6 +6,8 @@
  *   'V' 'p' view u64, 32 hash        a block under way: 275 header | u16 n | n x str32 leaf
  *   'V' 's' view u64, type u8        an own vote above the last final block: vote (backend/signer/signer.h) | 64 signature
  *   'V' 'c' view u64, type u8        a certificate above it (backend/federation/letter.h)
+ *   'V' 'e' 32 key of a validator    name | when i64 ms | EVIDENCE (backend/federation/letter.h): the first pair of its votes that
+ *                                    contradict each other; kept for good, of EVIDENCE_MAX validators at most
  *
  * What is durable when
  *  D1 A block's content is synced here before its first vote is asked for, so
@@ -162,7 +164,7 @@ struct seen { uint64_t view; uint8_t type; };
 
 /* A block's content that nobody here has judged yet: proposals, the newest few of each signer, and what was asked for. */
 #define OFFERS_EACH 3
-struct offer { uint64_t view; struct hash32 hash; uint8_t *content; size_t len; };
+struct offer { uint64_t view; struct hash32 hash; uint8_t *content; size_t len; struct sig64 sig; /* of a proposal */ };
 /* Other servers that are linked; id 0: a free place. */
 #define NET_LINKS_MAX 64
 
@@ -252,6 +254,8 @@ void net_send_submission(struct voter *v, const struct submission *s, uint32_t t
 void net_answer(struct voter *v, uint32_t to, const struct hash32 *digest, enum reeve_err err, const char *message);
 /* LETTER_IN, LINK, CHAIN_AHEAD of the federation process. */
 void net_message(struct voter *v, struct ipc_msg *m);
+/* An EVIDENCE as it is kept; to 0: all. */
+void net_send_evidence(struct voter *v, struct slice body, uint32_t to);
 /* Asks one of the others for certificates from a view on. */
 void net_want_certs(struct voter *v, uint64_t view);
 /* Asks one of the others for the content of a block, another one each time. */
@@ -259,6 +263,18 @@ void net_want(struct voter *v, uint64_t view, const struct hash32 *hash);
 /* The offer of that block; NULL: not here. */
 const struct offer *net_offer(const struct voter *v, uint64_t view, const struct hash32 *hash);
 void net_close(struct voter *v);
+
+/* evidence.c: validators that contradicted themselves */
+#define EVIDENCE_MAX ATTEST_VALIDATORS_MAX
+/* Two signed votes of his, both verified. The first pair of each is kept, told to the ring and to the others. */
+void evidence_found(struct voter *v, uint16_t signer, const struct simplex_vote *a, const struct sig64 *sig_a,
+                    const struct simplex_vote *b, const struct sig64 *sig_b);
+/* Found by another validator: nothing is believed. */
+void evidence_heard(struct voter *v, struct slice body);
+/* All that is kept, to a ring that follows. */
+void evidence_tell(struct voter *v, struct ipc_channel *ring);
+/* To a server that has just been linked. */
+void evidence_send(struct voter *v, uint32_t to);
 
 /* catchup.c: blocks that others have finalized */
 /* Somebody has that height. */
@@ -272,5 +288,7 @@ void catchup_ask(struct voter *v);
 
 /* main.c */
 void peers_push(struct voter *v, struct slice block);
+/* One-way, to those of that kind. */
+void followers_tell(struct voter *v, enum proc_kind kind, enum msg_type type, struct slice body);
 
 #endif

@@ -191,7 +191,7 @@ static void on_cert(struct simplex *s, const struct simplex_event *e, struct sim
             emit(out, SXF_BEHIND, &v);
         return;
     }
-    cert_store(s, c);
+    cert_store(s, c, out);
 }
 
 static void on_committed(struct simplex *s, const struct simplex_event *e)

@@ -55,6 +55,7 @@ struct simplex {
     struct simplex_block behind;                    /* final, but not committable here; view 0: none */
     struct slot final_slot;                         /* votes of the newest Final, after its slot is gone */
     uint64_t dropped;
+    uint8_t blamed[SIMPLEX_VALIDATORS_MAX / 8];     /* EVIDENCE was told */
 };
 
 /* ---- slots.c ---- */
@@ -79,7 +80,7 @@ unsigned quorum_of(unsigned n);
 bool vote_store(struct simplex *s, const struct simplex_vote *v, uint16_t signer, const struct sig64 *sig,
                 struct simplex_effects *out);
 /* Takes in a verified certificate. */
-void cert_store(struct simplex *s, const struct simplex_cert *c);
+void cert_store(struct simplex *s, const struct simplex_cert *c, struct simplex_effects *out);
 /* The block that q votes of that kind name; false when there is none. */
 bool quorum_for(const struct simplex *s, const struct slot *t, enum simplex_type type, struct simplex_block *b);
 void cert_build(const struct simplex *s, const struct slot *t, enum simplex_type type, const struct simplex_block *b,

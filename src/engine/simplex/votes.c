@@ -1,4 +1,5 @@
 /* votes.c - votes by validator, and certificates as sets of them. */
+#include "engine/simplex_blame.h"
 #include "simplex_int.h"
 
 static struct cast *casts(struct slot *t, enum simplex_type type)
@@ -12,17 +13,31 @@ static struct cast *casts(struct slot *t, enum simplex_type type)
     }
 }
 
-/* (a) two notarizes, (b) finalize and nullify, (c) finalize one and notarize another: nobody honest does that. */
-static bool contradicts(struct slot *t, const struct simplex_vote *v, uint16_t signer)
+/* His vote of that kind, if he has given one that nobody honest gives beside v (engine/simplex_blame.h). */
+static const struct cast *against(struct slot *t, const struct simplex_vote *v, uint16_t signer, enum simplex_type type)
 {
-    const struct cast *same = &casts(t, (enum simplex_type) v->type)[signer];
-    if (same->have && !block_eq(&same->b, &v->b))
-        return true;
-    if (v->type == SX_FINALIZE)
-        return t->nullify[signer].have || (t->notarize[signer].have && !block_eq(&t->notarize[signer].b, &v->b));
-    if (v->type == SX_NULLIFY)
-        return t->finalize[signer].have;
-    return v->type == SX_NOTARIZE && t->finalize[signer].have && !block_eq(&t->finalize[signer].b, &v->b);
+    const struct cast *c = &casts(t, type)[signer];
+    const struct simplex_vote had = { (uint8_t) type, c->b };
+    return c->have && simplex_contradict(&had, v) ? c : NULL;
+}
+
+static void blame(struct simplex *s, struct slot *t, const struct simplex_vote *v, uint16_t signer, const struct sig64 *sig,
+                  struct simplex_effects *out)
+{
+    static const enum simplex_type kinds[] = { SX_PROPOSE, SX_NOTARIZE, SX_NULLIFY, SX_FINALIZE };
+    const struct cast *c = NULL;
+    size_t k = 0, at = out->n;
+    if (s->blamed[signer / 8] >> signer % 8 & 1 || at >= EFFECTS_SOFT_MAX)
+        return;
+    while (k < 4 && (c = against(t, v, signer, kinds[k])) == NULL)
+        k++;
+    if (c == NULL)
+        return;
+    emit_signed(out, SXF_EVIDENCE, v, sig);
+    out->e[at].signer = signer;
+    out->e[at].other = (struct simplex_vote){ (uint8_t) kinds[k], c->b };
+    out->e[at].other_sig = c->sig;
+    s->blamed[signer / 8] |= (uint8_t) (1u << signer % 8);
 }
 
 bool vote_store(struct simplex *s, const struct simplex_vote *v, uint16_t signer, const struct sig64 *sig,
@@ -32,28 +47,27 @@ bool vote_store(struct simplex *s, const struct simplex_vote *v, uint16_t signer
     if (t == NULL || casts(t, (enum simplex_type) v->type) == NULL)
         return false;
     struct cast *c = &casts(t, (enum simplex_type) v->type)[signer];
-    if (contradicts(t, v, signer)) {
-        size_t at = out->n;
-        emit(out, SXF_EVIDENCE, v);
-        if (out->n > at)
-            out->e[at].signer = signer;
-    }
+    blame(s, t, v, signer, sig, out);
     if (c->have && !(SIMPLEX_BROKEN(NOTARIZE_TWICE) && v->type == SX_PROPOSE))
         return false;
     *c = (struct cast){ true, v->b, *sig };
     return true;
 }
 
-void cert_store(struct simplex *s, const struct simplex_cert *c)
+void cert_store(struct simplex *s, const struct simplex_cert *c, struct simplex_effects *out)
 {
+    const struct simplex_vote v = { c->type, c->b };
     struct slot *t = slot_of(s, c->b.view);
     unsigned at = 0;
     if (t == NULL)
         return;
     /* Whoever voted otherwise before has contradicted himself: what the certificate shows counts. */
-    for (unsigned i = 0; i < s->c.n; i++)
-        if (c->bitmap[i / 8] >> i % 8 & 1)
-            casts(t, (enum simplex_type) c->type)[i] = (struct cast){ true, c->b, c->sig[at++] };
+    for (uint16_t i = 0; i < s->c.n; i++) {
+        if ((c->bitmap[i / 8] >> i % 8 & 1) == 0)
+            continue;
+        blame(s, t, &v, i, &c->sig[at], out);
+        casts(t, (enum simplex_type) c->type)[i] = (struct cast){ true, c->b, c->sig[at++] };
+    }
 }
 
 static unsigned count_for(const struct simplex *s, const struct cast *c, const struct simplex_block *b)

@@ -35,6 +35,7 @@ MSG(CREATE_CHECKPOINT,    K_BACKEND, K_RING, 0)                 /* as SIGN_CHECK
 MSG(ATTEST_SUBMIT,   K_RING, K_VALIDATOR | K_FEDERATION, 0)                    /* u16 n, n x str32 signed leaf -> u64 height (after finalization) */
 MSG(ATTEST_FETCH,    K_RING | K_VALIDATOR, K_VALIDATOR | K_FEDERATION, 0)                    /* u64 from height -> u64 head height, u16 n, n x str32 block (as many as fit in 1 MiB) */
 MSG(ATTEST_BLOCK,    K_VALIDATOR | K_FEDERATION, K_RING | K_FEDERATION, 0)     /* str32 block: newly finalized; no reply */
+MSG(CHAIN_CULPRIT,   K_VALIDATOR, K_RING, 0)                    /* name validator, u64 view, u8 type, u8 type of the two votes in which it contradicted itself, u8 1 (0: it is in the set no more); no reply */
 /* -- federation: letters to and from other regions (backend/federation/letter.h); all one-way -- */
 MSG(LETTER_OUT,      K_VALIDATOR, K_FEDERATION, 0)              /* u32 link (0: every server of a region with a validator), letter */
 MSG(LETTER_IN,       K_FEDERATION, K_VALIDATOR, 0)              /* u32 link, letter */

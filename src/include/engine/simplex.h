@@ -139,10 +139,17 @@ enum simplex_effect_type {
                            descendant's, whose COMMIT follows in the same step */
     SXF_BEHIND,         /* vote.b is final, but its ancestors are not known: fetch blocks, answer COMMITTED. They are
                            final with it, so parents fetched by hash do; it may be that nobody has committed them yet */
-    SXF_EVIDENCE,       /* validator signer contradicted himself in view vote.b.view; for the log */
+    SXF_EVIDENCE,       /* validator signer contradicted himself in view vote.b.view: vote and sig, other and other_sig are both
+                           his. Once for each validator in the life of an engine; one pair proves it */
     SXF_WANT            /* others are views ahead: ask one of them for the certificates from vote.b.view on (D5) */
 };
-struct simplex_effect { uint8_t type; bool flag; uint16_t signer; struct simplex_vote vote; struct sig64 sig; };
+struct simplex_effect {
+    uint8_t type;
+    bool flag;
+    uint16_t signer;
+    struct simplex_vote vote, other;
+    struct sig64 sig, other_sig;
+};
 struct simplex_effects { size_t n; struct simplex_effect e[SIMPLEX_EFFECTS_MAX]; };
 
 struct simplex;

@@ -14,10 +14,11 @@
  *   9 WANT      u64 view | 32 hash: of a block under way, whose content its sender lacks
  *  10 CONTENT   as in PROPOSAL; the hash says whether it is what was wanted
  *  11 CERTS     u64 view: its sender lacks certificates from there on; answered by CERTs
+ *  12 EVIDENCE  u16 signer | vote | 64 signature | vote | 64 signature: two votes of one validator that exclude each other
  *
  * News (soft state, once a second): u8 1 | u64 height of its sender.
  *
- * A letter proves that a server of its region sent it, and no more. 1 to 3 and 9 to 11 come from regions with a validator, of
+ * A letter proves that a server of its region sent it, and no more. 1 to 3 and 9 to 12 come from regions with a validator, of
  * whichever validator: the signature says whose word it is. A kind that is not known is passed over.
  *
  * Pure; decoders borrow.
@@ -29,7 +30,7 @@
 #include "engine/attest.h"
 
 enum letter_kind { LETTER_PROPOSAL = 1, LETTER_VOTE, LETTER_CERT, LETTER_SUBMIT, LETTER_ANSWER, LETTER_FETCH, LETTER_BLOCKS,
-                   LETTER_BLOCK, LETTER_WANT, LETTER_CONTENT, LETTER_CERTS, LETTER__COUNT };
+                   LETTER_BLOCK, LETTER_WANT, LETTER_CONTENT, LETTER_CERTS, LETTER_EVIDENCE, LETTER__COUNT };
 #define LETTER_MESSAGE_MAX 512
 
 /* Begins one; the body follows. */
@@ -54,6 +55,12 @@ struct letter_cert {
 /* The body alone, as stores keep it; letter_begin() first for a letter. */
 void letter_cert_encode(const struct letter_cert *l, struct wr *out);
 enum reeve_err letter_cert_decode(struct letter_cert *l, struct slice body) REEVE_MUST_CHECK;
+
+/* As certificates: the body alone, as stores keep it. Decoding says nothing of the signatures, nor whether it is evidence. */
+struct letter_evidence { uint16_t signer; struct vote vote[2]; struct sig64 sig[2]; };
+#define LETTER_EVIDENCE_LEN (2 + 2 * (SIGNER_VOTE_LEN + 64))
+void letter_evidence_encode(const struct letter_evidence *l, struct wr *out);
+enum reeve_err letter_evidence_decode(struct letter_evidence *l, struct slice body) REEVE_MUST_CHECK;
 
 struct letter_submit { uint64_t height; struct slice leaves; /* u16 n | n x str32 */ };
 void letter_submit_encode(const struct letter_submit *l, struct wr *out);

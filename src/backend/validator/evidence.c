@@ -1,0 +1,215 @@
+/*
+ * evidence.c - validators that contradicted themselves: kept with the proof, told to our region and to the other validators
+ *
+ * Two signed votes of one view that nobody honest gives (engine/simplex_blame.h) prove it to everybody who knows the
+ * validator's key, so what others found is judged by its signatures alone. One pair is enough: the first is kept for
+ * good, and whatever else that validator signs costs nothing here.
+ */
+#include "backend/validator/validator_int.h"
+
+#include "backend/utils/clock.h"
+#include "backend/utils/log.h"
+#include "engine/simplex_blame.h"
+
+#define KEY_LEN (2 + 32)
+#define VALUE_MAX (NAME_MAX_LEN + 16 + LETTER_EVIDENCE_LEN)
+
+struct kept { struct pubkey key; struct name name; struct wall_ms at; struct letter_evidence e; };
+
+/* ---- in the store ---- */
+
+static struct slice kept_key(uint8_t mem[KEY_LEN], const struct pubkey *key)
+{
+    mem[0] = 'V';
+    mem[1] = 'e';
+    memcpy(mem + 2, key->b, 32);
+    return slice_of(mem, KEY_LEN);
+}
+
+static bool kept_read(struct slice key, struct slice val, struct kept *out)
+{
+    struct rd r = rd_of(val);
+    if (key.len != KEY_LEN)
+        return false;
+    memcpy(out->key.b, key.p + 2, 32);
+    rd_name(&r, &out->name);
+    out->at.ms = (int64_t) rd_u64(&r);
+    struct slice body = rd_bytes(&r, rd_left(&r));
+    return !r.bad && letter_evidence_decode(&out->e, body) == REEVE_OK;
+}
+
+static enum reeve_err each(struct chain *c, void (*fn)(void *arg, const struct kept *k), void *arg)
+{
+    struct storage_txn *t;
+    struct kv_iter it;
+    struct slice key, val;
+    struct kept k;
+    enum reeve_err err = storage_begin(c->store, STORAGE_READ, &t);
+    if (err != REEVE_OK)
+        return err;
+    kv_iter_init(&it, storage_kv(t), slice_of("Ve", 2));
+    while ((err = kv_iter_next(&it, &key, &val)) == REEVE_OK) {
+        if (kept_read(key, val, &k))
+            fn(arg, &k);
+        else
+            log_limited(LOG_SEV_ERROR, "evidence in the validator's store cannot be read");
+    }
+    storage_abort(t);
+    return err == REEVE_E_NOT_FOUND ? REEVE_OK : err;
+}
+
+struct found { const struct pubkey *key; bool known; unsigned n; };
+
+static void count(void *arg, const struct kept *k)
+{
+    struct found *f = arg;
+    f->n++;
+    f->known |= memcmp(k->key.b, f->key->b, 32) == 0;
+}
+
+static bool is_known(struct chain *c, const struct pubkey *key)
+{
+    struct found f = { key, false, 0 };
+    return each(c, count, &f) == REEVE_OK && (f.known || f.n >= EVIDENCE_MAX);
+}
+
+static enum reeve_err keep(struct chain *c, const struct kept *k)
+{
+    uint8_t key[KEY_LEN], val[VALUE_MAX];
+    struct wr w = wr_fixed(val, sizeof val);
+    struct storage_txn *t;
+    enum reeve_err err = storage_begin(c->store, STORAGE_RESERVED, &t);
+    if (err != REEVE_OK)
+        return err;
+    wr_name(&w, &k->name);
+    wr_u64(&w, (uint64_t) k->at.ms);
+    letter_evidence_encode(&k->e, &w);
+    reeve_assert(!w.bad);
+    err = kv_put(storage_kv(t), kept_key(key, &k->key), wr_slice(&w));
+    if (err == REEVE_OK)
+        return storage_commit(t);
+    storage_abort(t);
+    return err;
+}
+
+/* ---- telling ---- */
+
+static bool in_set(const struct voter *v, const struct pubkey *key, uint16_t *place)
+{
+    for (uint16_t i = 0; i < v->chain.set.n; i++)
+        if (memcmp(v->chain.set.v[i].key.b, key->b, 32) == 0) {
+            *place = i;
+            return true;
+        }
+    return false;
+}
+
+static void culprit_write(const struct voter *v, const struct kept *k, struct wr *w)
+{
+    uint16_t place;
+    wr_name(w, &k->name);
+    wr_u64(w, k->e.vote[0].view);
+    wr_u8(w, k->e.vote[0].type);
+    wr_u8(w, k->e.vote[1].type);
+    wr_u8(w, in_set(v, &k->key, &place));
+}
+
+struct telling { struct voter *v; struct ipc_channel *ring; uint32_t to; };
+
+static void tell_one(void *arg, const struct kept *k)
+{
+    struct telling *t = arg;
+    uint8_t mem[NAME_MAX_LEN + 16];
+    struct wr w = wr_fixed(mem, sizeof mem);
+    culprit_write(t->v, k, &w);
+    if (ipc_send(t->ring, MSG_CHAIN_CULPRIT, wr_slice(&w), -1) != REEVE_OK)
+        log_warning("the ring could not be told of evidence");
+}
+
+void evidence_tell(struct voter *v, struct ipc_channel *ring)
+{
+    struct telling t = { .v = v, .ring = ring };
+    if (each(&v->chain, tell_one, &t) != REEVE_OK)
+        log_error("evidence could not be read");
+}
+
+/* Others know the set in force, and whoever left it decides nothing any more. */
+static void send_one(void *arg, const struct kept *k)
+{
+    struct telling *t = arg;
+    struct letter_evidence e = k->e;
+    uint8_t mem[LETTER_EVIDENCE_LEN];
+    struct wr w = wr_fixed(mem, sizeof mem);
+    if (!in_set(t->v, &k->key, &e.signer) || !chain_vote_is_ours(&t->v->chain, &e.vote[0]))
+        return;
+    letter_evidence_encode(&e, &w);
+    net_send_evidence(t->v, wr_slice(&w), t->to);
+}
+
+void evidence_send(struct voter *v, uint32_t to)
+{
+    struct telling t = { .v = v, .to = to };
+    if (each(&v->chain, send_one, &t) != REEVE_OK)
+        log_error("evidence could not be read");
+}
+
+/* ---- finding ---- */
+
+static const char *kind_name(uint8_t type)
+{
+    static const char *const name[] = { "?", "propose", "notarize", "nullify", "finalize" };
+    return type < sizeof name / sizeof *name ? name[type] : "?";
+}
+
+static void found(struct voter *v, const struct kept *k, const char *by)
+{
+    uint8_t mem[NAME_MAX_LEN + 16];
+    struct wr w = wr_fixed(mem, sizeof mem);
+    struct telling t = { .v = v };
+    enum reeve_err err = keep(&v->chain, k);
+    log_error("validator \"%s\" contradicted itself in view %llu: %s and %s, both signed%s", k->name.s,
+              (unsigned long long) k->e.vote[0].view, kind_name(k->e.vote[0].type), kind_name(k->e.vote[1].type), by);
+    if (err != REEVE_OK)
+        log_error("the evidence could not be kept: %s", reeve_err_text(err));
+    culprit_write(v, k, &w);
+    followers_tell(v, PROC_RING, MSG_CHAIN_CULPRIT, wr_slice(&w));
+    send_one(&t, k);
+}
+
+static void kept_init(struct voter *v, uint16_t signer, struct kept *k)
+{
+    k->key = v->chain.set.v[signer].key;
+    k->name = v->chain.set.v[signer].name;
+    k->at = clock_wall();
+    k->e.signer = signer;
+}
+
+void evidence_found(struct voter *v, uint16_t signer, const struct simplex_vote *a, const struct sig64 *sig_a,
+                    const struct simplex_vote *b, const struct sig64 *sig_b)
+{
+    struct kept k = { .e = { .sig = { *sig_a, *sig_b } } };
+    if (signer >= v->chain.set.n || is_known(&v->chain, &v->chain.set.v[signer].key))
+        return;
+    kept_init(v, signer, &k);
+    chain_vote_of(&v->chain, a, &k.e.vote[0]);
+    chain_vote_of(&v->chain, b, &k.e.vote[1]);
+    found(v, &k, "");
+}
+
+void evidence_heard(struct voter *v, struct slice body)
+{
+    struct kept k;
+    struct simplex_proof p;
+    if (letter_evidence_decode(&k.e, body) != REEVE_OK || k.e.signer >= v->chain.set.n ||
+        !chain_vote_is_ours(&v->chain, &k.e.vote[0]) || !chain_vote_is_ours(&v->chain, &k.e.vote[1]) ||
+        is_known(&v->chain, &v->chain.set.v[k.e.signer].key))
+        return;
+    p.a = (struct simplex_signed){ k.e.signer, chain_vote_from(&k.e.vote[0]), k.e.sig[0] };
+    p.b = (struct simplex_signed){ k.e.signer, chain_vote_from(&k.e.vote[1]), k.e.sig[1] };
+    if (!simplex_proof_ok(&v->config, &p)) {
+        log_limited(LOG_SEV_WARNING, "evidence against validator %u proves nothing", k.e.signer);
+        return;
+    }
+    kept_init(v, k.e.signer, &k);
+    found(v, &k, "; found by another validator");
+}
