@@ -3,7 +3,8 @@
  *
  * In the engine's order, one with the signer at a time; while he is away the
  * same vote is asked for again. A signature is synced before the engine hears
- * of it (D2).
+ * of it (D2), and looked at before that: with the chain of another validator
+ * beside this signer we would count votes that nobody else does.
  */
 #include "backend/validator/validator_int.h"
 
@@ -39,6 +40,10 @@ static void on_signed(struct voter *v, const uint8_t bytes[64])
     struct sig64 sig;
     enum reeve_err err = REEVE_OK;
     memcpy(sig.b, bytes, 64);
+    if (!v->config.verify(v->config.arg, &v->sign[0], v->config.me, &sig)) {
+        drive_die(v, REEVE_E_V_SIGNATURE, "the signer's key is not this validator's; is DIR/validator or DIR/keys another's?");
+        return;
+    }
     if (v->sign[0].type != SX_HEARTBEAT) {
         err = chain_vote_save(&v->chain, &v->sign[0], &sig, v->cert, v->n_certs);
         v->n_certs = err == REEVE_OK ? 0 : v->n_certs;
