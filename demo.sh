@@ -7,13 +7,13 @@
 #   ./demo.sh --members 3 the first story alone, and leaves its ring running
 #   ./demo.sh --members 1 the same on one server: without the members that die; the quickest
 #   ./demo.sh --regions   the second story alone
-#   ./demo.sh --break N   sabotages step N on the way (1..14; one story alone: its own numbers); must exit non-zero
+#   ./demo.sh --break N   sabotages step N on the way (1..15; one story alone: its own numbers); must exit non-zero
 #
 # The first story: an operator rotates a certificate with a canary, real agents
 # verify and install it into real nginx servers, a bad one reverts itself. In
 # the middle of one rotation the leader is killed, of another the validator's member.
 # The second: three regions and four validators with one chain; one validator is
-# killed, two are away; an export with a byte changed is refused.
+# killed, one contradicts itself, two are away; an export with a byte changed is refused.
 # What they leave lies in demo-out/ (exports for auditors, keys, configuration, logs, summary.json).
 #
 #   REEVE_DEMO_AGENTS=2000     agents in the fleet beside the three real ones

@@ -1,9 +1,10 @@
-# regions.sh - three regions and four validators with one chain: one is killed, two are away, an export is changed
+# regions.sh - three regions and four validators with one chain: one is killed, one contradicts itself, two are away, an export is
+# changed
 #
 # The fourth validator stands at a witness: a region without agents. A region's certificate, its rollouts and its agents are
 # its own; what all of them install is decided by three of the four.
 
-regions_steps=(chain fleets_of_regions one_killed quorum_lost exports)
+regions_steps=(chain fleets_of_regions one_killed two_faced quorum_lost exports)
 
 # everywhere COMMAND...: it holds at every server; at_sites: where agents are
 everywhere() { local n; for n in $(all_members); do at "$n" "$@" || return 1; done; }
@@ -121,9 +122,33 @@ step_one_killed()
     ! sabotaged || kill_member 3
     rotate 'one validator is dead' 1 2 3
     rotated 2 1 2 3
-    show "SELECT rollout_id, object, state, done, failed, reason FROM sys.rollouts"
+    show "SELECT rollout_id, object, state, reason FROM sys.rollouts"
     start_member 4
     within "the fourth comes back and has the same log as all" 60 one_log
+}
+
+# ---- one contradicts itself ----
+
+# A test build: reeve-ctl starts the server that lies beside it.
+two_faced_build() { mkdir -p "$out/twofaced" && cp build/regress/lib/twofaced/reeved build/bin/reeve-ctl "$out/twofaced/"; }
+culprit_is()      { is "SELECT string_agg(object, ' ') FROM sys.issues WHERE kind = 'validator_contradicts'" "$1"; }
+
+step_two_faced()
+{
+    local n path=$PATH
+    head_ "All four are back, and the witness is two-faced: a test build that tells half of the others another thing"
+    two_faced_build
+    stop_member 4
+    sabotaged || path=$out/twofaced:$PATH
+    PATH=$path start_member 4
+    rotate 'a validator contradicts itself' 1 2 3
+    rotated 3 1 2 3
+    for n in $(all_sites); do within "$(region_name "$n") keeps the proof, and its issues name the culprit" 60 at "$n" culprit_is witness; done
+    show "SELECT object, substr(message, 1, 78) AS message FROM sys.issues"
+    within "nobody forked: there is one log" 60 one_log
+    stop_member 4
+    start_member 4
+    claim "honest again, and the evidence stays" at_sites culprit_is witness
 }
 
 # ---- two are away ----
@@ -164,7 +189,7 @@ step_quorum_lost()
     start_member 4
     within "with all four back there is one log" 60 one_log
     within "nobody is lost" 60 at_sites is "SELECT count(*) FROM sys.nodes WHERE state <> 'live'" 0
-    show "SELECT rollout_id, object, state, done, failed, reason FROM sys.rollouts"
+    show "SELECT rollout_id, object, state, reason FROM sys.rollouts"
 }
 
 # ---- for auditors ----

@@ -55,12 +55,14 @@ tell()
 
 build_it()
 {
-    if [ ! -x build/bin/reeved ] || [ -n "$(find src configure.ac Makefile.am -newer build/bin/reeved -print -quit 2>/dev/null)" ]; then
+    local twofaced=regress/lib/twofaced/reeved
+    if [ ! -x build/bin/reeved ] || [ ! -x "build/$twofaced" ] ||
+        [ -n "$(find src configure.ac Makefile.am -newer build/bin/reeved -print -quit 2>/dev/null)" ]; then
         note "building (a minute or two the first time)"
         [ -x configure ] && [ configure -nt configure.ac ] || autoreconf -fi >/dev/null 2>&1 || die "autoreconf failed"
         mkdir -p build
         { [ -f build/Makefile ] || (cd build && ../configure -q --enable-werror); } >build/demo-build.log 2>&1 &&
-            make -s -C build -j"$(nproc)" >>build/demo-build.log 2>&1 || { tail -20 build/demo-build.log; die "the build failed"; }
+            make -s -C build -j"$(nproc)" all >>build/demo-build.log 2>&1 && make -s -C build "$twofaced" >>build/demo-build.log 2>&1 || { tail -20 build/demo-build.log; die "the build failed"; }
     fi
 }
 
