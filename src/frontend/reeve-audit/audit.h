@@ -4,6 +4,7 @@
 
 #include "common/buf.h"
 #include "common/text.h"
+#include "crypto/p11.h"
 #include "engine/attest_history.h"
 #include "engine/note.h"
 
@@ -12,7 +13,7 @@ enum { EXIT_SOUND = 0, EXIT_UNSOUND = 1, EXIT_COULD_NOT = 2 };
 
 struct options {
     const char *command, *file, *second;
-    const char *trust_root, *leaf, *key, *pkcs11;
+    const char *trust_root, *leaf, *key, *pkcs11, *name;
     bool bare;                          /* sign: only the signature line */
 };
 
@@ -33,6 +34,13 @@ struct trust_root {
 };
 /* A policy whose log is that of one chain, and which trusts more than the log's own signature. */
 bool trust_root_read(struct trust_root *t, const char *path);
+
+/* ---- token.c: a key in a PKCS#11 token; refusals say why, on standard error ---- */
+struct token { struct p11 *p11; unsigned key; struct pubkey pub; char label[129]; };
+/* make: a new one, whose label is name unless the URI has one. The PIN is that of its pin-source, else asked for at the terminal. */
+bool token_key(struct token *t, const char *uri, const char *name, bool make);
+bool token_sign(const struct token *t, struct slice text, struct sig64 *sig);
+void token_close(struct token *t);
 
 /* ---- verify.c, show.c, key.c: the commands; their answer is the exit code ---- */
 int audit_verify(const struct options *o);

@@ -1,4 +1,4 @@
-/* key.c - reeve-audit keygen and sign: a person's key, and notes signed with it, far from any server */
+/* key.c - reeve-audit keygen and sign: a person's key, in a file or a token, and notes signed with it, far from any server */
 #include "audit.h"
 
 #include <errno.h>
@@ -34,7 +34,7 @@ static int secret_write(const char *path, struct slice text)
     return could_not("write the key file", strerror(why));
 }
 
-int audit_keygen(const struct options *o)
+static int keygen_file(const struct options *o)
 {
     char secret[NOTE_KEY_TEXT_MAX], public[NOTE_KEY_TEXT_MAX];
     struct wr s = wr_fixed(secret, sizeof secret), p = wr_fixed(public, sizeof public);
@@ -42,8 +42,6 @@ int audit_keygen(const struct options *o)
     struct sign_key key;
     struct pubkey pub;
     struct note_key k;
-    if (o->key == NULL || o->file == NULL || !note_name_ok(slice_str(o->file)))
-        return could_not("make a key", "keygen takes --key FILE and a name without spaces and '+'");
     random_bytes(seed, sizeof seed);
     sign_key_from_seed(&key, &pub, seed);
     note_key_init(&crypto_ops_real, &k, slice_str(o->file), NOTE_ED25519, &pub);
@@ -59,9 +57,39 @@ int audit_keygen(const struct options *o)
     return code;
 }
 
+static int keygen_token(const struct options *o)
+{
+    struct token t;
+    char text[NOTE_KEY_TEXT_MAX];
+    struct wr p = wr_fixed(text, sizeof text);
+    struct note_key k;
+    if (!token_key(&t, o->pkcs11, o->file, true))
+        return EXIT_COULD_NOT;
+    note_key_init(&crypto_ops_real, &k, slice_str(o->file), NOTE_ED25519, &t.pub);
+    note_key_format(&k, &p);
+    token_close(&t);
+    if (p.bad)
+        return could_not("print the key", "the name is too long");
+    printf("%.*s\n", (int) p.len, text);
+    return EXIT_SOUND;
+}
+
+static bool one_place(const struct options *o)
+{
+    return (o->key == NULL) != (o->pkcs11 == NULL);
+}
+
+int audit_keygen(const struct options *o)
+{
+    if (!one_place(o) || !note_name_ok(slice_str(o->file)))
+        return could_not("make a key", "keygen takes a name without spaces and '+', and --key FILE or --pkcs11 URI");
+    return o->key != NULL ? keygen_file(o) : keygen_token(o);
+}
+
 /* ---- sign ---- */
 
-struct signer { struct sign_key key; struct note_key public; char name[NOTE_NAME_MAX + 1]; };
+/* key: of a file; token.p11: of a token. */
+struct signer { struct sign_key key; struct token token; struct note_key public; char name[NOTE_NAME_MAX + 1]; };
 
 static const char *secret_open(struct slice text, struct signer *s)
 {
@@ -111,13 +139,22 @@ static bool text_is_signable(struct slice text)
     return utf8_valid(text);
 }
 
+static bool signature_make(const struct signer *s, struct slice text, struct sig64 *sig)
+{
+    if (s->token.p11 != NULL)
+        return token_sign(&s->token, text, sig);
+    sign_detached(sig, text, &s->key);
+    return true;
+}
+
 static int sign_text(const struct signer *s, struct slice text, bool bare)
 {
     struct sig64 sig;
     struct wr out = wr_heap(NOTE_BYTES_MAX);
     if (!text_is_signable(text))
         return could_not("sign", "the text must be UTF-8 without control characters, and its last line must end");
-    sign_detached(&sig, text, &s->key);
+    if (!signature_make(s, text, &sig))
+        return EXIT_COULD_NOT;
     if (!sign_verify(&sig, text, &s->public.key))
         return could_not("sign", "the signature made does not verify");
     if (!bare)
@@ -128,21 +165,44 @@ static int sign_text(const struct signer *s, struct slice text, bool bare)
     return ok ? EXIT_SOUND : could_not("write the note", strerror(errno));
 }
 
+/* A key of a token signs under its label, which keygen made of the name; or under --name. */
+static bool signer_of_token(const struct options *o, struct signer *s)
+{
+    if (!token_key(&s->token, o->pkcs11, NULL, false))
+        return false;
+    const char *name = o->name != NULL ? o->name : s->token.label;
+    if (strlen(name) > NOTE_NAME_MAX || !note_name_ok(slice_str(name))) {
+        could_not("sign", "the key's label is no name for a note: --name NAME is needed");
+        return false;
+    }
+    snprintf(s->name, sizeof s->name, "%s", name);
+    note_key_init(&crypto_ops_real, &s->public, slice_str(s->name), NOTE_ED25519, &s->token.pub);
+    return true;
+}
+
+static bool signer_open(const struct options *o, struct signer *s)
+{
+    if (o->pkcs11 != NULL)
+        return signer_of_token(o, s);
+    const char *why = secret_read(o->key, s);
+    if (why != NULL)
+        could_not("use the key file", why);
+    return why == NULL;
+}
+
 int audit_sign(const struct options *o)
 {
     static struct signer s;
     struct slice text;
-    if (o->pkcs11 != NULL)
-        return could_not("sign", "this version signs with a key file only; --pkcs11 is not there yet");
-    if (o->key == NULL)
-        return could_not("sign", "--key FILE is needed");
-    const char *why = secret_read(o->key, &s);
-    if (why != NULL)
-        return could_not("use the key file", why);
+    int code = EXIT_COULD_NOT;
+    if (!one_place(o))
+        return could_not("sign", "--key FILE or --pkcs11 URI is needed");
     if (!file_read(o->file ? o->file : "-", &text))
         return EXIT_COULD_NOT;
-    int code = sign_text(&s, text, o->bare);
+    if (signer_open(o, &s))
+        code = sign_text(&s, text, o->bare);
     secret_wipe(&s.key, sizeof s.key);
+    token_close(&s.token);
     file_free(&text);
     return code;
 }

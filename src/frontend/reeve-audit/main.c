@@ -17,10 +17,12 @@ static void usage(FILE *to)
         "      WITH (format = 'policy'), got from somebody you believe, or compared with what others got.\n"
         "  reeve-audit show FILE [--trust-root FILE] [--leaf FILE]\n"
         "      what is in it; with a trust root only if it is sound\n"
-        "  reeve-audit keygen NAME --key FILE\n"
-        "      makes a private key, and prints the public one\n"
-        "  reeve-audit sign [FILE] --key FILE [--signature]\n"
-        "      signs a text (standard input without FILE) as a note; --signature prints the signature line alone\n\n"
+        "  reeve-audit keygen NAME --key FILE | --pkcs11 URI\n"
+        "      makes a private key, in a file or a token, and prints the public one\n"
+        "  reeve-audit sign [FILE] --key FILE | --pkcs11 URI [--name NAME] [--signature]\n"
+        "      signs a text (standard input without FILE) as a note; --signature prints the signature line alone\n"
+        "      URI: pkcs11:token=LABEL;object=KEY?module-path=FILE&pin-source=FILE (RFC 7512). Without pin-source the\n"
+        "      PIN is asked for at the terminal. A note is signed in the name of the key's label, or in NAME.\n\n"
         "Exit status of verify: 0 sound, 1 unsound (the reason is on standard error), 2 it could not be judged.\n");
 }
 
@@ -57,6 +59,7 @@ static bool options_read(int argc, char **argv, struct options *o, int *done)
     static const struct option longs[] = {
         { "trust-root", required_argument, NULL, 't' }, { "leaf", required_argument, NULL, 'l' },
         { "key", required_argument, NULL, 'k' }, { "pkcs11", required_argument, NULL, 'p' }, { "signature", no_argument, NULL, 's' },
+        { "name", required_argument, NULL, 'n' },
         { "help", no_argument, NULL, 'h' }, { "version", no_argument, NULL, 'V' }, { NULL, 0, NULL, 0 },
     };
     *done = EXIT_COULD_NOT;
@@ -66,6 +69,7 @@ static bool options_read(int argc, char **argv, struct options *o, int *done)
         case 'l': o->leaf = optarg; break;
         case 'k': o->key = optarg; break;
         case 'p': o->pkcs11 = optarg; break;
+        case 'n': o->name = optarg; break;
         case 's': o->bare = true; break;
         case 'h': usage(stdout); *done = EXIT_SOUND; return false;
         case 'V': printf("reeve-audit %s\n", PACKAGE_VERSION); *done = EXIT_SOUND; return false;
