@@ -12,7 +12,7 @@ $s->write_file('federation/walltest', "not a key\n");
 my ($signer) = $s->children('signer');
 $ENV{VICTIM} = $signer;
 
-for my $kind (qw(backend gateway ring validator signer federation)) {
+for my $kind (qw(backend gateway ring validator signer federation mirror)) {
     subtest "a process like the $kind" => sub {
         my ($code, $out, $err) = $s->run('reeved', '--child=walltest', $kind, '-D', $s->dir);
         is($code, 0, 'all of it') or diag($out . $err);

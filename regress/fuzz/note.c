@@ -2,6 +2,7 @@
 #include "crypto/hash.h"
 #include "crypto/ops.h"
 #include "engine/note.h"
+#include "engine/note_tile.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
@@ -29,6 +30,16 @@ static void proof(struct slice in)
     if (tlog_proof_parse(&p, in) != REEVE_OK)
         return;
     tlog_proof_format(&p, &w);
+    same(&w, in);
+}
+
+static void tile(struct slice in)
+{
+    struct tile t;
+    struct wr w = wr_fixed(mem, sizeof mem);
+    if (tile_path_parse(&t, in) != REEVE_OK)
+        return;
+    tile_path_format(&t, &w);
     same(&w, in);
 }
 

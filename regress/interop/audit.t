@@ -9,13 +9,18 @@ use warnings;
 use Cwd qw(abs_path);
 use File::Copy qw(copy);
 use FindBin;
+use File::Path qw(make_path);
+use HTTP::Tiny;
 use MIME::Base64 ();
 use lib "$FindBin::Bin/../lib";
+use MirrorTree;
+use Ports;
 use ReeveServer;
 use Test::More;
 
 my $here = abs_path($FindBin::Bin);
-my $s = ReeveServer->new;
+my $mirror_port = Ports::take();
+my $s = ReeveServer->new(conf => "mirror_port = $mirror_port\n");
 $s->init->start;
 my $dir = "$s->{base}/audit";
 mkdir $dir;
@@ -94,6 +99,31 @@ my ($is) = ReeveServer::slurp("$dir/checkpoint.5") =~ /\n5\n(\S+)\n/;
 put('forked', ReeveServer::slurp("$dir/checkpoint.3") =~ s/\Q$was\E/$is/r);
 is(js('consistency', "$dir/forked", "$dir/3.consistency"), 1, 'npm refuses a log that was another one at that size');
 is(go('consistency', $policy, "$dir/forked", "$dir/3.consistency"), 1, 'Go does not believe such a checkpoint at all');
+
+# ---- the log over HTTP ----
+my $http = HTTP::Tiny->new(timeout => 20);
+my $shown = '';
+ok($s->wait_for(sub { ($shown = $http->get("http://127.0.0.1:$mirror_port/checkpoint")->{content}) =~ m{^reeve/\w+\n10\n} }, 'the checkpoint', 60), 'the checkpoint');
+for my $path ('tile/0/000.p/10', 'tile/entries/000.p/10') {
+    make_path("$dir/mirror/" . ($path =~ s{/[^/]*$}{}r));
+    put("mirror/$path", $http->get("http://127.0.0.1:$mirror_port/$path")->{content});
+}
+put('mirror/checkpoint', $shown);
+($code, $out, $err) = go('mirror', $policy, "$dir/mirror");
+is("$code $out", "0 10\n", "Go's tile reader finds every entry in the tiles, and the tiles under the checkpoint") or diag($err);
+for my $path ('tile/0/000.p/10', 'tile/entries/000.p/10') {
+    my $whole = ReeveServer::slurp("$dir/mirror/$path");
+    put("mirror/$path", ReeveServer::slurp(spoilt("mirror/$path", 7)));
+    is(go('mirror', $policy, "$dir/mirror"), 1, "... not with $path changed");
+    put("mirror/$path", $whole);
+}
+# What our own verifier is tried on elsewhere is a mirror for Go as well.
+my $tree = MirrorTree->new(3, 2);
+my $tree_policy = put('tree.policy', $tree->policy);
+$tree->write("$dir/tree", [map { "leaf $_" } 1 .. 700]);
+($code, $out, $err) = go('mirror', $tree_policy, "$dir/tree");
+is("$code $out", "0 700\n", 'Go and reeve-audit mean the same by a mirror of three tiles') or diag($err);
+is(($s->run('reeve-audit', 'verify', "$dir/tree", '--trust-root', $tree_policy))[0], 0, '... which reeve-audit finds sound');
 
 # ---- notes of people ----
 (undef, my $vkey) = $s->run('reeve-audit', 'keygen', 'ops/anna', '--key', "$dir/anna");

@@ -3,6 +3,7 @@
 //	audit_check checkpoint POLICY NOTE              prints size and root
 //	audit_check inclusion POLICY PROOF LEAF
 //	audit_check consistency POLICY OLD-NOTE REQUEST
+//	audit_check mirror POLICY FOLDER                every entry, authenticated by tlog's tile reader; prints size
 //	audit_check note VKEY NOTE                      prints the text
 //
 // Exits 1 for what does not verify. That package knows plain Ed25519 keys only; the verifier of cosignatures (C2SP
@@ -165,6 +166,59 @@ func consistency(p policy, old, request []byte) {
 	check(tlog.CheckTree(hashes(lines[1:]), tree.N, tree.Hash, was.N, was.Hash))
 }
 
+// A folder of C2SP tiles (tile/L/N), as Go's tlog asks for its own (tile/8/L/N).
+type folder string
+
+func (f folder) Height() int                            { return 8 }
+func (f folder) SaveTiles(tiles []tlog.Tile, _ [][]byte) {}
+func (f folder) ReadTiles(tiles []tlog.Tile) (data [][]byte, err error) {
+	for _, t := range tiles {
+		b, err := os.ReadFile(string(f) + "/" + strings.Replace(t.Path(), "tile/8/", "tile/", 1))
+		if err != nil {
+			return nil, err
+		}
+		data = append(data, b)
+	}
+	return data, nil
+}
+
+// The bundle of entries that holds leaf n, named as Go names a tile of data.
+func (f folder) entries(n, size int64) (leaves [][]byte) {
+	t := tlog.Tile{H: 8, L: -1, N: n / 256, W: 256}
+	if rest := size - t.N*256; rest < 256 {
+		t.W = int(rest)
+	}
+	b := read(string(f) + "/" + strings.Replace(t.Path(), "tile/8/data/", "tile/entries/", 1))
+	for len(b) >= 2 {
+		k := 2 + int(binary.BigEndian.Uint16(b))
+		if len(b) < k {
+			refuse("entries end too soon")
+		}
+		leaves = append(leaves, b[2:k])
+		b = b[k:]
+	}
+	if len(b) != 0 || len(leaves) != t.W {
+		refuse("entries of another width")
+	}
+	return leaves
+}
+
+func mirror(p policy, dir string) {
+	f := folder(dir)
+	tree := p.open(read(dir + "/checkpoint"))
+	reader := tlog.TileHashReader(tree, f)
+	for n := int64(0); n < tree.N; n += 256 {
+		for i, leaf := range f.entries(n, tree.N) {
+			h, err := reader.ReadHashes([]int64{tlog.StoredHashIndex(0, n+int64(i))})
+			check(err)
+			if h[0] != tlog.RecordHash(leaf) {
+				refuse(fmt.Sprintf("entry %d is not that of the tree", n+int64(i)))
+			}
+		}
+	}
+	fmt.Println(tree.N)
+}
+
 func main() {
 	if len(os.Args) < 4 {
 		refuse("usage")
@@ -177,6 +231,8 @@ func main() {
 		inclusion(readPolicy(a[1]), read(a[2]), read(a[3]))
 	case "consistency":
 		consistency(readPolicy(a[1]), read(a[2]), read(a[3]))
+	case "mirror":
+		mirror(readPolicy(a[1]), a[2])
 	case "note":
 		v, err := note.NewVerifier(strings.TrimSpace(string(read(a[1]))))
 		check(err)

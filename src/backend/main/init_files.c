@@ -117,6 +117,7 @@ static const char conf_text[] =
     "#agent_port = 7433                  # (restart) agents\n"
     "#peer_port = 7434                   # (restart) members of the ring\n"
     "#federation_port = 7435             # (restart) other regions\n"
+    "#mirror_port = 0                    # (restart) the attested log over HTTP; 0: not served\n"
     "#max_connections = 100              # (restart)\n"
     "#gateways = 0                       # (restart) processes that serve agents; 0: one per core\n"
     "#log_level = info                   # debug, info, notice, warning, error, fatal\n"

@@ -7,6 +7,7 @@
 #include "backend/federation/federation.h"
 #include "backend/gateway/gateway.h"
 #include "backend/main/main_int.h"
+#include "backend/mirror/mirror.h"
 #include "backend/peer/peer.h"
 #include "backend/postmaster/postmaster.h"
 #include "backend/ring/ring.h"
@@ -28,6 +29,7 @@ child_main_fn *child_main_of(enum proc_kind kind)
     case PROC_VALIDATOR: return validator_main;
     case PROC_GATEWAY:   return gateway_main;
     case PROC_FEDERATION: return federation_main;
+    case PROC_MIRROR:    return mirror_main;
     default:             return NULL;
     }
 }

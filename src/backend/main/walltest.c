@@ -87,7 +87,7 @@ static void try_all(enum proc_kind kind, const char *dir, pid_t victim)
     claim(!can_open(dir, "log/other", O_WRONLY | O_CREAT), "no new file in the log's folder");
     claim(can_open(dir, "run/settings", O_RDONLY), "the settings can be read");
     claim(can_open(dir, "log/reeve.log", O_WRONLY | O_APPEND), "the log can be written");
-    claim(kind == PROC_GATEWAY || kind == PROC_RING || kind == PROC_FEDERATION ? s >= 0 : s < 0, "sockets only where they are the work");
+    claim(kind == PROC_GATEWAY || kind == PROC_RING || kind == PROC_FEDERATION || kind == PROC_MIRROR ? s >= 0 : s < 0, "sockets only where they are the work");
     claim(kind == PROC_RING || !can_open(dir, "data/planted", O_WRONLY | O_CREAT), "only the ring writes the store");
     claim(!traces(victim), "another process cannot be traced");
     claim(!reads_memory(victim), "another process's memory cannot be read");

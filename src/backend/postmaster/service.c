@@ -53,7 +53,8 @@ void pm_services_init(struct pm *pm)
         if (info->restart != PROC_RESTART_ALWAYS || k == PROC_SIGNER)
             continue;
         if ((k == PROC_GATEWAY && !keys) || (k == PROC_VALIDATOR && !has_folder(pm, "validator")) ||
-            (k == PROC_FEDERATION && !has_folder(pm, "federation")))
+            (k == PROC_FEDERATION && !has_folder(pm, "federation")) ||
+            (k == PROC_MIRROR && settings_int(pm->settings, SET_mirror_port) == 0))
             continue;
         unsigned n = info->many == PROC_IS_ONE ? 1 : gateway_count(pm);
         for (unsigned i = 0; i < n; i++)

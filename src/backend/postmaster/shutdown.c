@@ -14,7 +14,7 @@
 #define SERVICE_MS    20000
 #define IMMEDIATE_MS  1000
 
-static const unsigned phases[] = { K_BACKEND, K_GATEWAY, K_RING, K_VALIDATOR, K_FEDERATION | K_SIGNER };
+static const unsigned phases[] = { K_BACKEND, K_GATEWAY | K_MIRROR, K_RING, K_VALIDATOR, K_FEDERATION | K_SIGNER };
 #define PHASES (sizeof phases / sizeof *phases)
 
 static void tell_services(struct pm *pm, unsigned kinds, enum shutdown_mode mode)

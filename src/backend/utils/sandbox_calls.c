@@ -108,9 +108,9 @@ enum reeve_err sandbox_calls(enum proc_kind kind, struct report *rep)
     int rc = REFUSE(f, refused_all);
     if (rc == 0)
         rc = refuse_by_argument(f);
-    if (rc == 0 && kind != PROC_GATEWAY && kind != PROC_RING && kind != PROC_FEDERATION)
+    if (rc == 0 && kind != PROC_GATEWAY && kind != PROC_RING && kind != PROC_FEDERATION && kind != PROC_MIRROR)
         rc = REFUSE(f, refused_sockets);
-    if (rc == 0 && (kind == PROC_GATEWAY || kind == PROC_BACKEND || kind == PROC_RING || kind == PROC_FEDERATION))
+    if (rc == 0 && kind != PROC_SIGNER && kind != PROC_VALIDATOR)
         rc = REFUSE(f, refused_rights);
     if (rc == 0)
         rc = seccomp_load(f);

@@ -56,8 +56,8 @@ static const struct rule rules[] = {
     { K_RING, "wal", FS_OWN },
     { K_VALIDATOR, "validator", FS_OWN },
     { K_FEDERATION, "federation", FS_READ },
-    { K_BACKEND | K_GATEWAY | K_FEDERATION, "data", FS_READ },
-    { K_BACKEND | K_GATEWAY | K_FEDERATION, "data/lock.mdb", FS_FILE },    /* the table of readers */
+    { K_BACKEND | K_GATEWAY | K_FEDERATION | K_MIRROR, "data", FS_READ },
+    { K_BACKEND | K_GATEWAY | K_FEDERATION | K_MIRROR, "data/lock.mdb", FS_FILE },    /* the table of readers */
     { K_BACKEND | K_GATEWAY, "tls", FS_READ },
     { K_BACKEND, "tmp", FS_OWN },
     { K_BACKEND, "run/sessions.shm", FS_WRITE },

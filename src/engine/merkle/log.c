@@ -31,6 +31,11 @@ static enum reeve_err subtree_put(struct merkle_log *l, uint8_t level, uint64_t 
     return kv_put(l->kv, log_key(l, mem, level, index), slice_of(h->b, sizeof h->b));
 }
 
+enum reeve_err merkle_log_node(struct merkle_log *l, uint8_t level, uint64_t index, struct hash32 *out)
+{
+    return subtree_get(l, level, index, out);
+}
+
 enum reeve_err merkle_log_append(struct merkle_log *l, uint64_t size, const struct hash32 *leaf)
 {
     enum reeve_err err;

@@ -9,12 +9,15 @@
 #include "engine/note.h"
 
 /* Fixed: scripts depend on them. */
-enum { EXIT_SOUND = 0, EXIT_UNSOUND = 1, EXIT_COULD_NOT = 2 };
+enum { EXIT_SOUND = 0, EXIT_UNSOUND = 1, EXIT_COULD_NOT = 2, EXIT_STALLED = 3 };
 
 struct options {
     const char *command, *file, *second;
     const char *trust_root, *leaf, *key, *pkcs11, *name;
     bool bare;                          /* sign: only the signature line */
+    const char *state;                  /* monitor: what it keeps */
+    bool once;                          /* monitor: one look */
+    int interval_s, stalled_s;
 };
 
 /* ---- file.c ---- */

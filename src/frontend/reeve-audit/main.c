@@ -1,8 +1,9 @@
 /* main.c - reeve-audit verify|show|keygen|sign: what an auditor does without any server */
-#include "audit.h"
+#include "mirror.h"
 
 #include <getopt.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "config.h"
 #include "crypto/hash.h"
@@ -15,6 +16,11 @@ static void usage(FILE *to)
         "      FILE: a history bundle (COPY HISTORY), a tlog-proof, or a checkpoint. A proof is about a leaf: --leaf,\n"
         "      or the file beside it that ends in .leaf. The trust root is a policy: COPY HISTORY TO STDOUT\n"
         "      WITH (format = 'policy'), got from somebody you believe, or compared with what others got.\n"
+        "  reeve-audit verify FOLDER | http://HOST[:PORT][/PATH] --trust-root FILE\n"
+        "      a whole mirror of the log (C2SP tlog-tiles): every entry and every tile up to its checkpoint\n"
+        "  reeve-audit monitor FOLDER | http://... --trust-root FILE --state FILE [--once] [--interval SECONDS] [--stalled SECONDS]\n"
+        "      follows the log, and ends with an alarm when it forks (both checkpoints are kept beside STATE) or when nobody\n"
+        "      cosigns it for so long (default: looks every 10 s, 300 s; 0 never)\n"
         "  reeve-audit show FILE [--trust-root FILE] [--leaf FILE]\n"
         "      what is in it; with a trust root only if it is sound\n"
         "  reeve-audit keygen NAME --key FILE | --pkcs11 URI\n"
@@ -23,7 +29,7 @@ static void usage(FILE *to)
         "      signs a text (standard input without FILE) as a note; --signature prints the signature line alone\n"
         "      URI: pkcs11:token=LABEL;object=KEY?module-path=FILE&pin-source=FILE (RFC 7512). Without pin-source the\n"
         "      PIN is asked for at the terminal. A note is signed in the name of the key's label, or in NAME.\n\n"
-        "Exit status of verify: 0 sound, 1 unsound (the reason is on standard error), 2 it could not be judged.\n");
+        "Exit status: 0 sound, 1 unsound or forked (the reason is on standard error), 2 it could not be judged, 3 it stands still.\n");
 }
 
 static int mistaken(const char *what)
@@ -35,7 +41,7 @@ static int mistaken(const char *what)
 }
 
 static const struct { const char *name; int (*fn)(const struct options *o); bool file; } commands[] = {
-    { "verify", audit_verify, true }, { "show", audit_show, true },
+    { "verify", audit_verify, true }, { "show", audit_show, true }, { "monitor", audit_monitor, true },
     { "keygen", audit_keygen, true }, { "sign", audit_sign, false },
 };
 
@@ -54,12 +60,26 @@ static int run(const struct options *o)
     return mistaken(NULL);
 }
 
+static bool seconds(const char *text, long min, int *out, int *done)
+{
+    char *end;
+    long n = strtol(text, &end, 10);
+    if (*text == '\0' || *end != '\0' || n < min || n > 86400 * 365) {
+        *done = mistaken("seconds are a number");
+        return false;
+    }
+    *out = (int) n;
+    return true;
+}
+
 static bool options_read(int argc, char **argv, struct options *o, int *done)
 {
     static const struct option longs[] = {
         { "trust-root", required_argument, NULL, 't' }, { "leaf", required_argument, NULL, 'l' },
         { "key", required_argument, NULL, 'k' }, { "pkcs11", required_argument, NULL, 'p' }, { "signature", no_argument, NULL, 's' },
         { "name", required_argument, NULL, 'n' },
+        { "state", required_argument, NULL, 'S' }, { "once", no_argument, NULL, 'o' },
+        { "interval", required_argument, NULL, 'i' }, { "stalled", required_argument, NULL, 'x' },
         { "help", no_argument, NULL, 'h' }, { "version", no_argument, NULL, 'V' }, { NULL, 0, NULL, 0 },
     };
     *done = EXIT_COULD_NOT;
@@ -70,6 +90,10 @@ static bool options_read(int argc, char **argv, struct options *o, int *done)
         case 'k': o->key = optarg; break;
         case 'p': o->pkcs11 = optarg; break;
         case 'n': o->name = optarg; break;
+        case 'S': o->state = optarg; break;
+        case 'o': o->once = true; break;
+        case 'i': if (!seconds(optarg, 1, &o->interval_s, done)) return false; break;
+        case 'x': if (!seconds(optarg, 0, &o->stalled_s, done)) return false; break;
         case 's': o->bare = true; break;
         case 'h': usage(stdout); *done = EXIT_SOUND; return false;
         case 'V': printf("reeve-audit %s\n", PACKAGE_VERSION); *done = EXIT_SOUND; return false;
@@ -86,7 +110,7 @@ static bool options_read(int argc, char **argv, struct options *o, int *done)
 
 int main(int argc, char **argv)
 {
-    struct options o = { 0 };
+    struct options o = { .interval_s = 10, .stalled_s = 300 };
     int code;
     if (!options_read(argc, argv, &o, &code))
         return code;

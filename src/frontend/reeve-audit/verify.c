@@ -1,5 +1,5 @@
 /* verify.c - reeve-audit verify: is this sound, by the trust root alone? */
-#include "audit.h"
+#include "mirror.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -53,8 +53,7 @@ static bool refuse_err(const char *file, const char *what, enum reeve_err err)
 
 /* ---- checkpoints ---- */
 
-static bool checkpoint_is_sound(const char *file, struct slice in, const struct trust_root *t, struct checkpoint *cp,
-                                unsigned *cosigned)
+bool checkpoint_is_sound(const char *file, struct slice in, const struct trust_root *t, struct checkpoint *cp, unsigned *cosigned)
 {
     static struct note note;
     enum reeve_err err = note_parse(&note, in);
@@ -184,7 +183,11 @@ int audit_verify(const struct options *o)
 {
     static struct trust_root t;
     struct slice in;
-    if (!trust_root_read(&t, o->trust_root) || !file_read(o->file, &in))
+    if (!trust_root_read(&t, o->trust_root))
+        return EXIT_COULD_NOT;
+    if (source_is(o->file))
+        return audit_verify_mirror(o, &t);
+    if (!file_read(o->file, &in))
         return EXIT_COULD_NOT;
     int code = verify_form(o, in, &t);
     file_free(&in);

@@ -30,7 +30,7 @@ MSG(RING_STATUS,     K_BACKEND, K_RING, 0)                      /* empty -> u32 
 MSG(WAKE,            K_RING, K_GATEWAY, 0)                      /* u64 revision, u64 attested height; no reply, may be coalesced */
 MSG(CREATE_AUTHORITY_KEY, K_BACKEND, K_RING, 0)                 /* name authority, u32 gen, u8 key type, u8 external, u32 ttl_s, str16 subject -> str16 SPKI hash, str32 DER certificate or request; the ring asks the signer */
 MSG(CREATE_SHARED_KEY,    K_BACKEND, K_RING, 0)                 /* name cert, u32 gen, u8 key type -> 32 SPKI hash; the ring asks the signer */
-MSG(CREATE_CHECKPOINT,    K_BACKEND, K_RING, 0)                 /* as SIGN_CHECKPOINT; the ring asks the signer */
+MSG(CREATE_CHECKPOINT,    K_BACKEND | K_MIRROR, K_RING, 0)                 /* as SIGN_CHECKPOINT; the ring asks the signer */
 /* -- validator; where a region has none, the federation process speaks to those of others in its place -- */
 MSG(ATTEST_SUBMIT,   K_RING, K_VALIDATOR | K_FEDERATION, 0)                    /* u16 n, n x str32 signed leaf -> u64 height (after finalization) */
 MSG(ATTEST_FETCH,    K_RING | K_VALIDATOR, K_VALIDATOR | K_FEDERATION, 0)                    /* u64 from height -> u64 head height, u16 n, n x str32 block (as many as fit in 1 MiB) */
@@ -40,6 +40,7 @@ MSG(CHAIN_CULPRIT,   K_VALIDATOR, K_RING, 0)                    /* name validato
 MSG(LETTER_OUT,      K_VALIDATOR, K_FEDERATION, 0)              /* u32 link (0: every server of a region with a validator), letter */
 MSG(LETTER_IN,       K_FEDERATION, K_VALIDATOR, 0)              /* u32 link, letter */
 MSG(LINK,            K_FEDERATION, K_VALIDATOR, 0)              /* u32 link, u8 up: with a server of a region with a validator */
+MSG(COSIGN,          K_RING, K_FEDERATION, 0)                   /* u64 log size, 32 root -> signature lines of other validators over that checkpoint, as far as they answer */
 MSG(CHAIN_AHEAD,     K_FEDERATION, K_RING | K_VALIDATOR, 0)     /* u64 height that another server says it has */
 /* -- signer: the only holder of long-lived keys; fixed requests -- */
 MSG(SIGN_VOTE,       K_VALIDATOR, K_SIGNER, 0)                  /* u8 type, u64 epoch, 32 set hash, u64 view, u64 height, 32 block, u64 parent view, 32 parent -> 64 signature; durable last-sign check first */
@@ -52,7 +53,7 @@ MSG(INTERMEDIATE_KEY, K_RING, K_SIGNER, 0)                      /* name authorit
 MSG(INTERMEDIATE_ISSUE, K_RING, K_SIGNER, 0)                    /* str32 bundle with the authority and the region, name authority, u32 gen, u32 member, str16 SPKI, 64 signature -> str16 DER under the authority's certificate, for that attested member's key */
 MSG(SHARED_EXPORT,   K_RING, K_SIGNER, 0)                       /* str32 bundle with the cert and the region, name cert, u32 gen, u32 member -> str16 key sealed to that attested member */
 MSG(SHARED_IMPORT,   K_RING, K_SIGNER, 0)                       /* str32 bundle with the cert, name cert, u32 gen, str16 sealed key -> empty */
-MSG(SIGN_CHECKPOINT, K_RING, K_SIGNER, 0)                       /* u8 0 -> u64 log size of the newest cosigned checkpoint; u8 1, u64 that size, str32 bundle from it -> 32 log key, str32 checkpoint note with the log's line and this validator's cosignature */
+MSG(SIGN_CHECKPOINT, K_RING | K_FEDERATION, K_SIGNER, 0)        /* u8 0 -> u64 log size of the newest cosigned checkpoint; u8 1, u64 that size, str32 bundle from it -> 32 log key, str32 checkpoint note with the log's line and this validator's cosignature (a region without one: the log's line alone) */
 MSG(GATEWAY_DELEGATE, K_GATEWAY, K_SIGNER, 0)                   /* 32 gateway Ed25519 key -> delegation (engine/wire.h) signed by the region key */
 MSG(TICKET_KEYS,     K_GATEWAY, K_SIGNER, 0)                    /* empty -> 80 bytes: TLS ticket keys shared by the gateways */
 MSG(ISSUE_LEAF,      K_GATEWAY, K_SIGNER, 0)                    /* u8 have-proof, [str32 bundle with the cert and authority objects], 32 cert leaf hash, u32 gen, 16 node id, str16 SPKI -> str32 leaf DER, str32 chain DER. Without proof: AGAIN unless that leaf hash was proved before */

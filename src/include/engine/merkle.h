@@ -41,6 +41,8 @@ void merkle_range_root(const struct crypto_ops *c, const struct merkle_range *r,
 
 /* A log stored in kv under prefix (1 byte). size is kept by the caller. */
 struct merkle_log { struct kv *kv; const struct crypto_ops *c; uint8_t prefix; };
+/* The root of a complete subtree of 2^level leaves, that with this number. CORRUPT: the log is not so large. */
+enum reeve_err merkle_log_node(struct merkle_log *l, uint8_t level, uint64_t index, struct hash32 *out) REEVE_MUST_CHECK;
 enum reeve_err merkle_log_append(struct merkle_log *l, uint64_t size, const struct hash32 *leaf) REEVE_MUST_CHECK;
 enum reeve_err merkle_log_root(struct merkle_log *l, uint64_t size, struct hash32 *out) REEVE_MUST_CHECK;
 /* The compact range of the log as it was at that size. */

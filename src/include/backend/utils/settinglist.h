@@ -21,6 +21,7 @@ SETTING(port, INT, "7432", 1, 65535, "", POSTMASTER, "Port for statements (Postg
 SETTING(agent_port, INT, "7433", 1, 65535, "", POSTMASTER, "Port for agents.")
 SETTING(peer_port, INT, "7434", 1, 65535, "", POSTMASTER, "Port for members of the ring.")
 SETTING(federation_port, INT, "7435", 1, 65535, "", POSTMASTER, "Port for other regions, where the region has a chain in common with them.")
+SETTING(mirror_port, INT, "0", 0, 65535, "", POSTMASTER, "Port at which mirrors fetch the attested log (HTTP); 0 is none.")
 SETTING(peer_address, STRING, "", 0, 80, "", POSTMASTER, "Where other members of the ring reach this one, HOST:PORT; empty is the first of listen_addresses and peer_port.")
 SETTING(region, STRING, "local", 1, 255, "", POSTMASTER, "Name of the region this server belongs to.")
 SETTING(max_connections, INT, "100", 1, 10000, "", POSTMASTER, "Sessions at one time.")
