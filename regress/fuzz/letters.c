@@ -38,6 +38,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     SAME(LETTER_EVIDENCE, letter_evidence, letter_evidence_decode, evidence_encode)
     SAME(LETTER_SUBMIT, letter_submit, letter_submit_decode, letter_submit_encode)
     SAME(LETTER_ANSWER, letter_answer, letter_answer_decode, letter_answer_encode)
+    SAME(LETTER_COSIGN, letter_cosign, letter_cosign_decode, letter_cosign_encode)
+    SAME(LETTER_COSIGNED, letter_cosigned, letter_cosigned_decode, letter_cosigned_encode)
     default: break;
     }
     return 0;

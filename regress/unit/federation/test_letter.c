@@ -10,8 +10,7 @@ typedef enum reeve_err again(struct slice body, struct wr *out);
 
 static union {
     struct letter_vote vote; struct letter_proposal proposal; struct letter_cert cert; struct letter_submit submit;
-    struct letter_answer answer;
-    struct letter_evidence evidence;
+    struct letter_answer answer; struct letter_evidence evidence; struct letter_cosign cosign; struct letter_cosigned cosigned;
 } u;
 
 #define AGAIN(name, kind) \
@@ -26,6 +25,8 @@ AGAIN(vote, LETTER_VOTE)
 AGAIN(proposal, LETTER_PROPOSAL)
 AGAIN(submit, LETTER_SUBMIT)
 AGAIN(answer, LETTER_ANSWER)
+AGAIN(cosign, LETTER_COSIGN)
+AGAIN(cosigned, LETTER_COSIGNED)
 
 static enum reeve_err again_cert(struct slice body, struct wr *out)
 {
@@ -146,6 +147,24 @@ static void submissions_and_their_answers_have_one_form(void **state)
     wr_free(&m);
 }
 
+static void cosigning_has_one_form(void **state)
+{
+    struct letter_cosign c = { .size = 12, .root = { { 7 } } };
+    struct letter_cosigned l = { c, slice_str("a line") };
+    struct wr m = wr_heap(8192);
+    letter_cosign_encode(&c, &m);
+    canonical(again_cosign, LETTER_COSIGN, wr_slice(&m), false);
+    wr_reset(&m);
+    letter_cosigned_encode(&l, &m);
+    canonical(again_cosigned, LETTER_COSIGNED, wr_slice(&m), false);
+    static const uint8_t much[LETTER_LINE_MAX + 1];
+    l.line = slice_of(much, sizeof much);
+    wr_reset(&m);
+    letter_cosigned_encode(&l, &m);
+    assert_err(letter_cosigned_decode(&u.cosigned, slice_of(m.p + 2, m.len - 2)), REEVE_E_MALFORMED);
+    wr_free(&m);
+}
+
 static void other_versions_and_kinds_are_passed_over(void **state)
 {
     struct slice body;
@@ -153,6 +172,7 @@ static void other_versions_and_kinds_are_passed_over(void **state)
     assert_int_equal(letter_open(slice_str("\1"), &body), 0);
     assert_int_equal(letter_open(slice_str("\2\2"), &body), 0);
     assert_int_equal(letter_open(slice_str("\1\x7f"), &body), 0);
+    assert_int_equal(letter_open(slice_str("\1\x16"), &body), 0);
     assert_int_equal(letter_open(slice_str("\1\2"), &body), LETTER_VOTE);
     assert_int_equal(body.len, 0);
 }
@@ -165,6 +185,7 @@ int main(void)
         cmocka_unit_test(a_certificate_has_a_signature_for_each_bit_and_none_beyond),
         cmocka_unit_test(evidence_has_one_form),
         cmocka_unit_test(submissions_and_their_answers_have_one_form),
+        cmocka_unit_test(cosigning_has_one_form),
         cmocka_unit_test(other_versions_and_kinds_are_passed_over),
     };
     return cmocka_run_group_tests_name("federation_letter", tests, NULL, NULL);

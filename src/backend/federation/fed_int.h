@@ -32,11 +32,12 @@ struct fed_link {
     int64_t tokens_milli, tokens_ms;        /* what its letters may still cost */
 };
 
-/* A ring beside us that has no validator. */
+/* The ring beside us. Without a validator it follows the chain by us; else it asks for cosignatures only. */
 struct fed_ring { struct fed *f; struct ipc_channel *ch; struct fed_ring *next; };
 
 struct ask;
 struct held;
+struct cosigning;
 struct fed {
     struct child *child;
     struct loop *loop;
@@ -51,6 +52,7 @@ struct fed {
     uint64_t height;                        /* of our store, when it was looked at last */
     uint64_t ahead;                         /* the greatest height of others a tick ago */
     struct ipc_link *validator;             /* NULL: none here */
+    struct cosigning *cosigning;
     struct fed_ring *rings;
     struct ask *asks;
     unsigned n_asks, turn;
@@ -97,6 +99,22 @@ void fetch_answered(struct fed *f, const struct fed_link *k, struct slice body);
 void fetch_pushed(struct fed *f, const struct fed_link *k, struct slice body);
 /* Its channel is gone; NULL: all. */
 void fetch_drop(struct fed *f, const struct ipc_channel *ch);
+
+/* ---- cosign.c: cosignatures of other validators over a checkpoint, asked for and given ---- */
+#define COSIGN_ASKS_MAX  16                 /* of rings beside us */
+#define COSIGN_SERVES_MAX 32                /* of other regions, under way here */
+#define COSIGN_WAIT_MS   1500               /* no checkpoint waits longer for a validator */
+enum reeve_err cosign_open(struct fed *f) REEVE_MUST_CHECK;
+void cosign_close(struct fed *f);
+/* COSIGN of a ring: answered in any case. */
+void cosign_ask(struct fed *f, struct ipc_channel *ch, struct ipc_msg *m);
+void cosign_answered(struct fed *f, const struct fed_link *k, struct slice body);
+/* LETTER_COSIGN of another region. */
+void cosign_serve(struct fed *f, const struct fed_link *k, struct slice body);
+/* Often: what waits. */
+void cosign_look(struct fed *f);
+/* Its channel is gone. */
+void cosign_drop(struct fed *f, const struct ipc_channel *ch);
 
 /* ---- submit.c: what a ring without a validator submits ---- */
 void held_add(struct fed *f, struct ipc_channel *ch, struct ipc_msg *m);

@@ -182,7 +182,7 @@ void fetch_pushed(struct fed *f, const struct fed_link *k, struct slice body)
     struct slice block = rd_str32(&in, ATTEST_BLOCK_MAX);
     struct block_header h;
     uint64_t height;
-    if (f->rings == NULL || !rd_done(&in) || block.len < ATTEST_HEADER_LEN ||
+    if (f->rings == NULL || f->validator != NULL || !rd_done(&in) || block.len < ATTEST_HEADER_LEN ||
         header_decode(&h, slice_of(block.p, ATTEST_HEADER_LEN)) != REEVE_OK)
         return;
     if (h.height <= f->height)              /* several push the same */

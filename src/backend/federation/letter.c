@@ -148,3 +148,45 @@ enum reeve_err letter_answer_decode(struct letter_answer *l, struct slice body)
     l->message = rd_str16(&in, LETTER_MESSAGE_MAX);
     return ended(&in);
 }
+
+/* ---- checkpoints ---- */
+
+static void head_put(const struct letter_cosign *l, struct wr *out)
+{
+    wr_u64(out, l->size);
+    wr_bytes(out, l->root.b, 32);
+}
+
+static void head_get(struct letter_cosign *l, struct rd *in)
+{
+    l->size = rd_u64(in);
+    rd_copy(in, l->root.b, 32);
+}
+
+void letter_cosign_encode(const struct letter_cosign *l, struct wr *out)
+{
+    letter_begin(LETTER_COSIGN, out);
+    head_put(l, out);
+}
+
+enum reeve_err letter_cosign_decode(struct letter_cosign *l, struct slice body)
+{
+    struct rd in = rd_of(body);
+    head_get(l, &in);
+    return ended(&in);
+}
+
+void letter_cosigned_encode(const struct letter_cosigned *l, struct wr *out)
+{
+    letter_begin(LETTER_COSIGNED, out);
+    head_put(&l->of, out);
+    wr_str16(out, l->line);
+}
+
+enum reeve_err letter_cosigned_decode(struct letter_cosigned *l, struct slice body)
+{
+    struct rd in = rd_of(body);
+    head_get(&l->of, &in);
+    l->line = rd_str16(&in, LETTER_LINE_MAX);
+    return ended(&in);
+}

@@ -81,7 +81,7 @@ static int64_t cost_of(enum letter_kind kind, struct slice body)
         (void) rd_u64(&in);
         return 1 + 2 * (int64_t) rd_u16(&in);
     case LETTER_PROPOSAL: case LETTER_BLOCKS: case LETTER_BLOCK: case LETTER_CONTENT: return 10 + (int64_t) body.len / 4096;
-    case LETTER_FETCH: case LETTER_WANT: case LETTER_CERTS: return 50;
+    case LETTER_FETCH: case LETTER_WANT: case LETTER_CERTS: case LETTER_COSIGN: return 50;
     case LETTER_EVIDENCE: return 3;
     default: return 1;
     }
@@ -137,6 +137,8 @@ static void on_letter(void *arg, uint32_t from, struct slice letter)
     case LETTER_FETCH: fetch_serve(f, k, body); break;
     case LETTER_BLOCKS: fetch_answered(f, k, body); break;
     case LETTER_BLOCK: fetch_pushed(f, k, body); break;
+    case LETTER_COSIGN: cosign_serve(f, k, body); break;
+    case LETTER_COSIGNED: cosign_answered(f, k, body); break;
     default: log_debug("region \"%s\" sent a letter of a kind that is not known", k->region.s); break;
     }
 }
@@ -214,7 +216,7 @@ void fed_news(struct fed *f)
     if (most > f->height && f->ahead > f->height) {
         if (f->validator != NULL && ipc_link_send(f->validator, MSG_CHAIN_AHEAD, wr_slice(&ahead)) != REEVE_OK)
             log_debug("the validator did not hear that others are ahead");
-        for (struct fed_ring *r = f->rings; r; r = r->next)
+        for (struct fed_ring *r = f->validator == NULL ? f->rings : NULL; r; r = r->next)
             if (ipc_send(r->ch, MSG_CHAIN_AHEAD, wr_slice(&ahead), -1) != REEVE_OK)
                 log_debug("the ring did not hear that others are ahead");
     }

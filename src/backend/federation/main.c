@@ -43,7 +43,7 @@ static void validator_down(void *arg, const char *why)
     fetch_drop(f, NULL);
 }
 
-/* ---- a ring that has none ---- */
+/* ---- the ring beside us: with no validator it follows the chain by us ---- */
 
 static void on_message(void *arg, struct ipc_channel *ch, struct ipc_msg *m)
 {
@@ -52,6 +52,7 @@ static void on_message(void *arg, struct ipc_channel *ch, struct ipc_msg *m)
     switch (m->type) {
     case MSG_ATTEST_SUBMIT: held_add(r->f, ch, m); break;
     case MSG_ATTEST_FETCH: fetch_ask(r->f, ch, m); break;
+    case MSG_COSIGN: cosign_ask(r->f, ch, m); break;
     default: ipc_reply_err(ch, m->id, report_set(&rep, REEVE_E_DENIED, "no such request here"), &rep); break;
     }
 }
@@ -71,6 +72,7 @@ static void on_closed(void *arg, struct ipc_channel *ch, const char *why)
     (void) why;
     fetch_drop(r->f, ch);
     held_drop(r->f, ch);
+    cosign_drop(r->f, ch);
     ring_remove(r);
 }
 
@@ -94,6 +96,7 @@ static void on_tick(void *arg)
 {
     struct fed *f = arg;
     fed_links_look(f);
+    cosign_look(f);
     if (++f->ticks % TICKS_PER_NEWS == 0) {
         fed_news(f);
         held_send_again(f, NULL);
@@ -122,6 +125,7 @@ static enum reeve_err open_all(struct fed *f, struct report *rep)
     TRY(fed_links_open(f, rep));
     if (has_validator(f->child))
         TRY(ipc_link_open(&f->validator, f->child->postmaster, f->loop, PROC_FEDERATION, PROC_VALIDATOR, &validator));
+    TRY(cosign_open(f));
     on_tick(f);
 out:
     return err == REEVE_OK ? err : report_set(rep, err, "the links to other regions could not be opened (%s)", reeve_err_text(err));
@@ -131,6 +135,7 @@ static void close_all(struct fed *f)
 {
     loop_timer_cancel(f->loop, &f->tick);
     loop_timer_cancel(f->loop, &f->listen_retry);
+    cosign_close(f);
     ipc_link_close(f->validator);
     fetch_drop(f, NULL);
     held_drop(f, NULL);

@@ -293,6 +293,11 @@ static void on_ring_status(struct client *c, struct ipc_channel *ch, struct ipc_
 
 /* ---- CREATE_AUTHORITY_KEY, CREATE_SHARED_KEY, CREATE_CHECKPOINT: the signer's work ---- */
 
+static enum reeve_err call_of(struct ring *r, enum msg_type call, struct slice body, void *arg)
+{
+    return call == MSG_SIGN_CHECKPOINT ? checkpoint_call(r, body, answered, arg) : key_call(r, call, body, answered, arg);
+}
+
 static void on_create_key(struct client *c, struct ipc_channel *ch, struct ipc_msg *m, enum msg_type call, enum forward_kind kind)
 {
     if (!c->ring->attests) {
@@ -300,7 +305,7 @@ static void on_create_key(struct client *c, struct ipc_channel *ch, struct ipc_m
         return;
     }
     struct pending_reply *p = reply_later(c, ch, m->id);
-    enum reeve_err err = p ? key_call(c->ring, call, m->body, answered, p) : REEVE_E_BUSY;
+    enum reeve_err err = p ? call_of(c->ring, call, m->body, p) : REEVE_E_BUSY;
     begun(ch, m->id, p, err);
 }
 

@@ -32,7 +32,7 @@ static bool is_checkpoint(struct slice result)
     if (result.len == 8)
         return true;
     rd_bytes(&in, 32);
-    return rd_str32(&in, 16384).len > 0 && rd_done(&in);
+    return rd_str32(&in, CHECKPOINT_NOTE_MAX).len > 0 && rd_done(&in);
 }
 
 bool forward_result_is(uint8_t kind, struct slice result)

@@ -43,6 +43,14 @@ static void validator_message(void *arg, struct ipc_channel *ch, struct ipc_msg 
         follow_message(arg, m);
 }
 
+/* Which members have what is decided by their folders: the postmaster starts only what has one (service.c). */
+static bool has_folder(const struct ring *r, const char *name)
+{
+    char path[DATADIR_PATH_MAX];
+    struct stat st;
+    return datadir_path(path, sizeof path, r->child->dir, name) && stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
 static enum reeve_err open_links(struct ring *r)
 {
     struct ipc_link_handler signer = { .arg = r, .up = signer_up };
@@ -50,6 +58,8 @@ static enum reeve_err open_links(struct ring *r)
     enum reeve_err err = ipc_link_open(&r->signer, r->child->postmaster, r->loop, PROC_RING, PROC_SIGNER, &signer);
     if (err == REEVE_OK)
         err = ipc_link_open(&r->validator, r->child->postmaster, r->loop, PROC_RING, r->chain_of, &validator);
+    if (err == REEVE_OK && r->chain_of != PROC_FEDERATION && has_folder(r, "federation"))
+        err = ipc_link_open(&r->federation, r->child->postmaster, r->loop, PROC_RING, PROC_FEDERATION, &(struct ipc_link_handler){ 0 });
     return err;
 }
 
@@ -186,6 +196,7 @@ static void close_all(struct ring *r)
     ipc_link_close(signer);
     key_calls_close(r);
     ipc_link_close(r->validator);
+    ipc_link_close(r->federation);
     proposer_flush(&r->prop);
     proposer_free(&r->prop);
     drivers_free(r);
@@ -199,14 +210,6 @@ static void close_all(struct ring *r)
     applier_free(&r->applier);
     free(r->region_scratch);
     free(r->attest_scratch);
-}
-
-/* Which members have what is decided by their folders: the postmaster starts only what has one (service.c). */
-static bool has_folder(const struct ring *r, const char *name)
-{
-    char path[DATADIR_PATH_MAX];
-    struct stat st;
-    return datadir_path(path, sizeof path, r->child->dir, name) && stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
 int ring_main(struct child *c)

@@ -76,6 +76,7 @@ struct ring {
     struct applier applier;             /* the thread's */
     void *region_scratch, *attest_scratch;  /* the loop's, for reading */
     struct ipc_link *signer, *validator;    /* validator: to chain_of */
+    struct ipc_link *federation;        /* beside a validator, for cosignatures of others; NULL: none */
     struct follower follow;
 
     struct submit *submits;             /* under way */
@@ -169,6 +170,9 @@ typedef void key_done(void *arg, enum reeve_err err, const struct report *rep, s
 /* AUTHORITY_KEY or SHARED_KEY to the signer; done runs exactly once, later. */
 enum reeve_err key_call(struct ring *r, enum msg_type type, struct slice body, key_done *done, void *arg) REEVE_MUST_CHECK;
 void key_calls_close(struct ring *r);
+/* ---- checkpoint.c: as key_call, with SIGN_CHECKPOINT; the note has the cosignatures of the others that answer ---- */
+#define CHECKPOINT_NOTE_MAX 60000
+enum reeve_err checkpoint_call(struct ring *r, struct slice body, key_done *done, void *arg) REEVE_MUST_CHECK;
 
 /* ---- forward.c: what this member cannot do is asked of the one that can; letters and news in ---- */
 enum forward_kind { FORWARD_SUBMIT = 1, FORWARD_RING_CHANGE, FORWARD_AUTHORITY_KEY, FORWARD_SHARED_KEY, FORWARD_CHECKPOINT, FORWARD__COUNT };

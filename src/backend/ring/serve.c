@@ -157,7 +157,7 @@ static enum reeve_err carry_out(struct ring *r, struct guest *g, struct slice bo
     case FORWARD_RING_CHANGE: return change(r, g, body, rep);
     case FORWARD_AUTHORITY_KEY: return key_call(r, MSG_AUTHORITY_KEY, body, key_made, g);
     case FORWARD_SHARED_KEY: return key_call(r, MSG_SHARED_KEY, body, key_made, g);
-    case FORWARD_CHECKPOINT: return key_call(r, MSG_SIGN_CHECKPOINT, body, key_made, g);
+    case FORWARD_CHECKPOINT: return checkpoint_call(r, body, key_made, g);
     default: return REEVE_E_BUG;
     }
 }

@@ -1,5 +1,5 @@
 /*
- * cosign.c - SIGN_CHECKPOINT: the log's head as a note, with this validator's cosignature
+ * cosign.c - SIGN_CHECKPOINT: the log's head as a note, with this validator's cosignature where there is one
  *
  * File "cosigned": u8 1 | u64 log size | 32 root | 32 SHA-256 of all before: the largest tree that was cosigned. It is
  * synced before a cosignature leaves, and a head is cosigned only if a quorum has made it final and its log extends that
@@ -71,36 +71,54 @@ static enum reeve_err head_prove(const struct signer *s, const struct cosigned *
     return err == REEVE_OK ? err : report_set(rep, err, "the head is not cosigned (%s)", reeve_err_name(err));
 }
 
-static enum reeve_err note_write(const struct signer *s, const struct trust *t, struct wr *out)
+/* Our entry in the validator set; NULL: this region has no validator. */
+static const struct validator *own_entry(const struct signer *s)
 {
-    char origin[HISTORY_ORIGIN_LEN + 1], cosigner[HISTORY_COSIGNER_MAX];
-    uint8_t text_mem[512], message_mem[1024];
-    struct wr text = wr_fixed(text_mem, sizeof text_mem), message = wr_fixed(message_mem, sizeof message_mem);
-    struct note_key log, own;
-    struct sig64 sig, cosig;
-    uint64_t now_s = (uint64_t) (s->now_ms() / 1000);
-    const struct validator *v = NULL;
     for (unsigned i = 0; i < s->trust.set.n; i++)
         if (memcmp(&s->trust.set.v[i].cosign_key, &s->cosign_pub, sizeof s->cosign_pub) == 0)
-            v = &s->trust.set.v[i];
-    if (v == NULL)
-        return REEVE_E_DENIED;
+            return &s->trust.set.v[i];
+    return NULL;
+}
+
+static enum reeve_err cosignature_put(const struct signer *s, const struct validator *v, struct slice text, struct wr *out)
+{
+    char name[HISTORY_COSIGNER_MAX];
+    uint8_t mem[1024];
+    struct wr message = wr_fixed(mem, sizeof mem);
+    struct note_key own;
+    struct sig64 sig;
+    uint64_t now_s = (uint64_t) (s->now_ms() / 1000);
+    size_t len = history_cosigner(name, &s->trust.chain_id, &v->name);
+    note_key_init(&crypto_ops_real, &own, slice_of(name, len), NOTE_COSIGNATURE, &s->cosign_pub);
+    note_cosig_message(text, now_s, &message);
+    if (message.bad)
+        return REEVE_E_BUG;
+    sign_detached(&sig, wr_slice(&message), &s->sec->cosign);
+    if (!sign_verify(&sig, wr_slice(&message), &s->cosign_pub))
+        return REEVE_E_BUG;
+    note_put_cosig(out, &own, now_s, &sig);
+    return REEVE_OK;
+}
+
+static enum reeve_err note_write(const struct signer *s, const struct trust *t, struct wr *out)
+{
+    char origin[HISTORY_ORIGIN_LEN + 1];
+    uint8_t mem[512];
+    struct wr text = wr_fixed(mem, sizeof mem);
+    struct note_key log;
+    struct sig64 sig;
+    const struct validator *own = own_entry(s);
     history_origin(origin, &s->trust.chain_id);
     note_key_init(&crypto_ops_real, &log, slice_of(origin, HISTORY_ORIGIN_LEN), NOTE_ED25519, &s->log_pub);
-    size_t len = history_cosigner(cosigner, &s->trust.chain_id, &v->name);
-    note_key_init(&crypto_ops_real, &own, slice_of(cosigner, len), NOTE_COSIGNATURE, &s->cosign_pub);
     checkpoint_format(&(struct checkpoint){ .origin = log.name, .size = t->log_size, .root = t->log_root }, &text);
-    note_cosig_message(wr_slice(&text), now_s, &message);
-    if (text.bad || message.bad)
+    if (text.bad)
         return REEVE_E_BUG;
     sign_detached(&sig, wr_slice(&text), &s->sec->log);
-    sign_detached(&cosig, wr_slice(&message), &s->sec->cosign);
-    if (!sign_verify(&sig, wr_slice(&text), &s->log_pub) || !sign_verify(&cosig, wr_slice(&message), &s->cosign_pub))
+    if (!sign_verify(&sig, wr_slice(&text), &s->log_pub))
         return REEVE_E_BUG;
     note_put_text(out, wr_slice(&text));
     note_put_sig(out, &log, &sig);
-    note_put_cosig(out, &own, now_s, &cosig);
-    return REEVE_OK;
+    return own != NULL ? cosignature_put(s, own, wr_slice(&text), out) : REEVE_OK;
 }
 
 static enum reeve_err cosign(struct signer *s, const struct cosigned *had, struct slice bundle, struct wr *out, struct report *rep)

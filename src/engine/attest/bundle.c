@@ -72,3 +72,28 @@ enum reeve_err attest_bundle(struct attest *a, uint64_t from_size, const struct 
 out:
     return err;
 }
+
+enum reeve_err attest_bundle_of_size(struct attest *a, uint64_t from_size, uint64_t size, const struct hash32 *root, struct wr *out)
+{
+    enum reeve_err err;
+    struct slice leaf, block;
+    struct finalization f;
+    uint64_t height;
+    if (size == 0 || from_size > size)
+        return REEVE_E_V_CONSISTENCY;
+    TRY(attest_leaf(a, size - 1, &leaf, &height));
+    TRY(attest_block(a, height, &block));
+    struct rd r = rd_of(block);
+    if (finalization_decode(&f, &r) != REEVE_OK)
+        return REEVE_E_CORRUPT;
+    if (f.header.log_size != size || !hash32_eq(&f.header.log_root, root))
+        return REEVE_E_V_CONSISTENCY;
+    wr_u8(out, 1);
+    wr_bytes(out, block.p, (size_t) (r.p - block.p));
+    TRY(consistency_prove(a, from_size, size, out));
+    wr_u16(out, 0);
+    if (out->bad)
+        return REEVE_E_TOO_BIG;
+out:
+    return err;
+}

@@ -552,5 +552,11 @@ struct object_key { uint8_t type; struct name name; };
 /* A bundle of the newest state for a receiver that knows the log up to from_size (0: nothing). */
 enum reeve_err attest_bundle(struct attest *a, uint64_t from_size, const struct object_key *keys, size_t n,
                              struct wr *out) REEVE_MUST_CHECK;
+/*
+ * The same, without objects, of the block with whose leaves the log came to that size. NOT_FOUND: it is not here yet.
+ * V_CONSISTENCY: no block ends there, or with another root.
+ */
+enum reeve_err attest_bundle_of_size(struct attest *a, uint64_t from_size, uint64_t size, const struct hash32 *root,
+                                     struct wr *out) REEVE_MUST_CHECK;
 
 #endif

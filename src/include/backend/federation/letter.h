@@ -15,6 +15,8 @@
  *  10 CONTENT   as in PROPOSAL; the hash says whether it is what was wanted
  *  11 CERTS     u64 view: its sender lacks certificates from there on; answered by CERTs
  *  12 EVIDENCE  u16 signer | vote | 64 signature | vote | 64 signature: two votes of one validator that exclude each other
+ *  20 COSIGN    u64 log size | 32 log root: asks a validator's region for its cosignature over that checkpoint
+ *  21 COSIGNED  u64 log size | 32 log root | str16 signature line (engine/note.h)
  *
  * News (soft state, once a second): u8 1 | u64 height of its sender.
  *
@@ -30,8 +32,10 @@
 #include "engine/attest.h"
 
 enum letter_kind { LETTER_PROPOSAL = 1, LETTER_VOTE, LETTER_CERT, LETTER_SUBMIT, LETTER_ANSWER, LETTER_FETCH, LETTER_BLOCKS,
-                   LETTER_BLOCK, LETTER_WANT, LETTER_CONTENT, LETTER_CERTS, LETTER_EVIDENCE, LETTER__COUNT };
+                   LETTER_BLOCK, LETTER_WANT, LETTER_CONTENT, LETTER_CERTS, LETTER_EVIDENCE,
+                   LETTER_COSIGN = 20, LETTER_COSIGNED, LETTER__COUNT };
 #define LETTER_MESSAGE_MAX 512
+#define LETTER_LINE_MAX    2048
 
 /* Begins one; the body follows. */
 void letter_begin(enum letter_kind kind, struct wr *out);
@@ -69,5 +73,13 @@ enum reeve_err letter_submit_decode(struct letter_submit *l, struct slice body) 
 struct letter_answer { struct hash32 digest; enum reeve_err err; struct slice message; };
 void letter_answer_encode(const struct letter_answer *l, struct wr *out);
 enum reeve_err letter_answer_decode(struct letter_answer *l, struct slice body) REEVE_MUST_CHECK;
+
+struct letter_cosign { uint64_t size; struct hash32 root; };
+void letter_cosign_encode(const struct letter_cosign *l, struct wr *out);
+enum reeve_err letter_cosign_decode(struct letter_cosign *l, struct slice body) REEVE_MUST_CHECK;
+
+struct letter_cosigned { struct letter_cosign of; struct slice line; };
+void letter_cosigned_encode(const struct letter_cosigned *l, struct wr *out);
+enum reeve_err letter_cosigned_decode(struct letter_cosigned *l, struct slice body) REEVE_MUST_CHECK;
 
 #endif
