@@ -94,7 +94,7 @@ ok($r->server(2)->stop, 'a member is stopped');
     my ($code) = $r->server(2)->ctl('start', '-t', '10');
     isnt($code, 0, '... and does not start with the older program');
 }
-like($r->server(2)->log, qr/the region's state is of level 1, and this program knows 0/, '... which says why');
+like($r->server(2)->log, qr/the region's state is of level 2, and this program knows 0/, '... which says why');
 $r->server(2)->ctl('stop', '-m', 'immediate') if $r->server(2)->pid;
 $r->server(2)->start;
 ok($r->caught_up(2), '... but with the newer one');

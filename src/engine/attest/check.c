@@ -160,6 +160,7 @@ static enum reeve_err check_kind(struct check *k)
     case AT_APPROVER:  return check_approver(k);
     case AT_POLICY:    return check_policy(k);
     case AT_VETO:      return check_veto(k);
+    case AT_CHECKPOINT: return check_checkpoint(k);
     default:
         return refuse(k->rep, REEVE_E_UNSUPPORTED, "a %s cannot be changed yet", attest_type_name((enum attest_type) k->now.type));
     }

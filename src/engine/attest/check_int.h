@@ -60,6 +60,7 @@ enum reeve_err check_rollout(struct check *k) REEVE_MUST_CHECK;
 enum reeve_err check_approver(struct check *k) REEVE_MUST_CHECK;
 enum reeve_err check_policy(struct check *k) REEVE_MUST_CHECK;
 enum reeve_err check_veto(struct check *k) REEVE_MUST_CHECK;
+enum reeve_err check_checkpoint(struct check *k) REEVE_MUST_CHECK;
 /* DROP: may what is left do without it? */
 enum reeve_err check_approver_gone(struct check *k) REEVE_MUST_CHECK;
 enum reeve_err check_policy_gone(struct check *k) REEVE_MUST_CHECK;

@@ -21,6 +21,7 @@ static enum reeve_err one_update(struct apply *a, const struct update *u, uint64
     case AT_ROLLOUT: return attested_rollout(a, u, index);
     case AT_CONFIG:  return attested_config(a, u);
     case AT_NODE:    return attested_node(a, u);
+    case AT_CHECKPOINT: return attested_checkpoint(a, u);
     default:         return REEVE_OK;
     }
 }

@@ -68,7 +68,7 @@ out:
 /* ---- the command ---- */
 
 typedef enum reeve_err raise_fn(struct apply *a);
-static raise_fn *const raise_to[REGION_LEVEL_NEWEST + 1] = { [1] = workloads_into_runs };
+static raise_fn *const raise_to[REGION_LEVEL_NEWEST + 1] = { [1] = workloads_into_runs, [2] = config_log_begin };
 
 /* A level that this program does not know: the others go on with it, so this member must not. */
 enum reeve_err apply_level(struct apply *a, struct rd *r)

@@ -52,13 +52,15 @@ out:
 
 enum reeve_err region_revision_skip(struct region *r, uint64_t n)
 {
-    uint64_t applied;
+    uint64_t applied, config;
     enum reeve_err err;
     TRY(meta_get(r->kv, "applied", &applied));
+    TRY(meta_get(r->kv, META_CONFIG_LOG, &config));
     if (n > UINT64_MAX - applied)
         return REEVE_E_OUT_OF_RANGE;
     TRY(meta_put(r->kv, "applied", applied + n));
     TRY(meta_put(r->kv, "retained", applied + n));
+    TRY(meta_put(r->kv, META_CONFIG_LOG_BACK, config + 1));
 out:
     return err;
 }

@@ -167,6 +167,13 @@ enum reeve_err history_add(struct apply *a, const char *kind, const struct name 
 enum reeve_err event_add(struct apply *a, uint64_t rollout, const struct name *actor, const char *event,
                          const char *detail, uint64_t leaf_index) REEVE_MUST_CHECK;
 
+/* config_log.c: the log of config changes; index_n: which of this revision's history rows */
+#define META_CONFIG_LOG      "config_log"           /* its size */
+#define META_CONFIG_LOG_BACK "config_log_back"      /* 1 + its size when this state was brought back, until a later one is attested */
+enum reeve_err config_log_add(struct apply *a, const struct name *key, uint16_t index_n, struct slice row) REEVE_MUST_CHECK;
+/* Of a state that had none: all changes in the history so far. */
+enum reeve_err config_log_begin(struct apply *a) REEVE_MUST_CHECK;
+
 /* json.c: {"k": ...} pieces into a writer */
 void json_text(struct wr *w, struct slice s);
 
@@ -211,6 +218,7 @@ uint32_t hist_percentile(const uint32_t hist[24], unsigned percent);
 enum reeve_err attested_rollout(struct apply *a, const struct update *u, uint64_t leaf_index) REEVE_MUST_CHECK;
 enum reeve_err attested_config(struct apply *a, const struct update *u) REEVE_MUST_CHECK;
 enum reeve_err attested_node(struct apply *a, const struct update *u) REEVE_MUST_CHECK;
+enum reeve_err attested_checkpoint(struct apply *a, const struct update *u) REEVE_MUST_CHECK;
 /* The newest version of a rollout; NOT_FOUND where there is none. */
 enum reeve_err rollout_load(struct region *r, uint64_t id, struct rollout_doc *out) REEVE_MUST_CHECK;
 

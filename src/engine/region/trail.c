@@ -68,7 +68,10 @@ enum reeve_err history_add(struct apply *a, const char *kind, const struct name 
     client_set(&h, a->client);
     history_row_encode(&h, &w);
     rkey_u64_u16(&k, 'h', a->index, a->n_history++);
-    return w.bad ? REEVE_E_TOO_COMPLEX : put_bytes(a->kv, &k, wr_slice(&w));
+    enum reeve_err err = w.bad ? REEVE_E_TOO_COMPLEX : put_bytes(a->kv, &k, wr_slice(&w));
+    if (err == REEVE_OK && strcmp(kind, "config") == 0)
+        err = config_log_add(a, object, (uint16_t) (a->n_history - 1), wr_slice(&w));
+    return err;
 }
 
 /* The next sequence number of a rollout's events: one above the last. */

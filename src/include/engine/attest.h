@@ -65,6 +65,8 @@
  *   rules      u8 n { u32 gen | pred }
  *   class      u8 1 | u8 attested
  *   node       u8 1 | u8 revoked (1)
+ *   region checkpoint  u8 1 | u8 anew | u64 size (1..) | 32 root | u8 n | n x 32: that the region's log of config changes with
+ *              that size extends the log of the version before; none at version 1 and where it begins anew
  *   approver, policy, veto: engine/approval.h
  * Generations ascend. A generation is ACTIVE exactly when it is active_gen or a
  * rule names it; an authority has at most one ACTIVE generation; a chain is
@@ -109,7 +111,7 @@ enum attest_type {
     AT_NODE = 8,        /* name is the node id text: revoked for good */
     AT_APPROVER = 9,    /* somebody whose signature counts */
     AT_POLICY = 10,     /* whose signatures a kind of change needs */
-    AT_CHECKPOINT = 11, /* reserved: a region's checkpoint */
+    AT_CHECKPOINT = 11, /* name is the region: how far its own log of config changes has come */
     AT_VETO = 12,       /* name is a proposal's digest in hex: it is refused for good */
     AT__MAX = 12
 };
@@ -257,6 +259,13 @@ struct config_doc {
 struct class_doc { uint8_t attested; };
 struct node_doc { uint8_t revoked; };
 
+/*
+ * A region's log of its config changes (engine/region_history.h), of which only size and root are here. anew: it does not
+ * extend the one before, because the region's state was brought back from a copy; everybody can see that it says so.
+ */
+#define ATTEST_CHECKPOINT_MS 60000      /* between two of one region, by header times */
+struct checkpoint_doc { bool anew; uint64_t size; struct hash32 root; uint8_t n; struct hash32 path[MERKLE_PATH_MAX]; };
+
 #define PAYLOAD_DECL(kind) \
     void kind##_doc_encode(const struct kind##_doc *d, struct wr *out); \
     enum reeve_err kind##_doc_decode(struct kind##_doc *d, struct slice in) REEVE_MUST_CHECK
@@ -266,6 +275,7 @@ PAYLOAD_DECL(cert);
 PAYLOAD_DECL(config);
 PAYLOAD_DECL(class);
 PAYLOAD_DECL(node);
+PAYLOAD_DECL(checkpoint);
 #undef PAYLOAD_DECL
 /* (rollout_doc_encode/decode: engine/rollout.h) */
 

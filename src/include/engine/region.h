@@ -34,6 +34,8 @@
  *   'f' revision u64, u16 n            -> feed row          'u' issue id u64    -> issue row
  *   'l' proposal name                  -> proposal row (pending ones, and the last that ended)
  *   'q' name                           -> bytes: notes that the members of the ring leave for each other
+ *   'H' index u64                      -> u64 revision, u16 n, 32 digest: the log of config changes, engine/region_history.h
+ *   'L' level u8, index u64            -> its hashes (engine/merkle.h)
  *   'z' session 16                     -> last seq, result
  */
 #ifndef REEVE_ENGINE_REGION_H
@@ -189,10 +191,10 @@ ROW_DECL(history); ROW_DECL(event); ROW_DECL(feed); ROW_DECL(proposal);
 #undef ROW_DECL
 
 /*
- * Levels of the state (G6). 1: workloads as runs. A new region begins at the newest; RC_LEVEL raises one that is older and
+ * Levels of the state (G6). 1: workloads as runs. 2: config changes in a log with hashes. A new region begins at the newest; RC_LEVEL raises one that is older and
  * rewrites what it has to. A state of a level above region_level_max must not be touched.
  */
-#define REGION_LEVEL_NEWEST 1
+#define REGION_LEVEL_NEWEST 2
 extern const uint32_t region_level_max;
 
 /* ---- commands ---- */
@@ -264,7 +266,8 @@ enum reeve_err region_apply(struct region *r, uint64_t index, struct slice comma
 enum reeve_err region_applied_index(struct region *r, uint64_t *out) REEVE_MUST_CHECK;
 /*
  * Of a state that was brought back: its revisions go on n higher, above all that were ever given out after it was copied, and
- * the feed begins anew, so that whoever knows a later state than this is sent all of it. OUT_OF_RANGE.
+ * the feed begins anew, so that whoever knows a later state than this is sent all of it. Its log of config changes may have
+ * lost its end; the next checkpoint may say so. OUT_OF_RANGE.
  */
 enum reeve_err region_revision_skip(struct region *r, uint64_t n) REEVE_MUST_CHECK;
 /* A courtesy check of syntax and bounds before proposing. */
