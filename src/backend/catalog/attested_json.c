@@ -78,6 +78,13 @@ static void put_config(struct wr *w, const struct config_doc *d)
     wr_text(w, "]}");
 }
 
+static void put_checkpoint(struct wr *w, const struct checkpoint_doc *d)
+{
+    char hex[65];
+    hex_encode(hex, d->root.b, 32);
+    wr_printf(w, "{\"size\":%llu,\"root\":\"%s\",\"anew\":%s}", (unsigned long long) d->size, hex, d->anew ? "true" : "false");
+}
+
 /* One at a time; too large for a stack. */
 struct attested_docs {
     union {
@@ -87,6 +94,7 @@ struct attested_docs {
         struct rollout_doc rollout;
         struct config_doc config;
         struct class_doc class;
+        struct checkpoint_doc checkpoint;
     };
 };
 size_t attested_docs_size(void) { return sizeof(struct attested_docs); }
@@ -107,6 +115,8 @@ static bool put_doc(struct wr *w, struct attested_docs *d, const struct update *
     case AT_CLASS:
         return class_doc_decode(&d->class, u->payload) == REEVE_OK &&
                (wr_printf(w, "{\"attested\":%s}", d->class.attested ? "true" : "false"), true);
+    case AT_CHECKPOINT:
+        return checkpoint_doc_decode(&d->checkpoint, u->payload) == REEVE_OK && (put_checkpoint(w, &d->checkpoint), true);
     case AT_NODE:
         wr_text(w, "{\"revoked\":true}");
         return true;

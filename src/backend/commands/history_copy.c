@@ -209,7 +209,7 @@ static enum reeve_err no_range(struct cmd *x, const char *format)
 }
 
 static const struct { const char *name; command_fn fn; bool whole; } formats[] = {
-    { "bundle", copy_bundle, false }, { "checkpoint", copy_checkpoint, true }, { "policy", copy_policy, true },
+    { "bundle", copy_bundle, false }, { "config", cmd_copy_config, false }, { "checkpoint", copy_checkpoint, true }, { "policy", copy_policy, true },
     { "proof", cmd_copy_proof, false }, { "leaf", cmd_copy_leaf, false }, { "consistency", cmd_copy_consistency, false },
 };
 
@@ -232,7 +232,7 @@ enum reeve_err cmd_copy_history(struct cmd *x)
         return formats[i].fn(x);
     }
     err = slot_error(&x->slot, v, REEVE_E_INVALID_VALUE,
-                     "COPY HISTORY format must be bundle, checkpoint, policy, proof, leaf or consistency");
+                     "COPY HISTORY format must be bundle, config, checkpoint, policy, proof, leaf or consistency");
     report_hint(x->rep, "Rows come from COPY (SHOW HISTORY) TO STDOUT.");
 out:
     return err;
@@ -318,6 +318,8 @@ enum reeve_err cmd_verify_history(struct cmd *x)
     e.w = wr_heap(PIECE_MAX);
     err = judge_all(&e, work, &head, &v);
     wr_free(&e.w);
+    if (err == REEVE_OK && e.to + 1 == head.log_size)
+        err = cmd_verify_config(x);     /* what the newest checkpoints say is part of it */
     if (err != REEVE_OK)
         return unsound(x, err);
     struct datum row[] = {

@@ -31,6 +31,11 @@ enum reeve_err cmd_copy_proof(struct cmd *x) REEVE_MUST_CHECK;
 enum reeve_err cmd_copy_leaf(struct cmd *x) REEVE_MUST_CHECK;
 enum reeve_err cmd_copy_consistency(struct cmd *x) REEVE_MUST_CHECK;
 
+/* history_config.c: the region's own log. A change with its proof, a bundle, and whether the store is what was attested. */
+enum reeve_err cmd_show_config_proof(struct cmd *x) REEVE_MUST_CHECK;
+enum reeve_err cmd_copy_config(struct cmd *x) REEVE_MUST_CHECK;
+enum reeve_err cmd_verify_config(struct cmd *x) REEVE_MUST_CHECK;
+
 extern const struct dest_column cmd_checkpoint_columns[5], cmd_diff_columns[7], cmd_proof_columns[6], cmd_verify_columns[6];
 
 #endif

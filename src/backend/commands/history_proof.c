@@ -64,6 +64,10 @@ enum reeve_err cmd_show_proof(struct cmd *x)
     if (parts == NULL)
         return err;
     TRY(cmd_need_audit(x));
+    if (x->stmt->history.config) {
+        err = cmd_show_config_proof(x);
+        goto out;
+    }
     TRY(proof_make(x, &x->stmt->history.from, &n, parts, &text));
     err = proof_row(x, &n, parts, wr_slice(&text));
 out:

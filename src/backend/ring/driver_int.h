@@ -39,6 +39,10 @@ struct renew *renew_new(void);
 void renew_free(struct renew *n);
 void renew_run(struct ring *r, struct renew *n, struct ring_view *v);
 
+/* conflog.c: the log of config changes is attested */
+struct conflog { bool asked; int64_t retry_ms; };
+void conflog_run(struct ring *r, struct conflog *c, struct ring_view *v);
+
 /* expiry.c: what is about to end unrenewed is an issue */
 void expiry_run(struct ring *r, struct ring_view *v);
 

@@ -22,6 +22,7 @@ struct driver {
     struct first first;
     struct rollouts rollouts;
     struct renew *renew;
+    struct conflog conflog;
     unsigned slow_rounds;
 };
 
@@ -58,6 +59,7 @@ static void slow(struct ring *r)
     if (r->attests) {
         livewatch_run(r, r->livewatch, &v);
         renew_run(r, r->driver->renew, &v);
+        conflog_run(r, &r->driver->conflog, &v);
     }
     kin_run(r, &v);
     inter_run(r, &v);

@@ -6,6 +6,7 @@
 #include "common/text.h"
 #include "crypto/p11.h"
 #include "engine/attest_history.h"
+#include "engine/region_history.h"
 #include "engine/note.h"
 
 /* Fixed: scripts depend on them. */
@@ -51,9 +52,17 @@ int audit_show(const struct options *o);
 int audit_keygen(const struct options *o);
 int audit_sign(const struct options *o);
 
-enum form { FORM_BUNDLE, FORM_PROOF, FORM_CHECKPOINT };
+enum form { FORM_BUNDLE, FORM_CONFIG, FORM_PROOF, FORM_CHECKPOINT };
 /* By how it begins; what begins like nothing known is taken for a checkpoint. */
 enum form form_of(struct slice in);
+/* ---- config.c: a region's config history ---- */
+int verify_config(const struct options *o, struct slice in, const struct trust_root *t);
+int show_config(struct slice in);
+/* show.c */
+void put_time(struct wall_ms t);
+void put_text(const char *what, struct slice s);
+void put_hex(const struct hash32 *h);
+
 /* The leaf of a proof: --leaf, else FILE with .leaf for its ending. */
 bool leaf_read(const struct options *o, struct slice *leaf);
 /* Refusals say why, on standard error. */

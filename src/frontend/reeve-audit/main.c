@@ -13,9 +13,10 @@ static void usage(FILE *to)
     fprintf(to,
         "reeve-audit verifies what was exported from Reeve, without any server.\n\n"
         "  reeve-audit verify FILE --trust-root FILE [--leaf FILE]\n"
-        "      FILE: a history bundle (COPY HISTORY), a tlog-proof, or a checkpoint. A proof is about a leaf: --leaf,\n"
-        "      or the file beside it that ends in .leaf. The trust root is a policy: COPY HISTORY TO STDOUT\n"
-        "      WITH (format = 'policy'), got from somebody you believe, or compared with what others got.\n"
+        "      FILE: a history bundle (COPY HISTORY), a region's config changes (WITH (format = 'config')), a tlog-proof, or\n"
+        "      a checkpoint. A proof is about a leaf: --leaf, or the file beside it that ends in .leaf. The trust root is\n"
+        "      a policy: COPY HISTORY TO STDOUT WITH (format = 'policy'), got from somebody you believe, or compared with\n"
+        "      what others got.\n"
         "  reeve-audit verify FOLDER | http://HOST[:PORT][/PATH] --trust-root FILE\n"
         "      a whole mirror of the log (C2SP tlog-tiles): every entry and every tile up to its checkpoint\n"
         "  reeve-audit monitor FOLDER | http://... --trust-root FILE --state FILE [--once] [--interval SECONDS] [--stalled SECONDS]\n"

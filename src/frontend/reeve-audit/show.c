@@ -8,13 +8,13 @@
 
 #include "crypto/ops.h"
 
-static void put_hex(const struct hash32 *h)
+void put_hex(const struct hash32 *h)
 {
     for (size_t i = 0; i < sizeof h->b; i++)
         printf("%02x", h->b[i]);
 }
 
-static void put_time(struct wall_ms t)
+void put_time(struct wall_ms t)
 {
     char at[32];
     struct tm tm;
@@ -25,7 +25,7 @@ static void put_time(struct wall_ms t)
         printf("%s.%03d UTC", at, (int) (t.ms % 1000));
 }
 
-static void put_text(const char *what, struct slice s)
+void put_text(const char *what, struct slice s)
 {
     if (s.len == 0)
         return;
@@ -129,6 +129,7 @@ static int show_form(const struct options *o, struct slice in, struct history_wo
 {
     switch (form_of(in)) {
     case FORM_BUNDLE: return show_bundle(in, w);
+    case FORM_CONFIG: return show_config(in);
     case FORM_PROOF:  return show_proof(o, in);
     default:          return show_checkpoint(in);
     }

@@ -20,6 +20,8 @@ enum form form_of(struct slice in)
 {
     if (begins(in, "reeve-history-bundle"))
         return FORM_BUNDLE;
+    if (begins(in, "reeve-config-bundle"))
+        return FORM_CONFIG;
     return begins(in, "c2sp.org/tlog-proof") ? FORM_PROOF : FORM_CHECKPOINT;
 }
 
@@ -174,6 +176,7 @@ static int verify_form(const struct options *o, struct slice in, const struct tr
 {
     switch (form_of(in)) {
     case FORM_BUNDLE: return verify_bundle(o, in, t);
+    case FORM_CONFIG: return verify_config(o, in, t);
     case FORM_PROOF:  return verify_proof(o, in, t);
     default:          return verify_checkpoint(o, in, t);
     }

@@ -320,6 +320,7 @@ struct ast_ring {
 /* [FROM VERSION from TO VERSION to | SINCE since]; SHOW PROOF FOR VERSION from. */
 struct ast_history {
     struct pvalue from, to, since;
+    bool config;                    /* SHOW PROOF FOR CONFIG VERSION: of the region's log, not the global one */
     struct ast_options options;     /* COPY HISTORY ... WITH (...) */
 };
 

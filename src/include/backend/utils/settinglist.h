@@ -87,6 +87,7 @@ SETTING(attest_tick_interval, INT, "60000", 100, 3600000, "ms", SIGHUP, "Time be
 SETTING(attest_max_skew, INT, "2000", 10, 60000, "ms", SIGHUP, "How far a block's time may be from a validator's own clock.")
 SETTING(attest_view_timeout, INT, "3000", 50, 60000, "ms", POSTMASTER, "Longest wait of a validator for a block before it asks for another leader; where validators are several.")
 SETTING(attest_submit_timeout, INT, "10000", 100, 3600000, "ms", SIGHUP, "Longest wait for the validators' decision on a security update; then its outcome is unknown.")
+SETTING(config_checkpoint_delay, INT, "60000", 0, 86400000, "ms", SIGHUP, "Time a change of config waits for others before the region's config history is attested; at most once a minute in any case.")
 SETTING(lmdb_map_size, INT, "8589934592", 16777216, 17592186044416, "B", POSTMASTER, "Largest size of the region's store.")
 SETTING(snapshot_timeout, INT, "30000", 1000, 86400000, "ms", SIGHUP, "A statement that reads one state of the store for this long while changes are made is canceled; room they free is kept for it.")
 SETTING(wal_segment_size, INT, "16777216", 16777216, 1073741824, "B", POSTMASTER, "Size of a file of the write-ahead log; a log keeps the size it was made with.")
