@@ -64,6 +64,7 @@ static enum reeve_err all_waves(struct attest_object *o)
     if (rollout_doc_decode(&d, o->update.payload) != REEVE_OK)
         return REEVE_OK;
     d.opened = d.n_waves;
+    o->update.version++;            /* news, to whoever believes it */
     rollout_doc_encode(&d, &p);
     o->update.payload = wr_slice(&p);
     update_encode(&o->update, true, &l);
