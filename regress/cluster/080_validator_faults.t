@@ -9,6 +9,9 @@ use Federation;
 
 my $f = Federation->new(validators => [qw(eu us asia africa)], conf => "attest_submit_timeout = 90s\nattest_view_timeout = 1s\nattest_tick_interval = 2s\n");
 $f->start;
+# Genesis counts as led by the first one.
+my ($leader, @rest) = split /\n/, $f->psql('eu', 'SELECT validator FROM sys.validators');
+my ($old, $other, $third) = @rest;
 my $n = 0;
 sub made {
     my ($at, $what) = @_;
@@ -18,10 +21,8 @@ sub made {
 }
 sub everywhere { my ($name, @at) = @_; ok($f->wait_authority($name, @at), '... and ' . (@at ? "@at" : 'all') . ' know it') }
 sub culprits { my ($at) = @_; return eval { $f->psql($at, "SET read_consistency = local; SELECT object FROM sys.issues WHERE kind = 'validator_contradicts'") } // '?' }
+sub spew { my ($name, $bytes) = @_; open my $h, '>:raw', "$f->{s}{$third}{base}/$name" or die $!; print $h $bytes; close $h }
 sub sh { system(@_) == 0 or die "@_" }
-# Genesis counts as led by the first one.
-my ($leader, @rest) = split /\n/, $f->psql('eu', 'SELECT validator FROM sys.validators');
-my ($old, $other, $third) = @rest;
 sub folder { my ($name, $what) = @_; return $f->server($name)->dir . '/' . ($what // '') }
 sub kept { my ($name) = @_; return "$f->{s}{$name}{base}/kept" }
 sub stop { my ($name) = @_; ok($f->server($name)->stop, "$name is stopped") }
@@ -101,6 +102,19 @@ my %history = map { $f->server($_)->wait_for(sub { $f->height($_) >= $top }, 'th
 is(scalar(grep { $history{$_} ne $history{$third} } @rest), 0, 'nobody has forked: all histories are one') or diag explain \%history;
 
 # ---- the proof is kept ----
+my (undef, $shown) = $f->server($third)->run('reeve-ctl', 'evidence', folder($third));
+my ($key) = $shown =~ /^validator  \Q$leader\E\nfound .*\nkey        ([0-9a-f]{64})\nview /m;
+ok($key, 'what is kept is shown') or diag $shown;
+my @votes = $shown =~ /^vote       (\w+), the signature is good\nbytes      ([0-9a-f]{350})\nsignature  ([0-9a-f]{128})$/mg;
+is(scalar @votes, 6, '... two votes');
+spew('key.der', pack 'H*', "302a300506032b6570032100$key");
+while (my ($kind, $bytes, $sig) = splice @votes, 0, 3) {
+    spew('bytes', pack 'H*', $bytes);
+    spew('sig', pack 'H*', $sig);
+    my ($code) = $f->server($third)->run(qw(openssl pkeyutl -verify -pubin -keyform DER -rawin), map { ("-$_->[0]", "$f->{s}{$third}{base}/$_->[1]") } ['inkey', 'key.der'], ['in', 'bytes'], ['sigfile', 'sig']);
+    is($code, 0, "... and openssl finds the signature of its $kind good");
+}
+isnt(($f->server($third)->run('reeve-ctl', 'evidence', "$f->{s}{$third}{base}/none"))[0], 0, 'where no validator is nothing is shown');
 stop($leader);
 my $found = () = $f->server($old)->log =~ /contradicted itself/g;
 $f->kill($old);

@@ -100,6 +100,7 @@ static int help(void)
            "  reeved --restore -D DIR --from FILE\n"
            "  reeved --check-config -D DIR    read the configuration, say what is wrong with it\n"
            "  reeved --waldump DIR            print the log of a data directory\n"
+           "  reeved --evidence DIR           print what is kept of validators that contradicted themselves\n"
            "  reeved --version\n");
     return 0;
 }
@@ -123,6 +124,7 @@ int main(int argc, char **argv)
     case RUN_RESTORE:      return restore_main(&o);
     case RUN_CHECK_CONFIG: return check_config(&o);
     case RUN_WALDUMP:      return waldump(o.dir, stdout);
+    case RUN_EVIDENCE:     return evidence_print(o.dir, stdout);
     case RUN_VERSION:      printf("%s\n", reeve_version); return 0;
     case RUN_HELP:         return help();
     case RUN_SERVER:       break;

@@ -5,8 +5,8 @@
 #include "backend/ipc/child.h"
 
 struct options {
-    enum { RUN_SERVER, RUN_CHILD, RUN_INIT, RUN_JOIN, RUN_BACKUP, RUN_RESTORE, RUN_GENESIS, RUN_CHECK_CONFIG, RUN_WALDUMP, RUN_VERSION, RUN_HELP } what;
-    const char *dir;                    /* -D, --waldump= */
+    enum { RUN_SERVER, RUN_CHILD, RUN_INIT, RUN_JOIN, RUN_BACKUP, RUN_RESTORE, RUN_GENESIS, RUN_CHECK_CONFIG, RUN_WALDUMP, RUN_EVIDENCE, RUN_VERSION, RUN_HELP } what;
+    const char *dir;                    /* -D, --waldump=, --evidence= */
     const char *child;                  /* --child= */
     unsigned index;                     /* --index= */
     const char *region, *superuser, *password_file;     /* --init */

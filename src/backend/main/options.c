@@ -5,7 +5,7 @@
 
 #include "backend/main/main_int.h"
 
-enum { OPT_CHILD = 256, OPT_INDEX, OPT_INIT, OPT_JOIN, OPT_BACKUP, OPT_RESTORE, OPT_TO, OPT_FROM, OPT_RING, OPT_TOKEN, OPT_ADDRESS, OPT_REGION, OPT_CARD, OPT_GENESIS, OPT_MAKE_GENESIS, OPT_FOLLOWER, OPT_SUPERUSER, OPT_PASSWORD_FILE, OPT_CHECK, OPT_WALDUMP, OPT_VERSION, OPT_HELP };
+enum { OPT_CHILD = 256, OPT_INDEX, OPT_INIT, OPT_JOIN, OPT_BACKUP, OPT_RESTORE, OPT_TO, OPT_FROM, OPT_RING, OPT_TOKEN, OPT_ADDRESS, OPT_REGION, OPT_CARD, OPT_GENESIS, OPT_MAKE_GENESIS, OPT_FOLLOWER, OPT_SUPERUSER, OPT_PASSWORD_FILE, OPT_CHECK, OPT_WALDUMP, OPT_EVIDENCE, OPT_VERSION, OPT_HELP };
 
 static const struct option longs[] = {
     { "child", required_argument, NULL, OPT_CHILD },
@@ -28,6 +28,7 @@ static const struct option longs[] = {
     { "password-file", required_argument, NULL, OPT_PASSWORD_FILE },
     { "check-config", no_argument, NULL, OPT_CHECK },
     { "waldump", required_argument, NULL, OPT_WALDUMP },
+    { "evidence", required_argument, NULL, OPT_EVIDENCE },
     { "version", no_argument, NULL, OPT_VERSION },
     { "help", no_argument, NULL, OPT_HELP },
     { NULL, 0, NULL, 0 },
@@ -57,6 +58,7 @@ static bool take(struct options *o, int opt)
     case OPT_PASSWORD_FILE: o->password_file = optarg; return true;
     case OPT_CHECK:         o->what = RUN_CHECK_CONFIG; return true;
     case OPT_WALDUMP:       o->what = RUN_WALDUMP; o->dir = optarg; return true;
+    case OPT_EVIDENCE:      o->what = RUN_EVIDENCE; o->dir = optarg; return true;
     case OPT_VERSION:       o->what = RUN_VERSION; return true;
     case OPT_HELP:          o->what = RUN_HELP; return true;
     default:                return false;

@@ -5,7 +5,7 @@
 
 #include "backend/utils/log.h"
 
-#define HINT "The proof is kept in this region's DIR/validator. Whoever has that validator's key cannot be trusted: was DIR copied, or " \
+#define HINT "reeve-ctl evidence DIR shows the proof. Whoever has that validator's key cannot be trusted: was DIR copied, or " \
              "an old copy of its keys moved in? Replace it."
 
 static struct culprit *place_for(struct ring *r, const struct name *who)

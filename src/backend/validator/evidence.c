@@ -7,8 +7,14 @@
  */
 #include "backend/validator/validator_int.h"
 
+#include <stdio.h>
+
 #include "backend/utils/clock.h"
+#include "backend/utils/datadir.h"
 #include "backend/utils/log.h"
+#include "common/text.h"
+#include "crypto/ops.h"
+#include "crypto/sign.h"
 #include "engine/simplex_blame.h"
 
 #define KEY_LEN (2 + 32)
@@ -212,4 +218,71 @@ void evidence_heard(struct voter *v, struct slice body)
     }
     kept_init(v, k.e.signer, &k);
     found(v, &k, "; found by another validator");
+}
+
+/* ---- for people: what is kept, as text ---- */
+
+struct printing { FILE *out; struct hash32 chain_id; unsigned n; };
+
+static void print_hex(FILE *out, const char *what, const uint8_t *p, size_t len)
+{
+    char hex[2 * ATTEST_VOTE_LEN + 1];
+    hex_encode(hex, p, len);
+    fprintf(out, "%-11s%s\n", what, hex);
+}
+
+static void print_vote(struct printing *p, const struct kept *k, unsigned i)
+{
+    uint8_t bytes[ATTEST_VOTE_LEN];
+    struct vote v = k->e.vote[i];
+    v.chain_id = p->chain_id;
+    vote_bytes(&v, bytes);
+    bool good = sign_verify(&k->e.sig[i], slice_of(bytes, sizeof bytes), &k->key);
+    fprintf(p->out, "%-11s%s, the signature %s\n", "vote", kind_name(v.type), good ? "is good" : "IS NOT GOOD");
+    print_hex(p->out, "bytes", bytes, sizeof bytes);
+    print_hex(p->out, "signature", k->e.sig[i].b, sizeof k->e.sig[i].b);
+}
+
+static void print_one(void *arg, const struct kept *k)
+{
+    struct printing *p = arg;
+    char at[64];
+    clock_text(at, k->at);
+    fprintf(p->out, "%s%-11s%s\n%-11s%s\n", p->n++ > 0 ? "\n" : "", "validator", k->name.s, "found", at);
+    print_hex(p->out, "key", k->key.b, sizeof k->key.b);
+    fprintf(p->out, "%-11s%llu of epoch %llu\n", "view", (unsigned long long) k->e.vote[0].view, (unsigned long long) k->e.vote[0].epoch);
+    for (unsigned i = 0; i < 2; i++)
+        print_vote(p, k, i);
+}
+
+static enum reeve_err read_chain_id(struct chain *c)
+{
+    struct storage_txn *t;
+    enum reeve_err err = storage_begin(c->store, STORAGE_READ, &t);
+    if (err != REEVE_OK)
+        return err;
+    struct attest a = chain_attest(c, t);
+    err = attest_head(&a, &c->head);
+    storage_abort(t);
+    return err;
+}
+
+int evidence_print(const char *dir, FILE *out)
+{
+    static struct chain c;
+    struct report rep = { .code = REEVE_OK };
+    struct printing p = { .out = out };
+    char path[DATADIR_PATH_MAX];
+    enum reeve_err err;
+    if (!datadir_path(path, sizeof path, dir, "validator"))
+        return 2;
+    TRY(storage_open(&c.store, path, STORAGE_READ, 0, 0, &rep));
+    TRY(read_chain_id(&c));
+    p.chain_id = c.head.chain_id;
+    err = each(&c, print_one, &p);
+out:
+    storage_close(c.store);
+    if (err != REEVE_OK)
+        fprintf(stderr, "reeved: \"%s\" cannot be read: %s\n", path, rep.message[0] ? rep.message : reeve_err_text(err));
+    return err == REEVE_OK ? 0 : 2;
 }

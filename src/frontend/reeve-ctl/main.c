@@ -1,4 +1,4 @@
-/* main.c - reeve-ctl init|genesis|join|start|stop|restart|reload|status|backup|restore|waldump */
+/* main.c - reeve-ctl init|genesis|join|start|stop|restart|reload|status|backup|restore|waldump|evidence */
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -255,7 +255,18 @@ static int do_waldump(const struct ctl *c)
     return run_program(argv);
 }
 
+static int do_evidence(const struct ctl *c)
+{
+    char *argv[] = { (char *) "reeved", (char *) "--evidence", (char *) c->dir, NULL };
+    return run_program(argv);
+}
+
 /* ---- the command line ---- */
+
+static bool names_dir(const char *command)
+{
+    return strcmp(command, "waldump") == 0 || strcmp(command, "evidence") == 0;
+}
 
 static void help(void)
 {
@@ -272,7 +283,8 @@ static void help(void)
            "  reeve-ctl status  -D DIR          exit code 0 running, 3 not running, 4 no such directory\n"
            "  reeve-ctl backup  -D DIR --to FILE    the region's state as this server has it; it may be running\n"
            "  reeve-ctl restore -D DIR --from FILE  into a new directory, or beside keys and validator of the old one\n"
-           "  reeve-ctl waldump DIR             print the ring's log; exit code 1 where it is damaged, 2 where there is none\n\n"
+           "  reeve-ctl waldump DIR             print the ring's log; exit code 1 where it is damaged, 2 where there is none\n"
+           "  reeve-ctl evidence DIR            proofs against validators that contradicted themselves; 2 where no validator is\n\n"
            "Without -D the environment variable REEVE_DATA is taken. Start waits until the server answers,\n"
            "stop until it is gone, at most 60 s unless -t says otherwise.\n");
 }
@@ -350,7 +362,7 @@ static bool parse(struct ctl *c, int argc, char **argv)
     while ((opt = getopt_long(argc, argv, "D:m:t:", longs, NULL)) != -1)
         if (!take(c, opt))
             return false;
-    if (optind + 2 == argc && strcmp(argv[optind], "waldump") == 0 && !take_dir(c, argv[--argc]))
+    if (optind + 2 == argc && names_dir(argv[optind]) && !take_dir(c, argv[--argc]))
         return false;
     if (optind < argc && strcmp(argv[optind], "genesis") == 0) {
         c->command = argv[optind];
@@ -377,7 +389,7 @@ int main(int argc, char **argv)
     static const struct { const char *name; int (*fn)(const struct ctl *c); } commands[] = {
         { "init", do_init }, { "genesis", do_genesis }, { "join", do_join }, { "start", ctl_start }, { "stop", do_stop }, { "restart", do_restart },
         { "reload", do_reload }, { "status", do_status }, { "backup", do_backup },
-        { "restore", do_restore }, { "waldump", do_waldump },
+        { "restore", do_restore }, { "waldump", do_waldump }, { "evidence", do_evidence },
     };
     static struct ctl c = { .stop_signal = SIGINT, .timeout_s = 60 };
     if (!parse(&c, argc, argv))

@@ -7,6 +7,8 @@
 #ifndef REEVE_BACKEND_VALIDATOR_H
 #define REEVE_BACKEND_VALIDATOR_H
 
+#include <stdio.h>
+
 #include "common/buf.h"
 
 struct child;
@@ -20,5 +22,11 @@ int validator_main(struct child *c);
  */
 struct pubkey;
 enum reeve_err validator_init(const char *dir, struct slice genesis, const struct pubkey *own, struct report *rep) REEVE_MUST_CHECK;
+
+/*
+ * What is kept in DIR/validator of validators that contradicted themselves: key, votes as they were signed, signatures, in hex. The
+ * server may be running. An exit code: 0, also where nothing is kept; 2 where there is no such store.
+ */
+int evidence_print(const char *dir, FILE *out);
 
 #endif
