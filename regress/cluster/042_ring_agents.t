@@ -38,13 +38,24 @@ sub servers { my (@n) = @_; return join ',', map { "127.0.0.1:$s[$_ - 1]{agent_p
 $f->sql("CREATE AUTHORITY ca");
 $f->sql("CREATE CERT web FROM AUTHORITY ca SANS ('web.example')");
 $f->sql("CREATE CERT common FROM AUTHORITY ca SANS ('common.example') WITH (shared = 'region')");
+# An authority signed outside, by one that allows others below it.
+sub openssl { my ($code, $out, $err) = $f->run('openssl', @_); die "openssl @_: $err" if $code }
+sub put { open my $h, '>', "$f->{base}/$_[0]" or die $!; print $h $_[1]; close $h }
+openssl(qw(req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 100 -subj /CN=Root -keyout), "$f->{base}/root.key", '-out', "$f->{base}/root.crt");
+$f->sql("CREATE AUTHORITY hq WITH (external = on, subject = 'CN=Edge CA')");
+put('csr', $f->sql("SELECT request FROM sys.authorities WHERE name = 'hq'") . "\n");
+put('ext', "[v]\nbasicConstraints=critical,CA:TRUE,pathlen:1\nkeyUsage=critical,keyCertSign,cRLSign\n");
+openssl(qw(x509 -req -days 30 -CAcreateserial -extensions v), map { m{^-} ? $_ : "$f->{base}/$_" } qw(-in csr -CA root.crt -CAkey root.key -extfile ext -out hq.crt));
+$f->sql("ALTER AUTHORITY hq SET (chain = '" . ReeveServer::slurp("$f->{base}/hq.crt") . "')");
+$f->sql('ALTER AUTHORITY hq ACTIVATE');
+$f->sql("CREATE CERT outside FROM AUTHORITY hq SANS ('outside.example')");
 for my $n (2, 3) {
     join_ring($s[$n - 1]);
     ok(votes($n), "member $n votes");
 }
 
 my $keys = sub { $f->sql('SELECT count(distinct signing_key) FROM sys.ring_members') . ' ' . $f->sql('SELECT sum(intermediates) FROM sys.ring_members') };
-ok($f->wait_for(sub { $keys->() eq '3 2' }, 'keys of members'), 'each member has an attested key, and an intermediate under the authority');
+ok($f->wait_for(sub { $keys->() eq '3 4' }, 'keys of members'), 'each member has an attested key, and an intermediate under each authority');
 isnt($f->sql("SELECT signing_key FROM sys.ring_members WHERE member = 'eu-2'"), $f->sql('SELECT region_key FROM sys.regions'), 'of its own');
 
 # ---- every member lets agents in ----
@@ -115,7 +126,7 @@ ok($s[2]->wait_for(sub { $s[2]->psql("SELECT count(*) FROM sys.nodes WHERE (cert
 my $tls = "$f->{base}/tls";
 mkdir $tls;
 open my $h, '>', "$f->{base}/agent.conf" or die $!;
-print $h "state = $f->{base}/agent\nserver = " . servers(2, 3) . "\ntoken_file = $f->{base}/token\n[cert web]\ndirectory = $tls\n[cert common]\ndirectory = $tls-common\n";
+print $h "state = $f->{base}/agent\nserver = " . servers(2, 3) . "\ntoken_file = $f->{base}/token\n[cert web]\ndirectory = $tls\n[cert common]\ndirectory = $tls-common\n[cert outside]\ndirectory = $tls-outside\n";
 close $h;
 open $h, '>', "$f->{base}/token" or die $!;
 print $h "$token\n";
@@ -137,6 +148,10 @@ ok($f->wait_for(sub { -s "$tls-common/current/key.pem" }, 'a shared key', 60), '
     or diag(ReeveServer::slurp("$f->{base}/agent.log"));
 like(qx{openssl verify -purpose sslserver -CAfile $tls-common/current/ca.pem -untrusted $tls-common/current/cert.pem $tls-common/current/cert.pem 2>&1},
     qr/: OK$/, '... under the intermediate as well');
+ok($f->wait_for(sub { -s "$tls-outside/current/cert.pem" }, 'one by an authority outside', 60), '... and one of an authority that is signed outside')
+    or diag(ReeveServer::slurp("$f->{base}/agent.log"));
+like(qx{openssl verify -purpose sslserver -CAfile $f->{base}/root.crt -untrusted $f->{base}/hq.crt -untrusted $tls-outside/current/cert.pem $tls-outside/current/cert.pem 2>&1},
+    qr/: OK$/, '... which whoever knows the root outside believes');
 kill 'TERM', $agent;
 waitpid $agent, 0;
 $f->start;
@@ -151,7 +166,7 @@ my ($leading) = grep { leader($_) && $_ == $s[(leader($_) =~ /-(\d)$/)[0] - 1] }
 $leading->psql("ALTER RING eu TRANSFER LEADER TO 'eu-1'") if $leading != $f;
 ok($f->wait_for(sub { leader($f) eq 'eu-1' }, 'eu-1 leads'), 'the first leads');
 $f->sql("ALTER RING eu DROP MEMBER 'eu-3'");
-ok($f->wait_for(sub { $keys->() eq '2 1' }, 'keys of members'), 'a dropped member has neither key nor intermediate any more');
+ok($f->wait_for(sub { $keys->() eq '2 2' }, 'keys of members'), 'a dropped member has neither key nor intermediate any more');
 $f->fleet_stop($_) for qw(one two three four);
 $_->stop for @s;
 done_testing;

@@ -136,3 +136,24 @@ enum reeve_err x509_key_matches(struct slice der, const struct xkey *key)
     x509_close(c);
     return err;
 }
+
+#define CHAIN_MAX 16
+
+bool x509_may_certify(struct slice chain)
+{
+    const unsigned char *p = chain.p, *end = chain.p + chain.len;
+    bool known = false;
+    for (long below = 1; p < end; below++) {
+        X509 *c = below <= CHAIN_MAX ? d2i_X509(NULL, &p, (long) (end - p)) : NULL;
+        if (c == NULL)
+            return false;
+        long length = X509_get_pathlen(c);      /* of authorities below it; -1: any */
+        bool allows = X509_check_ca(c) == 1 && (length < 0 || length >= below);
+        bool root = X509_NAME_cmp(X509_get_subject_name(c), X509_get_issuer_name(c)) == 0;
+        known |= root || (below == 1 && length > 0);
+        X509_free(c);
+        if (!allows)
+            return false;
+    }
+    return known;
+}

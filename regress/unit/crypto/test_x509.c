@@ -152,6 +152,39 @@ static void an_intermediate_is_needed_and_its_path_length_counts(void **state)
     cert_free(&deep_leaf);
 }
 
+/* The certificates of a chain, this many, the first one below all others. */
+static bool may_certify(const struct cert **c, size_t n)
+{
+    struct wr w = wr_heap(8 * X509_DER_MAX);
+    for (size_t i = 0; i < n; i++)
+        wr_bytes(&w, der_of(c[i]).p, der_of(c[i]).len);
+    bool may = x509_may_certify(wr_slice(&w));
+    assert_false(n > 0 && x509_may_certify(slice_of(w.p, w.len - 1)));
+    wr_free(&w);
+    return may;
+}
+
+static void an_authority_may_stand_below_where_all_path_lengths_allow_it(void **state)
+{
+    for (int root_len = -1; root_len <= 3; root_len++)
+        for (int len = -1; len <= 2; len++) {
+            struct x509_spec root_spec = spec_of("CN=Root", true), spec = spec_of("CN=Authority", true), leaf_spec = spec_of("CN=leaf", false);
+            struct cert root, own, leaf;
+            root_spec.path_len = root_len;
+            spec.path_len = len;
+            cert_make(&root, KEY_ED25519, &root_spec, NULL);
+            cert_make(&own, KEY_ED25519, &spec, &root);
+            cert_make(&leaf, KEY_ED25519, &leaf_spec, &own);
+            assert_int_equal(may_certify((const struct cert *[]){ &own, &root }, 2), len != 0 && (root_len < 0 || root_len >= 2));
+            assert_int_equal(may_certify((const struct cert *[]){ &own }, 1), len > 0);     /* what stands above is not known */
+            assert_false(may_certify((const struct cert *[]){ &leaf, &own, &root }, 3));
+            assert_false(may_certify(NULL, 0));
+            cert_free(&root);
+            cert_free(&own);
+            cert_free(&leaf);
+        }
+}
+
 static void validity_ends_to_the_second(void **state)
 {
     struct x509_spec root_spec = spec_of("CN=Root", true), leaf_spec = spec_of("CN=leaf", false);
@@ -582,6 +615,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(kinds_have_names),
     cmocka_unit_test(a_leaf_chains_to_its_authority_for_every_pair_of_kinds),
     cmocka_unit_test(an_intermediate_is_needed_and_its_path_length_counts),
+    cmocka_unit_test(an_authority_may_stand_below_where_all_path_lengths_allow_it),
     cmocka_unit_test(validity_ends_to_the_second),
     cmocka_unit_test(an_authority_must_be_one_and_own_its_key),
     cmocka_unit_test(the_certificate_says_what_the_spec_said),

@@ -17,6 +17,7 @@
 #include "backend/utils/clock.h"
 #include "backend/utils/log.h"
 #include "crypto/hash.h"
+#include "crypto/x509.h"
 
 #define ASK_TIMEOUT_MS 10000
 #define RETRY_MS 1000
@@ -97,17 +98,22 @@ static void ask_key(struct ring *r, struct inter *n, const struct name *authorit
     n->asking = ipc_link_request(r->signer, MSG_INTERMEDIATE_KEY, wr_slice(&w), ASK_TIMEOUT_MS, on_key, r) == REEVE_OK;
 }
 
-/* An external authority's chain may end there; its region's signer issues for it alone. */
+/* Where an external authority's chain ends there, its region's signer issues for it alone. */
+static bool may_have(const struct authority_doc *d, const struct authority_gen *g)
+{
+    return !d->external || x509_may_certify(slice_of(g->chain, g->chain_len));
+}
+
 static const struct authority_gen *lacking(struct ring *r, struct inter *n, struct ring_view *v, const struct name *authority)
 {
     uint32_t me = core_id(r->prop.core);
-    for (uint8_t i = 0; i < n->doc.n && !n->doc.external; i++) {
+    for (uint8_t i = 0; i < n->doc.n; i++) {
         const struct authority_gen *g = &n->doc.g[i];
         struct name name;
         struct slice note;
         note_name(&name, me, g->gen, authority);
         if (in_use(g) && authority_inter_find(&n->doc, g->gen, me) == NULL &&
-            region_note_get(&v->region, &name, &note) != REEVE_OK)
+            region_note_get(&v->region, &name, &note) != REEVE_OK && may_have(&n->doc, g))
             return g;
     }
     return NULL;

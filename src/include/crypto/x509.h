@@ -126,6 +126,11 @@ enum reeve_err x509_cert_verify(const struct x509_cert *c, const struct slice *i
 /* With one root that is decoded as well. */
 enum reeve_err x509_cert_verify_by(const struct x509_cert *c, const struct x509_cert *root, struct wall_ms at) REEVE_MUST_CHECK;
 /*
+ * May the first of these certificates (DER, one after another, each issued by the next) have an authority below it? None of their
+ * path lengths may forbid it; and it must be known that none does: the first allows it in words, or the root is among them.
+ */
+bool x509_may_certify(struct slice chain);
+/*
  * PEM of one certificate appended; and the DER certificates of a PEM text, one
  * call each (other blocks are skipped). Every answer but NOT_FOUND moves *pem on.
  */
