@@ -1,15 +1,15 @@
 # A session that reads an old state of the store for long keeps room from being used again: its statement is canceled, and where it
-# does not hear that, it is killed. Nobody else is disturbed.
+# does not hear that, it is killed. Nobody else is disturbed. Then five hundred sessions of a member whose whole state is replaced.
 use strict;
 use warnings;
 use Test::More;
 use Time::HiRes qw(sleep);
 use lib 'regress/lib';
-use ReeveServer;
+use Ring;
 
 my $s = ReeveServer->new(conf => "gateways = 1\nsnapshot_timeout = 2s\nlmdb_map_size = 32MB\n");
 $s->init->start;
-my $base = $s->{base};
+my ($base, $owner) = ($s->{base}, $$);
 my $k = 0;
 
 # So many rows that what joins them four times reads for as long as the test may take.
@@ -70,4 +70,54 @@ is($s->psql("SELECT value FROM sys.config WHERE key = 'x'"), $k, 'all changes be
 # ---- nobody else ----
 is(scalar(() = $s->log =~ /reads a state of the store .*killing it/g), 1, 'nobody else was killed');
 ok($s->stop, 'it stops');
+
+# ---- a snapshot of the ring under five hundred sessions ----
+my $SESSIONS = 500;
+my $r = Ring->new(members => 1, conf => "gateways = 1\nmax_connections = 520\n");
+$r->join_as(ReeveServer->new, 1, learner => 1);
+my ($a, $b) = $r->servers;
+my ($n, $pad) = (0, 'v' x 60000);
+# Ten keys that always change together, and nearly all that one entry holds: what the log keeps for others is soon outgrown.
+sub many {
+    my ($times) = @_;
+    open my $f, '>', "$a->{base}/many.sql" or die $!;
+    for (1 .. $times) {
+        $n++;
+        print $f 'BEGIN;', (map { "SET CONFIG 'n$_' = '$n';" } 0 .. 9), ("SET CONFIG 'pad' = '$pad';") x 10, "COMMIT;\n";
+    }
+    close $f;
+    local $ENV{PGPASSWORD} = $ReeveServer::PASSWORD;
+    my ($code, $out, $err) = $a->run('psql', '-XAtq', '-v', 'ON_ERROR_STOP=1', '-d', $a->conninfo, '-f', "$a->{base}/many.sql");
+    die $err if $code;
+}
+many(1);
+ok($r->caught_up(1), 'a member has it');
+# As on a machine of one's own: no password is worth the time of five hundred.
+$b->write_file('reeve_hba.conf', "host all all 127.0.0.1/32 trust\n");
+$b->ctl('reload');
+my $readers = fork() // die "fork: $!";
+if ($readers == 0) {
+    open STDOUT, '>', "$base/readers.out";
+    open STDERR, '>&', \*STDOUT;
+    exec '/usr/bin/python3', 'regress/cluster/many_readers.py', $b->conninfo, $SESSIONS, "$base/readers.stop" or POSIX::_exit(127);
+}
+END { local $?; if ($readers && $owner == $$) { kill 'KILL', $readers; waitpid $readers, 0 } }
+ok($b->wait_for(sub { said('readers') =~ /ready/ }, 'the sessions', 120), "$SESSIONS sessions read");
+my ($ring) = $b->children('ring');
+kill 'STOP', $ring;
+many(100);
+kill 'CONT', $ring;
+ok($b->wait_for(sub { $b->log =~ /the state at \d+ is installed/ }, 'another state', 60), 'its ring was away for too long: the state is replaced under them')
+    or diag($a->log);
+ok($r->caught_up(1), '... and is in step');
+many(3);
+ReeveServer::write_file({ dir => $base }, 'readers.tmp', $n);
+rename "$base/readers.tmp", "$base/readers.stop";
+ok($b->wait_for(sub { ended($readers) }, 'the sessions', 120), 'all come to read the newest');
+$readers = 0;
+my ($last) = said('readers') =~ /^(reads .*)$/m;
+note($last);
+like($last // said('readers'), qr/failed 0 mixed 0 older 0 /, 'no reading failed, none saw a mix, none an older state than before');
+like($last // '', qr/reopened [1-9]\d\d/, '... also while sessions came and went');
+ok($_->stop, 'it stops') for $a, $b;
 done_testing;
