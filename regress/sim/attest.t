@@ -4,6 +4,7 @@
 #   SIM_SEEDS=300 SIM_FROM=1    how many, from which (make check-world: 10,000)
 use strict;
 use warnings;
+use JSON::PP;
 use Test::More;
 
 my $sim = ($ENV{REEVE_BUILD} || 'build') . '/bin/reeve-sim';
@@ -64,6 +65,16 @@ for my $seed ($from + 7, $from + 8) {
 my ($quiet) = (sim('attest', '--seed', $from + 7))[1] =~ m{trace ([0-9a-f]{16})};
 my ($loud) = (sim('attest', '--seed', $from + 7, '--trace'))[1] =~ m{trace ([0-9a-f]{16})\n\z};
 is($loud, $quiet, 'printing the trace changes nothing in it');
+
+# A minute of its own: only where long runs are wanted.
+if ($seeds >= 1000) {
+    my ($bad, $json) = sim('latency', '--choices', 1, '--draws', 5, '--set', 'cities', '2>/dev/null');
+    my $c = eval { JSON::PP->new->decode($json)->{cities_33_of_50} } // {};
+    is($bad, 0, '33 of 50 cities: every update becomes final under every leader');
+    cmp_ok($c->{best_leader}{reeve}{worst_ms} // 1e9, '<', 550, 'within 550 ms of its submission with the best one');
+    cmp_ok($c->{best_leader_f_crashed}{reeve}{worst_ms} // 1e9, '<', 900, 'and within 900 ms with a third crashed');
+    cmp_ok($c->{simulation_beside_its_model_ms} // 1e9, '<', 40, 'as sums of delays say');
+}
 
 my ($status, $out) = sim('attest', '--seed', $from);
 is((split /\n/, $out)[0], "seed $from", 'the seed is printed first');

@@ -19,6 +19,7 @@ struct slot {
     struct cast notarize[SIMPLEX_VALIDATORS_MAX];
     struct cast finalize[SIMPLEX_VALIDATORS_MAX];
     struct cast nullify[SIMPLEX_VALIDATORS_MAX];
+    uint16_t n_cast[SX_FINALIZE + 1];               /* how many of each kind there are, by type */
     bool notarized, nullified, finalized;           /* certificates held */
     struct simplex_block notar;                     /* of Notar or Final */
     /* what we did; "asked" stays true whatever the signer answers */

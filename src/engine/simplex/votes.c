@@ -50,6 +50,7 @@ bool vote_store(struct simplex *s, const struct simplex_vote *v, uint16_t signer
     blame(s, t, v, signer, sig, out);
     if (c->have && !(SIMPLEX_BROKEN(NOTARIZE_TWICE) && v->type == SX_PROPOSE))
         return false;
+    t->n_cast[v->type] += !c->have;
     *c = (struct cast){ true, v->b, *sig };
     return true;
 }
@@ -66,7 +67,9 @@ void cert_store(struct simplex *s, const struct simplex_cert *c, struct simplex_
         if ((c->bitmap[i / 8] >> i % 8 & 1) == 0)
             continue;
         blame(s, t, &v, i, &c->sig[at], out);
-        casts(t, (enum simplex_type) c->type)[i] = (struct cast){ true, c->b, c->sig[at++] };
+        struct cast *to = &casts(t, (enum simplex_type) c->type)[i];
+        t->n_cast[c->type] += !to->have;
+        *to = (struct cast){ true, c->b, c->sig[at++] };
     }
 }
 
@@ -78,11 +81,23 @@ static unsigned count_for(const struct simplex *s, const struct cast *c, const s
     return n;
 }
 
+/* Somebody before i voted for the same: its votes are counted. */
+static bool counted(const struct cast *c, unsigned i)
+{
+    for (unsigned k = 0; k < i; k++)
+        if (c[k].have && block_eq(&c[k].b, &c[i].b))
+            return true;
+    return false;
+}
+
+/* Asked for every view of the window after every event: most of them are done with a number. */
 bool quorum_for(const struct simplex *s, const struct slot *t, enum simplex_type type, struct simplex_block *b)
 {
     const struct cast *c = casts((struct slot *) t, type);
+    if (t->n_cast[type] < s->q)
+        return false;
     for (unsigned i = 0; i < s->c.n; i++)
-        if (c[i].have && count_for(s, c, &c[i].b) >= s->q) {
+        if (c[i].have && !counted(c, i) && count_for(s, c, &c[i].b) >= s->q) {
             *b = c[i].b;
             return true;
         }
