@@ -152,6 +152,7 @@ def make_valid():
     ok("CONFIG", dict(kind=1, epoch=1, revision=78, values=[VALUE, dict(VALUE, gen=4, state=2, value="")]))
     ok("CONFIG", dict(kind=2, epoch=1, revision=78, values=[]), flags=8)
     ok("RESYNC", dict(reason=1, what=1))
+    ok("HEADS", dict(kind=1, head="0102"))
     ok("CERT_REQUEST", dict(object="edge-tls", gen=2, csr="3000"), reqid=1, deadline=5000)
     ok("CERT_REPLY", dict(object="edge-tls", gen=2, leaf="3001", chain="3002"), reqid=1)
     ok("KEY_REQUEST", dict(object="shared", gen=1, seal_key=rep(2, 32), signature=rep(3, 64)), reqid=128)

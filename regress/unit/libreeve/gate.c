@@ -376,6 +376,16 @@ static void on_report(struct stage *g, const struct wire_frame *in)
     gate_send(g, &f);
 }
 
+static void on_heads(struct stage *g, const struct wire_heads *h)
+{
+    g->heads[h->kind]++;
+    if (h->kind != 3)
+        return;
+    wr_free(&g->evidence);
+    g->evidence = wr_heap(1 << 16);
+    wr_bytes(&g->evidence, h->head.p, h->head.len);
+}
+
 static void handle(struct stage *g, const struct wire_frame *f)
 {
     struct wire_frame ack = wire_frame_of(WF_HEARTBEAT_ACK);
@@ -388,6 +398,7 @@ static void handle(struct stage *g, const struct wire_frame *f)
     case WF_KEY_REQUEST:  on_key_request(g, f); break;
     case WF_REPORT:       on_report(g, f); break;
     case WF_HEARTBEAT:    if (!g->mute) gate_send(g, &ack); break;
+    case WF_HEADS:        on_heads(g, &f->u.heads); break;
     case WF_ERROR:        g->last_error = (unsigned) f->u.error.code; break;
     default:              fail_msg("the agent sent type %u", f->head.type);
     }
@@ -577,6 +588,7 @@ void gate_new(struct stage *g, unsigned n)
 
 void gate_free(struct stage *g)
 {
+    wr_free(&g->evidence);
     if (g->a != NULL)
         gate_agent_end(g);
     gate_cut(g);

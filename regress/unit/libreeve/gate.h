@@ -49,6 +49,8 @@ struct stage {
     struct wire_report report;
     char report_object[256];
     unsigned last_error;
+    unsigned heads[4];                  /* HEADS by kind */
+    struct wr evidence;                 /* of kind 3; the test frees it */
 
     /* the agent and its host */
     struct agent *a;

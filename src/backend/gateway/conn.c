@@ -272,6 +272,7 @@ void conn_sweep(struct gateway *g)
     for (struct conn *c = g->conns; c != NULL; c = next) {
         next = c->next;
         c->subscribes = c->subscribes > 0 ? c->subscribes - 1 : 0;
+        c->heads = c->heads > 0 ? c->heads - 1 : 0;
         if (c->deadline.ms != 0 && now >= c->deadline.ms)
             conn_close(c, c->phase == CP_TLS ? "no TLS handshake in time" : "not authenticated in time");
         else

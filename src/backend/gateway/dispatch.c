@@ -38,6 +38,7 @@ static enum handled handle(struct conn *c, const struct wire_frame *f)
     case WF_HEARTBEAT:      return on_heartbeat(c, f);
     case WF_ERROR:          return on_error(c, f);
     case WF_SUBSCRIBE:      return on_subscribe(c, f);
+    case WF_HEADS:          return on_heads(c, f);
     case WF_CERT_REQUEST:   return on_cert_request(c, f);
     case WF_KEY_REQUEST:    return on_key_request(c, f);
     case WF_REPORT:         return on_report(c, f);

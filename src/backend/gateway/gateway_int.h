@@ -56,6 +56,7 @@
 #define GW_REGISTERS_MAX   8            /* */
 
 struct gateway;
+struct forks;                           /* heads.c */
 
 /* ---- payloads: bytes on their way to one or many connections (payload.c) ---- */
 struct payload { uint32_t refs, len; uint8_t b[]; };
@@ -98,7 +99,7 @@ struct conn {
     struct tls *tls;
     uint8_t phase;
     bool enrolled, paused, busy, following, want_objects, own, resync, config_known;
-    uint8_t requests, reports, registers;
+    uint8_t requests, reports, registers, heads, judged;
     struct mono_ms born, deadline, heard, wrote, header_sent;
     uint8_t *in;
     uint32_t in_len, in_cap;
@@ -220,6 +221,7 @@ struct gateway {
     struct profile *profiles;
     struct cache cache;
     struct lane lane[LANE__COUNT];
+    struct forks *forks;
     struct sign_request *sign_head, **sign_tail;
     unsigned sign_waiting, sign_under_way;
 
@@ -333,6 +335,10 @@ enum reeve_err identity_init(struct gateway *g, struct report *rep) REEVE_MUST_C
 void identity_signer_up(void *arg);
 /* After the delegation or the attested region changed. */
 void identity_judge(struct gateway *g);
+
+/* heads.c */
+enum handled on_heads(struct conn *c, const struct wire_frame *f);
+void heads_sweep(struct gateway *g);
 
 /* listen.c */
 enum reeve_err listen_open(struct gateway *g, struct report *rep) REEVE_MUST_CHECK;

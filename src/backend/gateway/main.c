@@ -59,6 +59,7 @@ static void sweep(void *arg)
 {
     struct gateway *g = arg;
     conn_sweep(g);
+    heads_sweep(g);
     listen_tell_shed(g);
     memory_return(g);
     reap(g);

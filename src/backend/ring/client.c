@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "backend/utils/log.h"
+#include "common/text.h"
 
 #define CLIENT_INFLIGHT_MAX 256
 
@@ -113,6 +114,16 @@ static bool may_propose(enum proc_kind from, uint8_t type)
     }
 }
 
+/* A gateway leaves the two heads of a fork for the others, and no other note: those are the members'. */
+static bool is_fork_note(struct slice command)
+{
+    struct rd r = rd_of(command);
+    struct name name;
+    (void) rd_bytes(&r, 2);
+    rd_name(&r, &name);
+    return !r.bad && (slice_eq(name_slice(&name), slice_str(FORK_NOTE_A)) || slice_eq(name_slice(&name), slice_str(FORK_NOTE_B)));
+}
+
 static void proposed(void *arg, enum reeve_err err, const struct report *rep, uint64_t index, struct slice result)
 {
     struct pending_reply *p = arg;
@@ -137,7 +148,8 @@ static void proposed(void *arg, enum reeve_err err, const struct report *rep, ui
 static void on_propose(struct client *c, struct ipc_channel *ch, struct ipc_msg *m)
 {
     struct report rep = { .code = REEVE_OK };
-    if (!may_propose(ipc_peer(ch), ring_command_type(m->body))) {
+    bool note = ring_command_type(m->body) == RC_NOTE && ipc_peer(ch) == PROC_GATEWAY && is_fork_note(m->body);
+    if (!note && !may_propose(ipc_peer(ch), ring_command_type(m->body))) {
         log_limited(LOG_SEV_WARNING, "%s proposed a command it may not (type %u)", proc_title(ipc_peer(ch)),
                     ring_command_type(m->body));
         refuse(ch, m->id, REEVE_E_DENIED, NULL);

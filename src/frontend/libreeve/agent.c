@@ -152,6 +152,9 @@ static void init(struct agent *a, const struct agent_options *o, const struct ag
     snprintf(a->addr_hint, sizeof a->addr_hint, "%s", o->addr_hint ? o->addr_hint : "");
     a->session = wr_heap(8192);
     a->resume = wr_heap(64);
+    a->head = wr_heap(HEAD_BYTES_MAX);
+    a->fork = wr_heap(FORK_BYTES_MAX);
+    a->verify_ms = now.mono.ms;
     backoff_init(&a->backoff);
     conn_init(&a->c);
 }
@@ -192,6 +195,7 @@ void agent_free(struct agent *a)
     held_free_all(a);
     values_free(a);
     workloads_free(a);
+    gossip_free(a);
     while (a->slots != NULL) {
         struct slot *s = a->slots;
         a->slots = s->next;

@@ -10,6 +10,7 @@
 
 #include "crypto/hash.h"
 #include "crypto/ops.h"
+#include "engine/attest_fork.h"
 #include "engine/backoff.h"
 #include "frontend/libreeve/agent.h"
 
@@ -38,6 +39,12 @@ struct held {
     int64_t proved_ms;                  /* monotonic; -1: from the cache, not proved in this process */
     struct slice leaf;                  /* owned */
 };
+
+/* ---- finalized heads (gossip.c) ---- */
+#define AGENT_HEADS_KNOWN 32
+#define AGENT_HEADS_HEARD 4
+struct known_head { uint64_t height; struct hash32 hash; };
+struct heard_head { struct slice bytes; /* owned; from a peer, and final */ uint64_t height; bool asked; };
 
 /* ---- config values held (values.c) ---- */
 struct value {
@@ -145,6 +152,12 @@ struct agent {
     bool have_trust;
     struct trust *trust;
     int64_t header_ms;                  /* monotonic, when a newer header was verified; -1 never */
+    struct known_head heads[AGENT_HEADS_KNOWN];
+    struct heard_head heard[AGENT_HEADS_HEARD];
+    unsigned n_heads, next_heard, verifies;
+    int64_t verify_ms, ask_ms;
+    struct wr head, fork;               /* the newest finalization; evidence, empty: none */
+    char forked[300];
     struct held *held;
     unsigned n_held;
     bool list_open, list_known;         /* a scope 1 list is coming in; one came whole on this connection */
@@ -227,6 +240,18 @@ enum reeve_err endpoints_parse(struct agent *a, const char *text, struct report 
 /* A non-blocking socket on its way; -1 with last_error set. */
 int endpoint_connect(struct agent *a, const struct endpoint *e);
 
+/* gossip.c */
+/* Of a bundle that stands up against everything held: false where it makes a fork with the own head. */
+bool gossip_taken(struct agent *a, struct slice bundle);
+/* Of one that does not: is it the other half of a fork? */
+void gossip_refused(struct agent *a, struct slice bundle);
+/* The trust moved on. */
+void gossip_advanced(struct agent *a);
+void gossip_ready(struct agent *a);
+void gossip_load(struct agent *a);
+void gossip_free(struct agent *a);
+void on_heads(struct agent *a, const struct wire_heads *w);
+
 /* objects.c */
 struct held *held_find(const struct agent *a, uint8_t type, const struct name *name);
 /* A live object's payload (a put); false where absent or deleted. */
@@ -298,6 +323,8 @@ enum reeve_err cache_load(struct agent *a) REEVE_MUST_CHECK;
 void cache_commit(struct agent *a);
 void cache_put_trust(struct agent *a);
 void cache_put_meta(struct agent *a);
+void cache_put_head(struct agent *a);
+void cache_put_fork(struct agent *a);
 void cache_put_session(struct agent *a);
 void cache_put_held(struct agent *a, const struct held *h);
 void cache_del_held(struct agent *a, const struct held *h);

@@ -3,6 +3,8 @@
  *
  * Keys: one letter, then names as they are.
  *   T                            trust_encode
+ *   H                            the newest finalization verified
+ *   F                            evidence of a fork (engine/attest_fork.h)
  *   M                            u8 1 | u8 enrolled | u32 ordinal | name region | u64 epoch | u64 revision | str16 resume |
  *                                u8 n { name key | u8 length, value }
  *   X                            u8 1 by client certificate, else 0 | TLS session (one made without a certificate
@@ -82,6 +84,18 @@ void cache_put_trust(struct agent *a)
         put(a, &k, &w);
     }
     wr_free(&w);
+}
+
+void cache_put_head(struct agent *a)
+{
+    struct key k = key_of('H', 0, 0, NULL);
+    put(a, &k, &a->head);
+}
+
+void cache_put_fork(struct agent *a)
+{
+    struct key k = key_of('F', 0, 0, NULL);
+    put(a, &k, &a->fork);
 }
 
 void cache_put_meta(struct agent *a)
@@ -295,6 +309,8 @@ static enum reeve_err load_one(void *arg, struct slice key, struct slice v)
     bool ok = true;
     switch (rd_u8(&k)) {
     case 'T': ok = a->have_trust = trust_decode(a->trust, v) == REEVE_OK; break;
+    case 'H': wr_bytes(&a->head, v.p, v.len); break;
+    case 'F': wr_bytes(&a->fork, v.p, v.len); break;
     case 'M': ok = load_meta(a, v); break;
     case 'X': load_session(a, v); break;
     case 'O': ok = load_held(a, &k, v); break;
@@ -319,6 +335,7 @@ static void after_load(struct agent *a)
         s->not_after_ms = m->info->not_after.ms;
     }
     a->stats.verified = a->trust->verified;
+    gossip_load(a);
 }
 
 enum reeve_err cache_load(struct agent *a)

@@ -237,6 +237,7 @@ void conn_ready(struct agent *a)
     a->heartbeat_due_ms = ag_mono(a) + ag_random_ms(a->heartbeat_ms);
     ag_log(a, AGENT_LOG_INFO, "connected to %s, region %s, ordinal %u", a->ep_text, a->region.s, a->ordinal);
     keep_session(a);
+    gossip_ready(a);
     session_subscribe(a);
     for (struct slot *s = a->slots; s != NULL; s = s->next)
         if (s->report_reqid != 0)

@@ -78,6 +78,13 @@ static void on_bundle(struct agent *a, const struct wire_head *h, const struct w
     (void) bundle_take(a, w->bundle, w->scope, (h->flags & WIRE_MORE) != 0);
 }
 
+/* Who was shown two histories takes nothing more, also not on the region's word. */
+static void on_values(struct agent *a, const struct wire_config *w, bool more)
+{
+    if (a->fork.len == 0)
+        on_config(a, w, more);
+}
+
 static void on_resync(struct agent *a, const struct wire_resync *w)
 {
     ag_log(a, AGENT_LOG_INFO, "resync: reason %u", w->reason);
@@ -97,7 +104,8 @@ static void handle(struct agent *a, const struct wire_frame *f)
     case WF_ERROR:         on_error(a, &f->head, &f->u.error); break;
     case WF_BUNDLE:        on_bundle(a, &f->head, &f->u.bundle); break;
     case WF_TICK:          (void) bundle_take(a, f->u.tick.bundle, 0, false); break;
-    case WF_CONFIG:        on_config(a, &f->u.config, (f->head.flags & WIRE_MORE) != 0); break;
+    case WF_HEADS:         on_heads(a, &f->u.heads); break;
+    case WF_CONFIG:        on_values(a, &f->u.config, (f->head.flags & WIRE_MORE) != 0); break;
     case WF_RESYNC:        on_resync(a, &f->u.resync); break;
     case WF_CERT_REPLY:    on_cert_reply(a, f->head.reqid, &f->u.cert_reply); break;
     case WF_KEY_REPLY:     on_key_reply(a, f->head.reqid, &f->u.key_reply); break;

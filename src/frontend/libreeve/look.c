@@ -44,7 +44,7 @@ bool agent_settled(const struct agent *a)
 
 static bool header_fresh(const struct agent *a)
 {
-    return a->header_ms >= 0 && ag_mono(a) - a->header_ms < 3 * (int64_t) a->tick_ms;
+    return a->fork.len == 0 && a->header_ms >= 0 && ag_mono(a) - a->header_ms < 3 * (int64_t) a->tick_ms;
 }
 
 static enum agent_freshness slot_freshness(const struct agent *a, const struct slot *s)
@@ -88,7 +88,7 @@ void agent_info(const struct agent *a, struct agent_info *out)
         .region = a->region, .labels = &a->labels, .ordinal = a->ordinal, .height = a->trust->height,
         .log_size = a->trust->log_size, .epoch = a->epoch, .revision = a->revision, .header_time = a->trust->time,
         .header_age_ms = a->header_ms < 0 ? -1 : ag_mono(a) - a->header_ms, .endpoint = a->ep_text,
-        .retry_in_ms = -1, .halted = a->halted, .last_error = a->last_error,
+        .retry_in_ms = -1, .halted = a->fork.len > 0 ? a->forked : a->halted, .last_error = a->last_error,
         .config = config_freshness(a), .values = a->n_values, .objects = a->n_held, .workloads = a->n_workloads,
     };
     if (a->phase == AP_WAITING)

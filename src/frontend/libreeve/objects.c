@@ -189,20 +189,29 @@ static enum reeve_err open_and_take(struct agent *a, struct slice bytes, uint8_t
     /* The same header again proves nothing new and harms nothing: it does not make anything fresher. */
     TRY(bundle_open(&crypto_ops_real, &t, bytes, false, o, cap, &n));
     TRY(objects_check(a, o, n));
+    if (!gossip_taken(a, bytes))
+        return REEVE_E_V_CONSISTENCY;
     trust_take(a, &t);
     take_all(a, o, n, scope, more);
+    gossip_advanced(a);
 out:
     return err;
 }
 
 bool bundle_take(struct agent *a, struct slice bytes, uint8_t scope, bool more)
 {
+    if (a->fork.len > 0)
+        return a->phase != AP_HALTED;
     size_t cap = bytes.len / OBJECT_BYTES_MIN + 1;
     if (cap > AGENT_OBJECTS_MAX)
         cap = AGENT_OBJECTS_MAX;
     struct bundle_object *o = calloc(cap, sizeof *o);
     enum reeve_err err = o ? open_and_take(a, bytes, scope, more, o, cap) : REEVE_E_NOMEM;
     free(o);
+    if (err != REEVE_OK)
+        gossip_refused(a, bytes);
+    if (a->fork.len > 0)
+        return a->phase != AP_HALTED;       /* the region hears of it on this connection */
     if (err != REEVE_OK) {
         ag_refuse(a, err, "%s", scope == SCOPE_TICK ? "a tick" : scope == SCOPE_REGION ? "the region's proof" : "a bundle");
         return false;

@@ -16,8 +16,9 @@ struct daemon {
     struct options o;
     struct agent *agent;
     struct agent_identity id;
-    int status_fd, signal_fd;
-    bool stop, failed, json_due, trust_due;
+    int status_fd, signal_fd, peer_fd;
+    bool stop, failed, json_due, trust_due, fork_written;
+    int64_t tell_ms;                    /* peers.c */
     struct installing inst[INSTALLS_MAX];
 };
 
@@ -34,6 +35,13 @@ void install_abandon(struct daemon *d);
 void effective_write(struct daemon *d);
 void trust_write(struct daemon *d);
 json_t *value_json(const struct agent_value *v);
+
+/* peers.c */
+int peers_open(const struct options *o);
+/* Tells a few when it is time; returns when that is next. */
+int64_t peers_run(struct daemon *d);
+void peers_read(struct daemon *d);
+void fork_write(struct daemon *d);
 
 /* status.c */
 json_t *status_json(const struct daemon *d);

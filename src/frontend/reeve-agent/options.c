@@ -184,6 +184,10 @@ static bool set_global(struct options *o, const char *name, const char *v, bool 
         return copy(o->config_json, sizeof o->config_json, v);
     if (strcmp(name, "addr") == 0)
         return copy(o->addr_hint, sizeof o->addr_hint, v);
+    if (strcmp(name, "peer-listen") == 0)
+        return copy(o->peer_listen, sizeof o->peer_listen, v);
+    if (strcmp(name, "peers") == 0)
+        return copy(o->peers, sizeof o->peers, v);
     if (strcmp(name, "label") == 0)
         return label_pair(o, v);
     if (strcmp(name, "identity") == 0) {
@@ -432,6 +436,8 @@ void options_usage(void)
           "  --identity auth|mtls     how the node proves itself (default auth)\n"
           "  --label KEY=VALUE        asked for at enrolment; the token's labels win\n"
           "  --addr ADDRESS           address others reach the host at\n"
+          "  --peer-listen ADDR:PORT  hear finalized heads from other agents (UDP)\n"
+          "  --peers ADDR:PORT,...    tell some of them ours, once a minute\n"
           "  --config-json FILE       effective configuration as one JSON file\n"
           "  --config-ttl TIME        unconfirmed values EXPIRE after this\n"
           "  --tick-interval TIME     of the region's validators (default 60 s)\n"

@@ -17,6 +17,7 @@ struct options {
     const char *argument;               /* of the command */
     const char *program_file;           /* configuration file or NULL */
     char state[1024], servers[2048], token[WIRE_TOKEN_TEXT_MAX + 8], token_file[1024], config_json[1024], addr_hint[64];
+    char peer_listen[300], peers[4096];  /* address:port; the latter several, separated by commas */
     struct labels labels;
     bool mtls, once, dry_run, log_json, debug, help, version;
     uint32_t tick_ms, config_ttl_ms, timeout_ms;

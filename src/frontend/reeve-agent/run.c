@@ -128,10 +128,11 @@ static int signals_open(void)
 
 /* ---- the loop ---- */
 
-static int timeout_of(const struct daemon *d, int64_t end_ms)
+static int timeout_of(struct daemon *d, int64_t end_ms)
 {
-    int64_t now = now_read().mono.ms, at = agent_deadline(d->agent).ms;
+    int64_t now = now_read().mono.ms, at = agent_deadline(d->agent).ms, tell = peers_run(d);
     at = end_ms < at ? end_ms : at;
+    at = tell < at ? tell : at;
     if (at <= now)
         return 0;
     return at - now > 3600000 ? 3600000 : (int) (at - now);
@@ -139,14 +140,15 @@ static int timeout_of(const struct daemon *d, int64_t end_ms)
 
 static void turn(struct daemon *d, int64_t end_ms)
 {
-    struct pollfd p[3 + INSTALLS_MAX];
-    struct installing *of[3 + INSTALLS_MAX];
-    nfds_t n = 3;
+    struct pollfd p[4 + INSTALLS_MAX];
+    struct installing *of[4 + INSTALLS_MAX];
+    nfds_t n = 4;
     unsigned ev = agent_events(d->agent);
     p[0] = (struct pollfd){ d->signal_fd, POLLIN, 0 };
     p[1] = (struct pollfd){ d->status_fd, POLLIN, 0 };
     p[2] = (struct pollfd){ agent_fd(d->agent, NULL),
                             (short) ((ev & AGENT_READ ? POLLIN : 0) | (ev & AGENT_WRITE ? POLLOUT : 0)), 0 };
+    p[3] = (struct pollfd){ d->peer_fd, POLLIN, 0 };
     for (size_t i = 0; i < INSTALLS_MAX; i++)
         if (d->inst[i].pid != 0) {
             of[n] = &d->inst[i];
@@ -158,7 +160,9 @@ static void turn(struct daemon *d, int64_t end_ms)
         on_signal(d);
     if (p[1].revents & POLLIN)
         status_serve(d);
-    for (nfds_t i = 3; i < n; i++)
+    if (p[3].revents & POLLIN)
+        peers_read(d);
+    for (nfds_t i = 4; i < n; i++)
         if (p[i].revents)
             install_finish(d, of[i]);
     agent_step(d->agent, now_read());
@@ -166,6 +170,7 @@ static void turn(struct daemon *d, int64_t end_ms)
         effective_write(d);
     if (d->trust_due)
         trust_write(d);
+    fork_write(d);
 }
 
 static bool something_failed(const struct daemon *d)
@@ -238,7 +243,7 @@ int run_command(struct options *o)
     struct report rep;
     report_clear(&rep);
     d.o = *o;
-    d.status_fd = -1;
+    d.status_fd = d.peer_fd = -1;
     log_set(o->log_json, o->debug);
     if (open_agent(&d, &rep) != REEVE_OK) {
         log_line(AGENT_LOG_ERROR, "%s", rep.message[0] ? rep.message : reeve_err_text(rep.code));
@@ -249,6 +254,8 @@ int run_command(struct options *o)
     d.signal_fd = signals_open();
     if (!o->dry_run)
         d.status_fd = status_listen(&d);
+    if (!o->dry_run)
+        d.peer_fd = peers_open(o);
     d.json_due = d.trust_due = !o->dry_run;
     log_line(AGENT_LOG_INFO, "agent %s started", agent_identity(d.agent)->id_text);
     int rc = loop(&d);
@@ -264,6 +271,8 @@ int run_command(struct options *o)
         unlink(path);
         close(d.status_fd);
     }
+    if (d.peer_fd >= 0)
+        close(d.peer_fd);
     close(d.signal_fd);
     log_line(AGENT_LOG_INFO, "agent stopped");
     return rc;

@@ -55,7 +55,7 @@ json_t *status_json(const struct daemon *d)
     struct agent_info i;
     const struct agent_stats *s = agent_stats(d->agent);
     agent_info(d->agent, &i);
-    return json_pack("{s:s, s:s, s:s, s:b, s:s, s:I, s:o, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:i, s:i, s:I, s:I, s:I, s:s, s:s, s:s, s:o, s:o}",
+    return json_pack("{s:s, s:s, s:s, s:b, s:s, s:I, s:o, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:i, s:i, s:I, s:I, s:I, s:s, s:s, s:s, s:I, s:I, s:o, s:o}",
         "node", agent_identity(d->agent)->id_text, "state", agent_freshness_name(agent_freshness(d->agent)),
         "connection", agent_phase_name(agent_phase(d->agent)), "enrolled", agent_enrolled(d->agent), "region", i.region.s,
         "ordinal", (json_int_t) i.ordinal, "labels", labels_json(i.labels), "server", i.endpoint,
@@ -64,7 +64,8 @@ json_t *status_json(const struct daemon *d)
         "epoch", (json_int_t) i.epoch, "revision", (json_int_t) i.revision, "verified", (json_int_t) s->verified,
         "values", (int) i.values, "objects", (int) i.objects, "connects", (json_int_t) s->connects,
         "resumed", (json_int_t) s->resumed, "installs", (json_int_t) s->installs,
-        "config_state", agent_freshness_name(i.config), "last_error", i.last_error, "halted", i.halted, "refused", refusals_json(s), "certificates", certs_json(d->agent));
+        "config_state", agent_freshness_name(i.config), "last_error", i.last_error, "halted", i.halted,
+        "heads_heard", (json_int_t) s->heads_heard, "heads_ignored", (json_int_t) s->heads_ignored, "refused", refusals_json(s), "certificates", certs_json(d->agent));
 }
 
 static bool address(struct sockaddr_un *sa, const char *state)

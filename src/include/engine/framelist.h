@@ -248,6 +248,11 @@ W_FRAME(RESYNC, resync, 0x14, GATEWAY, ST_READY, NONE, 64, "something was left o
     W_U8(resync, what, 1, 3, "1 config (a snapshot follows), 2 attested objects (SUBSCRIBE again), 3 both (SUBSCRIBE again)")
 W_END(RESYNC, resync)
 
+W_FRAME(HEADS, heads, 0x15, BOTH, ST_READY, NONE, 33024, "finalized heads, compared: whoever shows two histories is found out")
+    W_U8(heads, kind, 1, 3, "1 somebody told the agent of this head: what stands at its height here? 2 this does, and it is another one; 3 two heads that cannot both be true")
+    W_BYTES(heads, head, 32768, "kinds 1 and 2: a finalization as in attest.h; 3: evidence as in attest_fork.h")
+W_END(HEADS, heads)
+
 /* ---- certificates ---- */
 
 W_FRAME(CERT_REQUEST, cert_request, 0x20, AGENT, ST_READY, MUST, 16384, "a leaf for the agent's own key")

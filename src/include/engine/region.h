@@ -51,6 +51,8 @@
 #define REGION_VALUE_MAX   65536        /* a config value */
 #define REGION_BATCH_MAX   1000         /* items in one registration or report batch */
 #define REGION_NOTE_MAX    4096
+#define FORK_NOTE_A        "fork/a"     /* notes: the two heads of a fork, as gateways leave them for each other */
+#define FORK_NOTE_B        "fork/b"
 #define REGION_OPS_MAX     256          /* operations in one transaction */
 
 /* ---- rows (encode/decode: canonical, as in attest.h) ---- */

@@ -22,7 +22,9 @@
  *  G4 An object never goes back to an earlier version (V_VERSION).
  *  G5 Nothing that identifies the node is sent before the gateway has proved
  *     the region's key on this very connection.
- *  G6 Queues, lists and lengths are bounded by the constants below.
+ *  G6 Two finalized heads that cannot both be true are kept as evidence, over restarts, and nothing is taken any more. No
+ *     byte that a quorum has not signed leads there.
+ *  G7 Queues, lists and lengths are bounded by the constants below.
  */
 #ifndef REEVE_LIBREEVE_AGENT_H
 #define REEVE_LIBREEVE_AGENT_H
@@ -132,6 +134,14 @@ void agent_kick(struct agent *a, struct agent_now now);
 void agent_install_done(struct agent *a, const struct name *object, uint32_t gen, const struct agent_install_result *res,
                         struct agent_now now);
 
+/* ---- finalized heads, told among peers (docs/design/gossip.md) ---- */
+/* The newest head verified, for peers: a finalization as in attest.h. Empty: none yet. Valid until the next step. */
+struct slice agent_head(const struct agent *a);
+/* What a peer told; anything may be in it. */
+void agent_heard(struct agent *a, struct slice bytes, struct agent_now now);
+/* Evidence of a fork (attest_fork.h); empty: there is none. */
+struct slice agent_fork(const struct agent *a);
+
 /* ---- workloads ---- */
 struct agent_workload {
     uint8_t id[16];
@@ -154,6 +164,7 @@ struct agent_stats {
     uint64_t bundles, ticks, objects;
     uint64_t installs, install_failures, reports_acked;
     uint64_t workloads_acked, workloads_refused;
+    uint64_t heads_heard, heads_ignored;
     uint32_t refused[REEVE_E__COUNT];
 };
 const struct agent_stats *agent_stats(const struct agent *a);
