@@ -141,9 +141,11 @@ static void what_peers_tell_of_the_same_history_changes_nothing(void **state)
 
 static void no_junk_stops_it_and_no_flood_of_it_hides_the_truth(void **state)
 {
-    struct block_header h;
+    struct block_header h, forged;
     start();
-    struct slice few = other_head(0x3);                 /* two of four are no quorum */
+    forged = true_header();
+    forged.log_root.b[0] ^= 1;
+    struct slice few = made_final(&forged, 0x3);        /* two of four are no quorum */
     agent_heard(g.a, few, g.now);
     h = true_header();
     h.chain_id.b[0] ^= 1;
@@ -166,7 +168,7 @@ static void no_junk_stops_it_and_no_flood_of_it_hides_the_truth(void **state)
     assert_true(agent_stats(g.a)->heads_ignored > 5000);
     assert_goes_on();
     g.now.mono.ms += 120000;                            /* it looks again when the flood is over */
-    agent_heard(g.a, other_head(ALL), g.now);
+    agent_heard(g.a, made_final(&forged, ALL), g.now);  /* of the header that was junk under too few signatures */
     assert_true(forked(&g));
 }
 
