@@ -88,6 +88,38 @@ $ENV{BADTOKEN_MODULE} = $Token::MODULE;
     is($again, $note, '... and the note is the same');
 }
 
+# ---- a server's keys ----
+$t->make('server', '2468');
+my $server = ReeveServer->new(init => ['--pkcs11', $t->uri('server', undef)], conf => "pkcs11_folder = '$dir/hsm'\n");
+$server->init;
+for my $name (qw(region validator cosign)) {
+    like(ReeveServer::slurp($server->dir . "/keys/$name.key"), qr/^pkcs11:token=server;object=reeve-$name-[0-9a-f]{8}\?.*pin-source=/,
+        "the $name key is in the token: its file only names it");
+}
+$server->start;
+$server->psql('CREATE AUTHORITY one');
+is($server->psql('SELECT count(*) FROM sys.authorities'), '1', 'updates and votes are signed in the token');
+for my $format (qw(policy checkpoint)) {
+    local $ENV{PGPASSWORD} = $ReeveServer::PASSWORD;
+    put("server.$format", ($s->run('psql', '-Xq', '-h', '127.0.0.1', '-p', $server->port, '-U', 'admin', '-d', 'reeve', '-c',
+        "COPY HISTORY TO STDOUT WITH (format = '$format')"))[1]);
+}
+($code, my $sound, $err) = audit('verify', "$dir/server.checkpoint", '--trust-root', "$dir/server.policy");
+is($code, 0, '... and checkpoints') or diag($err);
+ok($server->stop, 'it stops');
+$t->put('server.pin', "1357\n");
+isnt(($server->ctl('start', '-t', '30'))[0], 0, 'with a wrong PIN it does not start');
+like($server->log, qr/could not log in: the PIN is wrong/, '... and says why');
+unlike($server->log, qr/1357|2468/, '... without a PIN');
+$t->put('server.pin', "2468\n");
+$server->start;
+$server->psql('CREATE AUTHORITY two');
+is($server->psql('SELECT count(*) FROM sys.authorities'), '2', 'with the right one it goes on');
+ok($server->stop, 'it stops');
+($code, undef, $err) = $s->run('reeve-ctl', 'init', '-D', "$dir/card.d", '--region', 'us', '--address', 'localhost:1', '--card', "$dir/card",
+    '--pkcs11', $t->uri('server', undef));
+is($code, 0, "a region's card is signed in the token as well") or diag($err);
+
 # ---- whole mirrors ----
 my $tree = MirrorTree->new(4, 3);
 put('policy', $tree->policy);

@@ -82,7 +82,7 @@ sub init {
     print $f "$PASSWORD\n";
     close $f;
     my ($code, $out, $err) = $self->ctl('init', '--region', $self->{region}, '--superuser', $self->{superuser},
-        '--password-file', $pw);
+        '--password-file', $pw, @{$self->{init} // []});
     die "init: $err" if $code;
     $self->append_conf("port = $self->{port}\nagent_port = $self->{agent_port}\npeer_port = $self->{peer_port}\n"
         . "gateways = 2\n$self->{conf}");

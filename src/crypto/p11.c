@@ -154,6 +154,11 @@ out:
     return err;
 }
 
+bool p11_is_of(const struct p11 *p, const struct p11_uri *u)
+{
+    return strcmp(p->uri.module, u->module) == 0 && strcmp(p->uri.token, u->token) == 0 && strcmp(p->uri.serial, u->serial) == 0;
+}
+
 /* The module stays mapped: some cannot be unloaded while their threads end. */
 void p11_close(struct p11 *p)
 {

@@ -136,8 +136,11 @@ static void on_replaced(void *arg, uint64_t revision)
     assert_int_equal(stored_revision(n), revision);
 }
 
-static enum reeve_err on_admit(void *arg, const struct peer_join_request *j)
+static uint32_t state_names_up_to;
+
+static enum reeve_err on_admit(void *arg, const struct peer_join_request *j, uint32_t *last_id)
 {
+    *last_id = state_names_up_to;
     return memcmp(j->secret, secret, sizeof secret) == 0 ? REEVE_OK : REEVE_E_AUTH;
 }
 
@@ -370,6 +373,7 @@ static int world_begin(void **state)
     assert_ok(loop_new(&loop));
     memset(node, 0, sizeof node);
     next_id = 1;
+    state_names_up_to = 0;
     pad = n_again = 0;
     all_early = false;
     for (unsigned i = 0; i < MEMBERS; i++) {
@@ -996,6 +1000,20 @@ static uint64_t term_of(const struct life *n)
     return st.member.raft.term;
 }
 
+/* It may be a restored one, of a ring that had more members. */
+static void a_newcomers_id_is_above_all_that_the_state_names(void **state)
+{
+    rounds_until(somebody_leads, "the first leader");
+    write_some(&node[0], 5);
+    for (unsigned i = 1; i < MEMBERS; i++) {
+        state_names_up_to = i == 1 ? 7 : 3;
+        assert_ok(ask_to_join(&node[i], &node[0], secret));
+        life_begin(&node[i]);
+        assert_int_equal(core_id(node[i].core), 7 + i);
+        promote(&node[i]);
+    }
+}
+
 /* All of them at once, as on a machine that has no core for them. */
 static void members_that_stood_still_keep_their_leader(void **state)
 {
@@ -1020,6 +1038,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_wrong_token_lets_nobody_in, world_begin, world_end),
         cmocka_unit_test_setup_teardown(who_is_let_in_gets_the_state_and_then_the_log, world_begin, world_end),
+        cmocka_unit_test_setup_teardown(a_newcomers_id_is_above_all_that_the_state_names, world_begin, world_end),
         cmocka_unit_test_setup_teardown(any_member_takes_commands_and_serves_what_was_acknowledged, world_begin, world_end),
         cmocka_unit_test_setup_teardown(leadership_is_handed_over_on_request, world_begin, world_end),
         cmocka_unit_test_setup_teardown(the_stop_is_told_outside_of_a_step_when_all_is_answered, world_begin, world_end),

@@ -211,7 +211,7 @@ static int set_up(void **state)
     struct wr payload = wr_heap(4096);
     if (crypto_init() != REEVE_OK || mkdtemp(dir) == NULL)
         return -1;
-    assert_ok(signer_init(dir, &home, (struct wall_ms){ now_ms }, &genesis, &rep));
+    assert_ok(signer_init(dir, &home, (struct wall_ms){ now_ms }, NULL, &genesis, &rep));
     s.now_ms = test_now;
     assert_ok(signer_open(&s, dir, &rep));
     store = sim_kv_new();
@@ -793,7 +793,7 @@ static void init_refuses_a_folder_that_has_keys(void **state)
     struct name home = name_of("home");
     struct wr genesis = wr_heap(1 << 16);
     report_clear(&rep);
-    assert_err(signer_init(dir, &home, (struct wall_ms){ now_ms }, &genesis, &rep), REEVE_E_LOCKED);
+    assert_err(signer_init(dir, &home, (struct wall_ms){ now_ms }, NULL, &genesis, &rep), REEVE_E_LOCKED);
     wr_free(&genesis);
 }
 

@@ -104,7 +104,7 @@ enum reeve_err card_make(const char *dir, const struct options *o, const struct 
         return rep->code;
     }
     TRY(link_address(dir, o->address, address, &len, rep));
-    TRY(signer_card(dir, region, slice_of(address, len), !o->follower, &card, rep));
+    TRY(signer_card(dir, region, slice_of(address, len), !o->follower, o->pkcs11, &card, rep));
     TRY(write_line(o->card, CARD_PREFIX, wr_slice(&card), rep));
 out:
     wr_free(&card);

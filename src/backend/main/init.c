@@ -42,13 +42,13 @@ static enum reeve_err make_verifier(const char *file, char out[SCRAM_VERIFIER_MA
 }
 
 /* Keys, then the chain they begin, then the region's first state. */
-static enum reeve_err make_state(const char *dir, const struct name *region, const struct name *superuser,
+static enum reeve_err make_state(const char *dir, const struct name *region, const char *token, const struct name *superuser,
                                  const char *verifier, struct report *rep)
 {
     struct wr genesis = wr_heap(GENESIS_MAX);
     struct wall_ms now = clock_wall();
     enum reeve_err err;
-    TRY(signer_init(dir, region, now, &genesis, rep));
+    TRY(signer_init(dir, region, now, token, &genesis, rep));
     TRY(validator_init(dir, wr_slice(&genesis), NULL, rep));
     TRY(ring_init(dir, wr_slice(&genesis), region, superuser, slice_str(verifier), now, rep));
 out:
@@ -63,7 +63,7 @@ static enum reeve_err fill(const char *dir, const struct options *o, const struc
     TRY(init_make_folders(dir, rep));
     TRY(init_make_files(dir, o->region, rep));
     TRY(peer_identity_make(dir, rep));
-    TRY(make_state(dir, region, superuser, verifier, rep));
+    TRY(make_state(dir, region, o->pkcs11, superuser, verifier, rep));
     TRY(datadir_write_version(dir, rep));
 out:
     return err;

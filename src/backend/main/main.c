@@ -91,8 +91,8 @@ static int help(void)
 {
     printf("reeved is the Reeve server; reeve-ctl starts and stops it.\n\n"
            "  reeved -D DIR                   run the server in the foreground\n"
-           "  reeved --init -D DIR [--region NAME] [--superuser NAME] [--password-file FILE]\n"
-           "  reeved --init -D DIR --region NAME --address HOST:PORT --card FILE [--follower]\n"
+           "  reeved --init -D DIR [--region NAME] [--superuser NAME] [--password-file FILE] [--pkcs11 URI]\n"
+           "  reeved --init -D DIR --region NAME --address HOST:PORT --card FILE [--follower] [--pkcs11 URI]\n"
            "  reeved --init -D DIR --genesis FILE [--superuser NAME] [--password-file FILE]\n"
            "  reeved --make-genesis --to FILE CARD ...\n"
            "  reeved --join -D DIR --ring HOST:PORT --token TOKEN [--address HOST:PORT]\n"

@@ -11,6 +11,7 @@ struct options {
     unsigned index;                     /* --index= */
     const char *region, *superuser, *password_file;     /* --init */
     const char *card, *genesis;         /* --init: the two steps of a region that begins with others */
+    const char *pkcs11;                 /* --init: the token in which keys are made */
     bool follower;                      /* --card: brings no validator */
     const char *ring, *token, *address;                 /* --join; address: --card, too */
     const char *to, *from;              /* --backup, --restore, --make-genesis: a file */

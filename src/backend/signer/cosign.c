@@ -80,7 +80,8 @@ static const struct validator *own_entry(const struct signer *s)
     return NULL;
 }
 
-static enum reeve_err cosignature_put(const struct signer *s, const struct validator *v, struct slice text, struct wr *out)
+static enum reeve_err cosignature_put(const struct signer *s, const struct validator *v, struct slice text, struct wr *out,
+                                      struct report *rep)
 {
     char name[HISTORY_COSIGNER_MAX];
     uint8_t mem[1024];
@@ -93,14 +94,13 @@ static enum reeve_err cosignature_put(const struct signer *s, const struct valid
     note_cosig_message(text, now_s, &message);
     if (message.bad)
         return REEVE_E_BUG;
-    sign_detached(&sig, wr_slice(&message), &s->sec->cosign);
-    if (!sign_verify(&sig, wr_slice(&message), &s->cosign_pub))
-        return REEVE_E_BUG;
-    note_put_cosig(out, &own, now_s, &sig);
-    return REEVE_OK;
+    enum reeve_err err = own_key_sign(s->token, &s->sec->cosign, wr_slice(&message), &sig, rep);
+    if (err == REEVE_OK)
+        note_put_cosig(out, &own, now_s, &sig);
+    return err;
 }
 
-static enum reeve_err note_write(const struct signer *s, const struct trust *t, struct wr *out)
+static enum reeve_err note_write(const struct signer *s, const struct trust *t, struct wr *out, struct report *rep)
 {
     char origin[HISTORY_ORIGIN_LEN + 1];
     uint8_t mem[512];
@@ -113,12 +113,12 @@ static enum reeve_err note_write(const struct signer *s, const struct trust *t, 
     checkpoint_format(&(struct checkpoint){ .origin = log.name, .size = t->log_size, .root = t->log_root }, &text);
     if (text.bad)
         return REEVE_E_BUG;
-    sign_detached(&sig, wr_slice(&text), &s->sec->log);
-    if (!sign_verify(&sig, wr_slice(&text), &s->log_pub))
-        return REEVE_E_BUG;
+    enum reeve_err err = own_key_sign(s->token, &s->sec->log, wr_slice(&text), &sig, rep);
+    if (err != REEVE_OK)
+        return err;
     note_put_text(out, wr_slice(&text));
     note_put_sig(out, &log, &sig);
-    return own != NULL ? cosignature_put(s, own, wr_slice(&text), out) : REEVE_OK;
+    return own != NULL ? cosignature_put(s, own, wr_slice(&text), out, rep) : REEVE_OK;
 }
 
 static enum reeve_err cosign(struct signer *s, const struct cosigned *had, struct slice bundle, struct wr *out, struct report *rep)
@@ -133,7 +133,7 @@ static enum reeve_err cosign(struct signer *s, const struct cosigned *had, struc
         if (err != REEVE_OK)
             return report_set(rep, err, "could not sync the signer's record of cosigned checkpoints");
     }
-    err = note_write(s, &t, &note);
+    err = note_write(s, &t, &note, rep);
     if (err != REEVE_OK || note.bad)
         return report_set(rep, err != REEVE_OK ? err : REEVE_E_BUG, "the checkpoint could not be signed");
     wr_bytes(out, s->log_pub.b, 32);

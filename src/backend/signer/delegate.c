@@ -23,9 +23,8 @@ enum reeve_err signer_gateway_delegate(struct signer *s, struct rd *in, struct w
     wire_delegation_message(&d, &message);
     if (message.bad)
         return report_set(rep, REEVE_E_BUG, "the delegation does not fit");
-    sign_detached(&d.signature, wr_slice(&message), &s->sec->region);
-    if (!sign_verify(&d.signature, wr_slice(&message), &s->region_pub))
-        return report_set(rep, REEVE_E_BUG, "the signer's own signature does not verify");
-    wire_delegation_encode(&d, out);
-    return REEVE_OK;
+    enum reeve_err err = own_key_sign(s->token, &s->sec->region, wr_slice(&message), &d.signature, rep);
+    if (err == REEVE_OK)
+        wire_delegation_encode(&d, out);
+    return err;
 }

@@ -23,18 +23,6 @@ static enum reeve_err make_folder(int at, const char *name, int *out, struct rep
     return signer_folder_open(at, name, out, rep);
 }
 
-enum reeve_err seed_make(int dirfd, const char *file, struct pubkey *pub)
-{
-    uint8_t seed[32];
-    struct sign_key key;
-    random_bytes(seed, sizeof seed);
-    sign_key_from_seed(&key, pub, seed);
-    enum reeve_err err = keydir_write(dirfd, file, slice_of(seed, sizeof seed), true);
-    secret_wipe(&key, sizeof key);
-    secret_wipe(seed, sizeof seed);
-    return err;
-}
-
 static enum reeve_err make_master(int dirfd)
 {
     uint8_t key[32];
@@ -46,14 +34,17 @@ static enum reeve_err make_master(int dirfd)
 
 struct new_keys { struct pubkey region, validator, cosign; };
 
-static enum reeve_err make_keys(int dirfd, struct new_keys *k)
+/* token: NULL, or the URI of the token they are made in. */
+static enum reeve_err make_keys(int dirfd, const char *token, struct new_keys *k, struct report *rep)
 {
+    struct p11 *p = NULL;
     enum reeve_err err;
-    TRY(seed_make(dirfd, "region.key", &k->region));
-    TRY(seed_make(dirfd, "validator.key", &k->validator));
-    TRY(seed_make(dirfd, "cosign.key", &k->cosign));
+    TRY(own_key_make(&p, token, dirfd, "region.key", &k->region, rep));
+    TRY(own_key_make(&p, token, dirfd, "validator.key", &k->validator, rep));
+    TRY(own_key_make(&p, token, dirfd, "cosign.key", &k->cosign, rep));
     err = make_master(dirfd);
 out:
+    p11_close(p);
     return err;
 }
 
@@ -123,7 +114,7 @@ out:
     return err;
 }
 
-enum reeve_err signer_init(const char *dir, const struct name *region, struct wall_ms now, struct wr *genesis,
+enum reeve_err signer_init(const char *dir, const struct name *region, struct wall_ms now, const char *token, struct wr *genesis,
                            struct report *rep)
 {
     static struct genesis g;
@@ -131,7 +122,7 @@ enum reeve_err signer_init(const char *dir, const struct name *region, struct wa
     int dirfd = -1;
     enum reeve_err err;
     TRY(make_folders(dir, &dirfd, rep));
-    TRY(make_keys(dirfd, &k));
+    TRY(make_keys(dirfd, token, &k, rep));
     make_genesis(&k, region, now, &g);
     genesis_encode(&g, genesis);
     TRY(genesis->bad ? REEVE_E_NOMEM : REEVE_OK);
@@ -142,19 +133,20 @@ out:
 
 /* ---- making, for a region that shall be in a genesis document ---- */
 
-static enum reeve_err sign_with(int dirfd, const char *file, const struct hash32 *digest, struct sig64 *sig)
+static enum reeve_err sign_with(struct p11 **p, int dirfd, const char *file, const struct hash32 *digest, struct sig64 *sig,
+                                struct report *rep)
 {
-    struct sign_key key;
-    struct pubkey pub;
-    enum reeve_err err = seed_read(dirfd, file, &key, &pub);
+    struct own_key key;
+    enum reeve_err err = own_key_read(p, dirfd, file, &key, rep);
     if (err == REEVE_OK)
-        sign_detached(sig, slice_of(digest->b, 32), &key);
+        err = own_key_sign(*p, &key, slice_of(digest->b, 32), sig, rep);
     secret_wipe(&key, sizeof key);
     return err;
 }
 
-static enum reeve_err card_sign(int dirfd, struct region_card *card)
+static enum reeve_err card_sign(int dirfd, struct region_card *card, struct report *rep)
 {
+    struct p11 *p = NULL;
     uint8_t mem[REGION_CARD_MAX];
     struct wr body = wr_fixed(mem, sizeof mem);
     struct hash32 digest;
@@ -162,17 +154,18 @@ static enum reeve_err card_sign(int dirfd, struct region_card *card)
     card_encode(card, false, &body);
     TRY(body.bad ? REEVE_E_TOO_BIG : REEVE_OK);
     card_digest(&crypto_ops_real, &digest, wr_slice(&body));
-    TRY(sign_with(dirfd, "region.key", &digest, &card->sig[0]));
+    TRY(sign_with(&p, dirfd, "region.key", &digest, &card->sig[0], rep));
     if (card->validates) {
-        TRY(sign_with(dirfd, "validator.key", &digest, &card->sig[1]));
-        err = sign_with(dirfd, "cosign.key", &digest, &card->sig[2]);
+        TRY(sign_with(&p, dirfd, "validator.key", &digest, &card->sig[1], rep));
+        err = sign_with(&p, dirfd, "cosign.key", &digest, &card->sig[2], rep);
     }
 out:
+    p11_close(p);
     return err;
 }
 
-enum reeve_err signer_card(const char *dir, const struct name *region, struct slice address, bool validates, struct wr *card,
-                           struct report *rep)
+enum reeve_err signer_card(const char *dir, const struct name *region, struct slice address, bool validates, const char *token,
+                           struct wr *card, struct report *rep)
 {
     struct region_card k = { .region = *region, .validates = validates };
     struct new_keys keys;
@@ -180,11 +173,11 @@ enum reeve_err signer_card(const char *dir, const struct name *region, struct sl
     enum reeve_err err;
     TRY(name_set(&k.address, address) ? REEVE_OK : REEVE_E_INVALID_VALUE);
     TRY(make_folders(dir, &dirfd, rep));
-    TRY(make_keys(dirfd, &keys));
+    TRY(make_keys(dirfd, token, &keys, rep));
     k.key = keys.region;
     k.validator_key = keys.validator;
     k.cosign_key = keys.cosign;
-    TRY(card_sign(dirfd, &k));
+    TRY(card_sign(dirfd, &k, rep));
     card_encode(&k, true, card);
     err = card->bad ? REEVE_E_TOO_BIG : REEVE_OK;
 out:
@@ -195,12 +188,16 @@ out:
 static enum reeve_err find_self(int dirfd, const struct genesis *g, struct name *region, struct pubkey *validator,
                                 bool *validates, struct report *rep)
 {
-    struct sign_key key;
+    struct p11 *p = NULL;
+    struct own_key key;
     struct pubkey pub;
-    enum reeve_err err = seed_read(dirfd, "region.key", &key, &pub);
+    enum reeve_err err = own_key_read(&p, dirfd, "region.key", &key, rep);
+    pub = key.pub;
     if (err == REEVE_OK)
-        err = seed_read(dirfd, "validator.key", &key, validator);
+        err = own_key_read(&p, dirfd, "validator.key", &key, rep);
+    *validator = key.pub;
     secret_wipe(&key, sizeof key);
+    p11_close(p);
     if (err != REEVE_OK)
         return report_set(rep, err, "could not read the keys that the card was made of");
     *validates = false;
@@ -253,7 +250,7 @@ enum reeve_err signer_join(const char *dir, struct report *rep)
     int dirfd = -1;
     enum reeve_err err;
     TRY(make_folders(dir, &dirfd, rep));
-    TRY(seed_make(dirfd, "member.key", &pub));
+    TRY(own_key_make(NULL, NULL, dirfd, "member.key", &pub, rep));
     TRY(make_seal_key(dirfd));
     err = make_master(dirfd);
 out:

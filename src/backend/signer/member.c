@@ -100,7 +100,7 @@ enum reeve_err signer_intermediate_key(struct signer *s, struct rd *in, struct w
     TRY(sealed_store(s, "authority", &authority, gen, key, &spki_hash, rep));
     TRY(xkey_spki(key, &spki));
     intermediate_message(s, &authority, gen, wr_slice(&spki), &msg);
-    sign_detached(&sig, wr_slice(&msg), &s->sec->region);
+    TRY(own_key_sign(s->token, &s->sec->region, wr_slice(&msg), &sig, rep));
     wr_str16(out, wr_slice(&spki));
     wr_bytes(out, sig.b, 64);
 out:

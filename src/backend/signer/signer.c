@@ -24,43 +24,30 @@ enum reeve_err signer_folder_open(int at, const char *name, int *out, struct rep
     return REEVE_OK;
 }
 
-enum reeve_err seed_read(int dirfd, const char *file, struct sign_key *key, struct pubkey *pub)
+static enum reeve_err read_key(struct signer *s, const char *file, struct own_key *k, struct pubkey *pub, struct report *rep)
 {
-    uint8_t seed[32];
-    size_t len = 0;
-    enum reeve_err err = keydir_read(dirfd, file, seed, sizeof seed, &len);
-    if (err == REEVE_OK && len != sizeof seed)
-        err = REEVE_E_CORRUPT;
-    if (err == REEVE_OK)
-        sign_key_from_seed(key, pub, seed);
-    secret_wipe(seed, sizeof seed);
+    enum reeve_err err = own_key_read(&s->token, s->dirfd, file, k, rep);
+    *pub = k->pub;
     return err;
 }
 
-static enum reeve_err read_seed(struct signer *s, const char *file, struct sign_key *key, struct pubkey *pub,
-                                struct report *rep)
-{
-    enum reeve_err err = seed_read(s->dirfd, file, key, pub);
-    return err == REEVE_OK ? err : report_set(rep, err, "could not read %s", file);
-}
-
-/* Folders of earlier versions have none. */
+/* Folders of earlier versions have none. Never in a token: nobody believes it by itself. */
 static enum reeve_err read_log_key(struct signer *s, struct report *rep)
 {
     if (faccessat(s->dirfd, "log.key", F_OK, 0) != 0) {
-        enum reeve_err err = seed_make(s->dirfd, "log.key", &s->log_pub);
+        enum reeve_err err = own_key_make(NULL, NULL, s->dirfd, "log.key", &s->log_pub, rep);
         if (err != REEVE_OK)
             return report_set(rep, err, "could not make log.key");
     }
-    return read_seed(s, "log.key", &s->sec->log, &s->log_pub, rep);
+    return read_key(s, "log.key", &s->sec->log, &s->log_pub, rep);
 }
 
 static enum reeve_err read_first_keys(struct signer *s, struct report *rep)
 {
     enum reeve_err err;
-    TRY(read_seed(s, "region.key", &s->sec->region, &s->region_pub, rep));
-    TRY(read_seed(s, "validator.key", &s->sec->validator, &s->validator_pub, rep));
-    TRY(read_seed(s, "cosign.key", &s->sec->cosign, &s->cosign_pub, rep));
+    TRY(read_key(s, "region.key", &s->sec->region, &s->region_pub, rep));
+    TRY(read_key(s, "validator.key", &s->sec->validator, &s->validator_pub, rep));
+    TRY(read_key(s, "cosign.key", &s->sec->cosign, &s->cosign_pub, rep));
     err = read_log_key(s, rep);
 out:
     return err;
@@ -70,7 +57,7 @@ static enum reeve_err read_member_keys(struct signer *s, struct report *rep)
 {
     size_t len = 0;
     enum reeve_err err;
-    TRY(read_seed(s, "member.key", &s->sec->region, &s->region_pub, rep));
+    TRY(read_key(s, "member.key", &s->sec->region, &s->region_pub, rep));
     err = keydir_read(s->dirfd, "seal.key", s->sec->seal.b, sizeof s->sec->seal.b, &len);
     if (err == REEVE_OK && len != sizeof s->sec->seal.b)
         err = REEVE_E_CORRUPT;
@@ -130,6 +117,8 @@ void signer_close(struct signer *s)
     opened_clear(&s->opened);
     secret_free(s->sec);
     s->sec = NULL;
+    p11_close(s->token);
+    s->token = NULL;
     laststate_close(&s->last);
     int *fds[] = { &s->sharedfd, &s->authfd, &s->dirfd };
     for (size_t i = 0; i < 3; i++) {

@@ -2,7 +2,7 @@
  * signer_int.h - the signer's state and its parts
  *
  * DIR/keys, all 0600, replaced only by rename:
- *   region.key validator.key cosign.key   32-byte Ed25519 seeds
+ *   region.key validator.key cosign.key   32-byte Ed25519 seeds, or URIs of keys in a token (ownkey.c)
  *   log.key                               32-byte Ed25519 seed: the plain line of checkpoints, which proves nothing by itself; made
  *                                         where it is missing
  *   cosigned                              the largest tree that was cosigned, see cosign.c
@@ -30,6 +30,7 @@
 
 #include "backend/signer/signer.h"
 #include "common/text.h"
+#include "crypto/p11.h"
 #include "crypto/sign.h"
 #include "crypto/x509.h"
 #include "engine/attest.h"
@@ -75,10 +76,22 @@ unsigned keydir_count(int dirfd, const char *prefix);
 #define KEY_FILE_NAME_MAX 240
 /* Belongs to this user alone, or CONFIG; what a crash left is swept. */
 enum reeve_err signer_folder_open(int at, const char *name, int *out, struct report *rep) REEVE_MUST_CHECK;
-/* key is a secret. */
-/* A new key in a file that is not there yet. */
-enum reeve_err seed_make(int dirfd, const char *file, struct pubkey *pub) REEVE_MUST_CHECK;
-enum reeve_err seed_read(int dirfd, const char *file, struct sign_key *key, struct pubkey *pub) REEVE_MUST_CHECK;
+/* ---- own signing keys (ownkey.c) ---- */
+struct own_key {
+    struct pubkey pub;
+    struct sign_key key;                            /* a secret, unless it is on_token */
+    bool on_token;
+    unsigned number;                                /* there */
+};
+/* *token is opened when the file names one and it is not open yet; the caller closes it. CORRUPT, CONFIG, or as p11.h says. */
+enum reeve_err own_key_read(struct p11 **token, int dirfd, const char *file, struct own_key *k, struct report *rep) REEVE_MUST_CHECK;
+/* A new key, in a file that is not there yet; uri not NULL: in that token, and the file names it. */
+enum reeve_err own_key_make(struct p11 **token, const char *uri, int dirfd, const char *file, struct pubkey *pub, struct report *rep)
+    REEVE_MUST_CHECK;
+/* A signature that verifies, or an error. */
+enum reeve_err own_key_sign(struct p11 *token, const struct own_key *k, struct slice msg, struct sig64 *sig, struct report *rep)
+    REEVE_MUST_CHECK;
+
 /* NAME.GEN.SPKI as above; spki NULL leaves the last part out (for counting). */
 void key_file_name(char out[KEY_FILE_NAME_MAX], const struct name *name, uint32_t gen, const struct hash32 *spki);
 
@@ -116,7 +129,7 @@ struct opened { struct opened_entry e[OPENED_MAX]; uint64_t clock; };
 
 /* ---- the whole ---- */
 struct signer_secrets {
-    struct sign_key region, validator, cosign, log;      /* region: the key that this signer speaks for the region with */
+    struct own_key region, validator, cosign, log;       /* region: the key that this signer speaks for the region with */
     struct seal_key seal;           /* of a member that joined */
     struct aead_key master;
     uint8_t ticket[80];
@@ -124,6 +137,7 @@ struct signer_secrets {
 struct signer {
     int dirfd, authfd, sharedfd;
     struct signer_secrets *sec;     /* secret_alloc */
+    struct p11 *token;              /* NULL: no key lies in one */
     struct pubkey region_pub, validator_pub, cosign_pub, log_pub;
     bool member;                    /* joined a ring: no votes */
     bool pinned;                    /* knows its chain; region and trust are set */

@@ -25,15 +25,12 @@ void signer_vote_decode(struct vote *v, struct rd *in)
     rd_copy(in, v->parent_hash.b, 32);
 }
 
-/* Signs and looks at the result: a faulty processor or memory must not speak for us. */
+/* What is signed is looked at (own_key_sign): a faulty processor, memory or token must not speak for us. */
 static enum reeve_err sign_bytes(struct signer *s, const struct vote *v, struct sig64 *sig, struct report *rep)
 {
     uint8_t bytes[ATTEST_VOTE_LEN];
     vote_bytes(v, bytes);
-    sign_detached(sig, slice_of(bytes, sizeof bytes), &s->sec->validator);
-    if (!sign_verify(sig, slice_of(bytes, sizeof bytes), &s->validator_pub))
-        return report_set(rep, REEVE_E_BUG, "the signer's own signature does not verify");
-    return REEVE_OK;
+    return own_key_sign(s->token, &s->sec->validator, slice_of(bytes, sizeof bytes), sig, rep);
 }
 
 static enum reeve_err sign_new(struct signer *s, const struct vote *v, struct sig64 *sig, struct report *rep)

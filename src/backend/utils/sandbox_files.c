@@ -129,6 +129,13 @@ static bool allow_named(int ruleset, int abi, enum proc_kind kind, const char *d
     return true;
 }
 
+/* Where the signer's keys are in a token, what its module needs. */
+static bool allow_token(int ruleset, int abi, enum proc_kind kind, const struct settings *s)
+{
+    const char *folder = s != NULL && kind == PROC_SIGNER ? settings_text(s, SET_pkcs11_folder) : "";
+    return *folder != '/' || allow(ruleset, abi, folder, FS_OWN);
+}
+
 enum reeve_err sandbox_files(enum proc_kind kind, const char *dir, const struct settings *s, struct report *rep)
 {
     int abi = (int) syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
@@ -136,6 +143,7 @@ enum reeve_err sandbox_files(enum proc_kind kind, const char *dir, const struct 
         return REEVE_E_UNSUPPORTED;
     int ruleset = ruleset_new(abi);
     bool ok = ruleset >= 0 && allow_table(ruleset, abi, kind, dir) && allow_named(ruleset, abi, kind, dir, s) &&
+              allow_token(ruleset, abi, kind, s) &&
               syscall(SYS_landlock_restrict_self, ruleset, 0) == 0;
     int saved = errno;
     if (ruleset >= 0)

@@ -59,6 +59,7 @@ static int init_card(const struct ctl *c)
     add(&w, "--region", c->region);
     add(&w, "--address", c->address);
     add(&w, "--card", c->card);
+    add(&w, "--pkcs11", c->pkcs11);
     if (c->follower)
         w.argv[w.n++] = "--follower";
     if (run_words(&w) != 0)
@@ -102,6 +103,7 @@ static int do_init(const struct ctl *c)
     if (c->genesis != NULL)
         return init_found(c);
     add(&w, "--region", c->region);
+    add(&w, "--pkcs11", c->pkcs11);
     add(&w, "--superuser", c->superuser);
     add(&w, "--password-file", c->password_file);
     if (run_words(&w) != 0)
@@ -271,8 +273,8 @@ static bool names_dir(const char *command)
 static void help(void)
 {
     printf("reeve-ctl makes, starts, stops and asks after a Reeve server.\n\n"
-           "  reeve-ctl init    -D DIR [--region NAME] [--superuser NAME] [--password-file FILE]\n"
-           "  reeve-ctl init    -D DIR --region NAME --address HOST:PORT --card FILE [--follower]\n"
+           "  reeve-ctl init    -D DIR [--region NAME] [--superuser NAME] [--password-file FILE] [--pkcs11 URI]\n"
+           "  reeve-ctl init    -D DIR --region NAME --address HOST:PORT --card FILE [--follower] [--pkcs11 URI]\n"
            "  reeve-ctl genesis --to FILE CARD ...  from the cards of all regions, anywhere\n"
            "  reeve-ctl init    -D DIR --genesis FILE [--superuser NAME] [--password-file FILE]\n"
            "  reeve-ctl join    -D DIR --ring HOST:PORT --token TOKEN [--address HOST:PORT]\n"
@@ -340,6 +342,7 @@ static bool take(struct ctl *c, int opt)
     case 'C': c->card = optarg; return true;
     case 'G': c->genesis = optarg; return true;
     case 'L': c->follower = true; return true;
+    case 'P': c->pkcs11 = optarg; return true;
     case 'h': help(); exit(EXIT_OK);
     case 'V': printf("reeve-ctl (reeve) %s\n", PACKAGE_VERSION); exit(EXIT_OK);
     default:  fprintf(stderr, "Try \"reeve-ctl --help\".\n"); return false;
@@ -356,7 +359,7 @@ static bool parse(struct ctl *c, int argc, char **argv)
         { "token", required_argument, NULL, 'T' }, { "address", required_argument, NULL, 'A' },
         { "to", required_argument, NULL, 'O' }, { "from", required_argument, NULL, 'F' },
         { "card", required_argument, NULL, 'C' }, { "genesis", required_argument, NULL, 'G' },
-        { "follower", no_argument, NULL, 'L' }, { NULL, 0, NULL, 0 },
+        { "follower", no_argument, NULL, 'L' }, { "pkcs11", required_argument, NULL, 'P' }, { NULL, 0, NULL, 0 },
     };
     int opt;
     while ((opt = getopt_long(argc, argv, "D:m:t:", longs, NULL)) != -1)

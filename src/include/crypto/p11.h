@@ -45,6 +45,8 @@ struct p11;
  * locked by now. UNAVAILABLE: what the module answered is in the report. One at a time in a process.
  */
 enum reeve_err p11_open(struct p11 **out, const struct p11_uri *u, struct slice pin, struct report *rep) REEVE_MUST_CHECK;
+/* Is that the module and token of the URI? */
+bool p11_is_of(const struct p11 *p, const struct p11_uri *u);
 /* NULL is fine. */
 void p11_close(struct p11 *p);
 

@@ -21,17 +21,18 @@ int signer_main(struct child *c);
  * ring). Makes DIR/keys with every key, the empty last-sign state and the
  * pinned trust; genesis gets the document of a new chain with a validator set
  * of one, whose only member is this server, and of which the region's key is
- * part. DIR must exist; LOCKED when DIR/keys is there already.
+ * part. DIR must exist; LOCKED when DIR/keys is there already. token: NULL, or the URI of a PKCS#11 token (crypto/p11.h), with a
+ * pin-source: the region's, the validator's and the cosigning key are made there and never leave it.
  */
-enum reeve_err signer_init(const char *dir, const struct name *region, struct wall_ms now,
+enum reeve_err signer_init(const char *dir, const struct name *region, struct wall_ms now, const char *token,
                            struct wr *genesis, struct report *rep) REEVE_MUST_CHECK;
 
 /*
  * The same for a region that shall be in a genesis document with others: keys, and their card (engine/attest.h) appended.
  * INVALID_VALUE: an address that is no text of 1 to NAME_MAX_LEN bytes.
  */
-enum reeve_err signer_card(const char *dir, const struct name *region, struct slice address, bool validates, struct wr *card,
-                           struct report *rep) REEVE_MUST_CHECK;
+enum reeve_err signer_card(const char *dir, const struct name *region, struct slice address, bool validates, const char *token,
+                           struct wr *card, struct report *rep) REEVE_MUST_CHECK;
 /*
  * Then, once: pins the chain of that document, which must name this folder's region key (V_REGION). Tells the region's name, the
  * validator's key and whether the document's set has it. LOCKED: a chain is pinned already.

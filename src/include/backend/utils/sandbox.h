@@ -2,7 +2,7 @@
  * sandbox.h - what each kind of process gives up before it reads a byte from
  * outside (Landlock and seccomp)
  *
- * Files: only the signer reaches DIR/keys, only the ring DIR/peer, only the links between regions
+ * Files: only the signer reaches DIR/keys (and pkcs11_folder), only the ring DIR/peer, only the links between regions
  * DIR/federation. Everybody
  * else has DIR/run, DIR/log, DIR/data and DIR/tls as its kind needs, and of the system only what the
  * libraries read (/etc, /usr, time zones, /dev/null, /dev/urandom).

@@ -83,6 +83,7 @@ SETTING(agent_accept_queue, INT, "1024", 1, 65536, "", SIGHUP, "Handshakes a gat
 SETTING(agent_frame_max, INT, "1048576", 1024, 16777216, "B", SIGHUP, "Longest frame of the agents' protocol.")
 SETTING(agent_connection_bytes_max, INT, "4194304", 16384, 268435456, "B", SIGHUP, "Bytes waiting for one agent before it is cut off.")
 /* attestation and storage */
+SETTING(pkcs11_folder, STRING, "", 0, 1023, "", POSTMASTER, "Folder that the signer may use for the PKCS#11 module of its keys: the module's configuration, its tokens, the PIN.")
 SETTING(attest_tick_interval, INT, "60000", 100, 3600000, "ms", SIGHUP, "Time between two ticks of an idle validator set.")
 SETTING(attest_max_skew, INT, "2000", 10, 60000, "ms", SIGHUP, "How far a block's time may be from a validator's own clock.")
 SETTING(attest_view_timeout, INT, "3000", 50, 60000, "ms", POSTMASTER, "Longest wait of a validator for a block before it asks for another leader; where validators are several.")
