@@ -52,8 +52,10 @@ is(cosigned_by('eu', 4), 4, 'a checkpoint has the cosignatures of all four valid
 is(cosigned_by('moon', 4), 4, '... also where there is no validator');
 $f->psql('us', 'CREATE AUTHORITY one');
 is(cosigned_by('us', 4), 4, '... and anew when the log has grown');
-put('bundle', ask('eu', 'COPY HISTORY TO STDOUT'));
-like((audit('verify', "$dir/bundle", '--trust-root', "$dir/policy.eu"))[1], qr/checkpoint cosigned by [34]/, 'a bundle has them, too');
+ok($eu->wait_for(sub {
+    put('bundle', ask('eu', 'COPY HISTORY TO STDOUT'));
+    return (audit('verify', "$dir/bundle", '--trust-root', "$dir/policy.eu"))[1] =~ /checkpoint cosigned by [34]/;
+}, 'a cosigned checkpoint in a bundle', 60), 'a bundle has them, too');
 $f->kill('africa');
 is(cosigned_by('eu', 3), 3, 'without one of them there are three');
 my ($signer) = $f->server('asia')->children('signer');
