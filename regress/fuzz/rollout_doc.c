@@ -33,7 +33,7 @@ static void steps(const struct rollout_doc *d)
     struct rollout_decision dec;
     struct report rep = { 0 };
     rollout_step(d, &v, &dec);
-    rollout_decision_apply(d, &dec, &v.opened, &next);
+    rollout_decision_apply(d, &dec, &v, &next);
     if (dec.act == RA_UPDATE)
         (void) rollout_check_step(d, &next, v.wave_since, v.now, v.max_skew_ms, &rep);
     for (enum rollout_verb verb = RV_PAUSE; verb <= RV_ROLLBACK; verb++) {

@@ -126,7 +126,7 @@ static void settle(struct story *s)
         s->wake = d.wake.ms;
         if (d.act == RA_NONE)
             return;
-        rollout_decision_apply(&s->doc, &d, &v.opened, &next);
+        rollout_decision_apply(&s->doc, &d, &v, &next);
         accept(s, &next);
     }
     die("the engine does not come to rest", "step");

@@ -105,7 +105,7 @@ static void engine(int64_t later_ms, enum rollout_state want)
     rollout_step(&doc, &view, &dec);
     if (dec.act != RA_UPDATE || dec.state != want)
         fail_msg("%s %s, not %s", dec.act ? "moves to" : "stays", rollout_state_name(dec.state), rollout_state_name(want));
-    rollout_decision_apply(&doc, &dec, &view.opened, &next);
+    rollout_decision_apply(&doc, &dec, &view, &next);
     step_to(&next);
 }
 

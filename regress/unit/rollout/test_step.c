@@ -77,7 +77,7 @@ static void step(void)
     assert_memory_equal(&dec, &again, sizeof dec);
     if (dec.act == RA_NONE)
         return;
-    rollout_decision_apply(&doc, &dec, &view.opened, &next);
+    rollout_decision_apply(&doc, &dec, &view, &next);
     if (rollout_check_step(&doc, &next, view.wave_since, view.now, SKEW, &rep) != REEVE_OK)
         fail_msg("%s -> %s: %s", rollout_state_name(doc.state), rollout_state_name(next.state), rep.message);
     assert_ok(rollout_doc_check(&next, NULL));
@@ -251,14 +251,14 @@ static void a_pause_gate_pauses_once_per_wave(void **state)
     answers(79, 0, 21);
     assert_moves(RS_PAUSED, 1);
     assert_int_equal(dec.fired_gate, 2);
-    rollout_decision_apply(&doc, &dec, &view.opened, &doc);
+    rollout_decision_apply(&doc, &dec, &view, &doc);
     assert_stays(INT64_MAX);
     assert_ok(rollout_verb_apply(&doc, RV_RESUME, 0, &doc, NULL));
     assert_int_equal(doc.state, RS_RUNNING);
     assert_moves(RS_BAKING, 1);             /* mute now */
     view.now.ms = DUE;
     assert_moves(RS_RUNNING, 2);
-    rollout_decision_apply(&doc, &dec, &view.opened, &doc);
+    rollout_decision_apply(&doc, &dec, &view, &doc);
     assert_int_equal(doc.fired_gate, 0);    /* and awake again */
     assert_moves(RS_PAUSED, 2);
     answers(70, 9, 21);
@@ -344,7 +344,7 @@ static struct rollout_doc lawful(void)
     answer_all();
     view.now.ms = DUE;
     assert_moves(RS_RUNNING, 2);
-    rollout_decision_apply(&doc, &dec, &view.opened, &next);
+    rollout_decision_apply(&doc, &dec, &view, &next);
     return next;
 }
 

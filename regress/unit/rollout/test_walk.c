@@ -200,7 +200,7 @@ static void engine_acts(void)
         assert_true(dec.wake.ms > view.now.ms);
         return;
     }
-    rollout_decision_apply(&doc, &dec, &view.opened, &next);
+    rollout_decision_apply(&doc, &dec, &view, &next);
     accept(&next, false);
 }
 

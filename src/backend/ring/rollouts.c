@@ -177,7 +177,7 @@ static bool step(struct ring *r, struct rollouts *s, struct rollout_run *run, st
         run->wake_ms = dec.wake.ms;
         if (dec.act != RA_UPDATE)
             return true;
-        rollout_decision_apply(&d, &dec, &view.opened, &next);
+        rollout_decision_apply(&d, &dec, &view, &next);
         err = submit_step(r, s, run, v, &next, dec.why, &rep);
     }
     if (err != REEVE_OK) {

@@ -113,3 +113,20 @@ void update_sign_digest(const struct crypto_ops *c, struct hash32 *out, const st
 {
     labelled_hash(c, out, "reeve-update-v1", slice_of(chain_id->b, 32), unsigned_bytes);
 }
+
+void statement_digest(const struct crypto_ops *c, struct hash32 *out, enum statement_kind kind, const struct hash32 *chain_id,
+                      struct slice bytes)
+{
+    static const char *const tags[] = { [STATEMENT_EVIDENCE] = "reeve-evidence-v1", [STATEMENT_BRAKE] = "reeve-brake-v1" };
+    reeve_assert(kind >= STATEMENT_EVIDENCE && kind < STATEMENT__COUNT);
+    labelled_hash(c, out, tags[kind], slice_of(chain_id->b, 32), bytes);
+}
+
+bool region_doc_signed(const struct crypto_ops *c, const struct region_doc *d, const struct hash32 *digest, const struct sig64 *sig)
+{
+    const struct pubkey *key;
+    for (unsigned i = 0; (key = region_doc_key(d, i)) != NULL; i++)
+        if (c->verify(sig, slice_of(digest->b, 32), key))
+            return true;
+    return false;
+}

@@ -46,29 +46,15 @@ static enum reeve_err wave_row(struct apply *a, unsigned g, uint8_t wave, struct
     return err;
 }
 
-uint32_t hist_percentile(const uint32_t hist[24], unsigned percent)
-{
-    uint64_t total = 0, seen = 0;
-    for (unsigned i = 0; i < 24; i++)
-        total += hist[i];
-    if (total == 0)
-        return 0;
-    uint64_t rank = (total * percent + 99) / 100;
-    unsigned i = 0;
-    while ((seen += hist[i]) < rank)
-        i++;
-    return 1u << i;
-}
-
 static void hist_add(struct wave_row *w, uint32_t latency_ms)
 {
     unsigned i = 0;
     while (i < 23 && latency_ms >= 1u << i)
         i++;
     w->latency_hist[i]++;
-    w->counts.p50_ms = hist_percentile(w->latency_hist, 50);
-    w->counts.p95_ms = hist_percentile(w->latency_hist, 95);
-    w->counts.p99_ms = hist_percentile(w->latency_hist, 99);
+    w->counts.p50_ms = latency_percentile(w->latency_hist, 50);
+    w->counts.p95_ms = latency_percentile(w->latency_hist, 95);
+    w->counts.p99_ms = latency_percentile(w->latency_hist, 99);
 }
 
 enum reeve_err account_flush(struct apply *a)

@@ -212,7 +212,6 @@ void account_begin(struct apply *a);
 enum reeve_err account_report(struct apply *a, uint32_t ordinal, const struct node_row *node, const struct name *object,
                               const struct deploy_row *old, const struct deploy_row *row) REEVE_MUST_CHECK;
 enum reeve_err account_flush(struct apply *a) REEVE_MUST_CHECK;
-uint32_t hist_percentile(const uint32_t hist[24], unsigned percent);
 
 /* attested_*.c: what one finalized update means for the region's rows */
 enum reeve_err attested_rollout(struct apply *a, const struct update *u, uint64_t leaf_index) REEVE_MUST_CHECK;

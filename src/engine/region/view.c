@@ -1,7 +1,8 @@
 /*
  * view.c - the counts that rollout_step decides on
  *
- * Sums of the wave rows. Only two questions look at nodes: who of the told is
+ * Sums of this region's wave rows: what other regions counted comes from them (rollout_evidence). How many nodes a wave has is
+ * the doc's word, which the caller may have made exact for this region. Only two questions look at nodes: who of the told is
  * silent (walks the pending table, empty when all answered), and while rolling
  * back who still serves the new generation (walks the rollout's node rows,
  * and only while the counters say there are any).
@@ -26,11 +27,12 @@ static void add_counts(struct rollout_counts *to, const struct rollout_counts *c
 static enum reeve_err wave_get(struct region *r, const struct rollout_doc *d, unsigned g, unsigned w, struct wave_row *row)
 {
     enum reeve_err err = region_wave_get(r, d->id, &d->region[g].name, (uint8_t) (w + 1), row);
-    if (err != REEVE_E_NOT_FOUND)
-        return err;
-    memset(row, 0, sizeof *row);
+    if (err == REEVE_E_NOT_FOUND) {
+        memset(row, 0, sizeof *row);
+        err = REEVE_OK;
+    }
     row->counts.nodes = d->region[g].nodes[w];
-    return REEVE_OK;
+    return err;
 }
 
 /*
@@ -58,19 +60,21 @@ static void add_opened(struct sums *s, const struct wave_row *row, bool newest)
 
 static enum reeve_err sum_waves(struct region *r, const struct rollout_doc *d, bool young, struct sums *s)
 {
-    enum reeve_err err = REEVE_OK;
+    enum reeve_err err;
     struct wave_row row;
-    for (unsigned g = 0; g < d->n_regions; g++)
-        for (unsigned w = 0; w < d->n_waves; w++) {
-            TRY(wave_get(r, d, g, w, &row));
-            if (w < d->opened) {
-                expect_present(&row.counts, young && w + 1u == d->opened);
-                add_opened(s, &row, w + 1u == d->opened);
-            } else {
-                s->opened.control_nodes += row.counts.nodes;
-                s->opened.control_failed += row.counts.control_failed;
-            }
+    struct name here;
+    TRY(region_name(r, &here));
+    int g = rollout_region_place(d, &here);
+    for (unsigned w = 0; w < d->n_waves && g >= 0; w++) {
+        TRY(wave_get(r, d, (unsigned) g, w, &row));
+        if (w < d->opened) {
+            expect_present(&row.counts, young && w + 1u == d->opened);
+            add_opened(s, &row, w + 1u == d->opened);
+        } else {
+            s->opened.control_nodes += row.counts.nodes;
+            s->opened.control_failed += row.counts.control_failed;
         }
+    }
     if (s->opened.control_failed > s->opened.control_nodes)
         s->opened.control_failed = s->opened.control_nodes;
 out:
@@ -79,9 +83,9 @@ out:
 
 static void percentiles(struct rollout_counts *c, const uint32_t hist[24])
 {
-    c->p50_ms = hist_percentile(hist, 50);
-    c->p95_ms = hist_percentile(hist, 95);
-    c->p99_ms = hist_percentile(hist, 99);
+    c->p50_ms = latency_percentile(hist, 50);
+    c->p95_ms = latency_percentile(hist, 95);
+    c->p99_ms = latency_percentile(hist, 99);
 }
 
 /* ---- who is silent ---- */
@@ -195,6 +199,7 @@ enum reeve_err region_rollout_view(struct region *r, const struct rollout_doc *d
     v->opened = s.opened;
     v->newest = s.newest;
     v->still_new = 0;
+    memcpy(v->latency, s.hist, sizeof v->latency);
     percentiles(&v->opened, s.hist);
     percentiles(&v->newest, s.hist_newest);
     TRY(count_silent(r, d, v));

@@ -178,7 +178,7 @@ out:
     return err;
 }
 
-static bool counts_sane(const struct rollout_counts *c)
+bool counts_sane(const struct rollout_counts *c)
 {
     return (uint64_t) c->done + c->failed + c->rejected + c->reverted + c->silent <= c->told &&
            c->control_failed <= c->control_nodes;

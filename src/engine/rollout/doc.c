@@ -7,6 +7,7 @@
  *             u32 rate_per_min | u32 prepare_ms | u32 deadline_s | u32 overlap_s | u8 manual | u8 approvals |
  *             optional names: window | strategy | submitted_by
  *   progress: u8 state | u8 opened | u8 promoted | counts (12 x u32) | u8 fired_gate | u8 length + why
+ *             where regions share it and were heard of: u8 n (at least 1) { u8 place | rest of a statement | 64 signature }
  *   counts:   nodes, told, done, failed, rejected, silent, reverted, p50, p95, p99 ms, control nodes, control failed
  */
 #include "engine/rollout/rollout_int.h"
@@ -97,6 +98,7 @@ void rollout_doc_encode(const struct rollout_doc *d, struct wr *out)
     wr_u8(out, d->fired_gate);
     wr_u8(out, (uint8_t) len);
     wr_bytes(out, d->why, len);
+    evidence_list_encode(d, out);
 }
 
 static void targets_decode(struct rollout_doc *d, struct rd *r)
@@ -185,6 +187,8 @@ enum reeve_err rollout_doc_decode(struct rollout_doc *d, struct slice in)
     rollout_counts_decode(&d->counts, &r);
     d->fired_gate = rd_u8(&r);
     why_decode(d, &r);
+    if (!r.bad && rd_left(&r) > 0)
+        evidence_list_decode(d, &r);
     if (!rd_done(&r) || d->kind < ROLLOUT_CERT || d->kind > ROLLOUT_ROLLBACK || d->state < RS_PLANNED ||
         d->state > RS_EXPIRED || d->opened > d->n_waves || d->fired_gate > d->n_gates)
         return REEVE_E_MALFORMED;

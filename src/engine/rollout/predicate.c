@@ -97,13 +97,15 @@ enum reeve_err predicate_check(const struct predicate *p)
 
 /* FALSE < UNKNOWN < TRUE makes AND the minimum and OR the maximum. */
 enum truth { T_FALSE, T_UNKNOWN, T_TRUE };
-struct cell { bool null; uint8_t truth; struct slice text; };
+/* hidden: it may be any text, or none */
+struct cell { bool null, hidden; uint8_t truth; struct slice text; };
 struct machine {
     unsigned n;
     struct cell cell[PRED_STACK];
     const struct name *region;
     const struct labels *labels;
     struct slice node;
+    bool hide;                          /* labels and id are not known */
 };
 
 static void push_text(struct machine *m, bool null, struct slice text)
@@ -122,6 +124,12 @@ static struct cell *pop(struct machine *m)
 {
     reeve_assert(m->n > 0);
     return &m->cell[--m->n];
+}
+
+static void push_hidden(struct machine *m)
+{
+    push_text(m, true, (struct slice){ NULL, 0 });
+    m->cell[m->n - 1].hidden = true;
 }
 
 static void push_label(struct machine *m, struct slice key)
@@ -223,30 +231,45 @@ static void eval_logic(struct machine *m, uint8_t op)
     push_truth(m, (enum truth) (take_a ? a : b));
 }
 
+static void eval_null(struct machine *m)
+{
+    const struct cell *c = pop(m);
+    push_truth(m, c->hidden ? T_UNKNOWN : c->null ? T_TRUE : T_FALSE);
+}
+
 static void eval_step(struct machine *m, const struct pred_ins *in)
 {
     switch (in->op) {
     case PRED_CONST:   push_text(m, false, in->text); break;
     case PRED_NULL:    push_text(m, true, in->text); break;
     case PRED_REGION:  push_text(m, false, name_slice(m->region)); break;
-    case PRED_NODE:    push_text(m, false, m->node); break;
-    case PRED_LABEL:   push_label(m, in->text); break;
-    case PRED_IS_NULL: push_truth(m, pop(m)->null ? T_TRUE : T_FALSE); break;
+    case PRED_NODE:    m->hide ? push_hidden(m) : push_text(m, false, m->node); break;
+    case PRED_LABEL:   m->hide ? push_hidden(m) : push_label(m, in->text); break;
+    case PRED_IS_NULL: eval_null(m); break;
     case PRED_IN:      eval_in(m, in->count); break;
     case PRED_AND: case PRED_OR: case PRED_NOT: eval_logic(m, in->op); break;
     default:           eval_relation(m, in->op); break;
     }
 }
 
-bool predicate_holds(const struct predicate *p, const struct name *region, const struct labels *labels,
-                     struct slice node_id_text)
+static uint8_t eval(struct machine *m, const struct predicate *p)
 {
-    if (p->len == 0)
-        return true;
-    struct machine m = { .region = region, .labels = labels, .node = node_id_text };
     struct rd r = rd_of(slice_of(p->code, p->len));
     struct pred_ins in;
     while (pred_next(&r, &in))
-        eval_step(&m, &in);
-    return pop(&m)->truth == T_TRUE;
+        eval_step(m, &in);
+    return pop(m)->truth;
+}
+
+bool predicate_holds(const struct predicate *p, const struct name *region, const struct labels *labels,
+                     struct slice node_id_text)
+{
+    struct machine m = { .region = region, .labels = labels, .node = node_id_text };
+    return p->len == 0 || eval(&m, p) == T_TRUE;
+}
+
+bool predicate_may_hold(const struct predicate *p, const struct name *region)
+{
+    struct machine m = { .region = region, .hide = true };
+    return p->len == 0 || eval(&m, p) != T_FALSE;
 }

@@ -19,6 +19,13 @@ void predicate_decode(struct predicate *p, struct rd *r);
 void gates_encode(const struct gate *g, uint8_t n, struct wr *out);
 uint8_t gates_decode(struct gate *g, struct rd *r);
 
+/* evidence.c: the doc's list; nothing where no part is there */
+void evidence_list_encode(const struct rollout_doc *d, struct wr *out);
+void evidence_list_decode(struct rollout_doc *d, struct rd *r);
+
+/* check_step.c */
+bool counts_sane(const struct rollout_counts *c);
+
 /* gate.c */
 /* The term is one that this version can evaluate: UNSUPPORTED or INVALID_VALUE otherwise. */
 enum reeve_err gate_check(const struct gate *g, struct report *rep) REEVE_MUST_CHECK;

@@ -97,9 +97,27 @@ static bool window_shut(const struct rollout_doc *d, const struct rollout_view *
     return true;
 }
 
+/* A region that holds its own shard stops the rest too, until it lets go: it saw something. */
+static bool braked(const struct rollout_doc *d, const struct rollout_view *v, struct rollout_decision *out)
+{
+    if (!v->shared || d->state == RS_PAUSED)
+        return false;
+    for (unsigned g = 0; g < d->n_regions; g++) {
+        if (!v->part[g].there || v->part[g].brake == BRAKE_NONE)
+            continue;
+        become(out, RS_PAUSED, "");
+        struct why y = why_begin(out->why);
+        wr_printf(&y.w, "region \"%.100s\" brakes%s", d->region[g].name.s,
+                  v->part[g].brake == BRAKE_RETURN ? " and went back; it asks for a rollback" : "");
+        why_end(&y);
+        return true;
+    }
+    return false;
+}
+
 static void step_closed(const struct rollout_doc *d, const struct rollout_view *v, struct rollout_decision *out)
 {
-    if (expired(d, v, out) || d->state == RS_PAUSED || d->state == RS_AWAITING_APPROVAL)
+    if (expired(d, v, out) || braked(d, v, out) || d->state == RS_PAUSED || d->state == RS_AWAITING_APPROVAL)
         return;
     int64_t prepared = v->created.ms + d->prepare_ms;
     if (v->now.ms < prepared) {
@@ -129,13 +147,23 @@ static bool gate_stops(const struct rollout_doc *d, const struct rollout_view *v
     return true;
 }
 
+/* Regions whose counts are needed and were not taken at that time or later. */
+static uint16_t unheard_of(const struct rollout_doc *d, const struct rollout_view *v, int64_t since_ms)
+{
+    uint16_t need = v->shared ? rollout_needs(d, v->held) : 0;
+    for (unsigned g = 0; g < d->n_regions; g++)
+        if (v->part[g].there && v->part[g].at.ms >= since_ms)
+            need &= (uint16_t) ~(1u << g);
+    return need;
+}
+
 /* Everybody of the newest wave who was told has answered or is silent; who was not told in time is not there. */
-static bool settled(const struct rollout_view *v, struct rollout_decision *out)
+static bool settled(const struct rollout_doc *d, const struct rollout_view *v, struct rollout_decision *out)
 {
     const struct rollout_counts *c = &v->newest;
     uint64_t heard = (uint64_t) c->done + c->failed + c->rejected + c->reverted + c->silent;
     int64_t patience = v->wave_since.ms + v->report_timeout_ms;
-    bool all_told = c->told >= c->nodes || v->now.ms >= patience;
+    bool all_told = (c->told >= c->nodes && unheard_of(d, v, INT64_MIN) == 0) || v->now.ms >= patience;
     if (heard >= c->told && all_told)
         return true;
     wake_at(out, v->now.ms < patience ? patience : v->now.ms + RETRY_MS);
@@ -173,6 +201,18 @@ static void bake(const struct rollout_doc *d, const struct rollout_view *v, stru
     why_end(&y);
 }
 
+/* To go on it takes counts that were taken after the bake, from everybody (R8). */
+static bool lacks_counts(const struct rollout_doc *d, const struct rollout_view *v, struct rollout_decision *out)
+{
+    out->missing = unheard_of(d, v, rollout_counts_due_ms(d, v->wave_since));
+    if (out->missing == 0)
+        return false;
+    wake_at(out, v->now.ms + RETRY_MS);
+    if (is_opening(d) && v->now.ms >= rollout_bake_until_ms(d, v->wave_since, v->max_skew_ms) + v->report_timeout_ms)
+        become(out, RS_BAKING, "waiting for the counts of other regions");
+    return true;
+}
+
 static void succeed(const struct rollout_doc *d, const struct rollout_view *v, struct rollout_decision *out)
 {
     become(out, RS_SUCCEEDED, "");
@@ -184,17 +224,19 @@ static void succeed(const struct rollout_doc *d, const struct rollout_view *v, s
 
 static void step_open(const struct rollout_doc *d, const struct rollout_view *v, struct rollout_decision *out)
 {
-    if (gate_stops(d, v, out) || expired(d, v, out) || d->state == RS_PAUSED || !settled(v, out))
+    if (gate_stops(d, v, out) || braked(d, v, out) || expired(d, v, out) || d->state == RS_PAUSED || !settled(d, v, out))
         return;
     int64_t bake_until = rollout_bake_until_ms(d, v->wave_since, v->max_skew_ms);
     if (v->now.ms < bake_until) {
         wake_at(out, bake_until);
         bake(d, v, out);
-    } else if (d->opened == d->n_waves) {
-        succeed(d, v, out);
-    } else if (d->manual) {
+    } else if (d->manual && d->opened < d->n_waves) {
         if (is_opening(d))
             become(out, RS_BAKING, "waiting for PROMOTE");
+    } else if (lacks_counts(d, v, out)) {
+        return;
+    } else if (d->opened == d->n_waves) {
+        succeed(d, v, out);
     } else if (!window_shut(d, v, out)) {
         open_next(d, v, out);
     }
@@ -204,13 +246,16 @@ static void step_open(const struct rollout_doc *d, const struct rollout_view *v,
 static void step_back(const struct rollout_doc *d, const struct rollout_view *v, struct rollout_decision *out)
 {
     int64_t patience = v->state_since.ms + v->report_timeout_ms;
-    if (v->still_new == 0) {
+    out->missing = unheard_of(d, v, v->state_since.ms);
+    if (v->still_new == 0 && out->missing == 0) {
         become(out, RS_ROLLED_BACK, d->why[0] ? d->why : "no live node serves it any more");
     } else if (v->now.ms < patience) {
-        wake_at(out, patience);
+        wake_at(out, out->missing != 0 ? v->now.ms + RETRY_MS : patience);
     } else {
         struct why y = why_begin(out->why);
         wr_printf(&y.w, "live nodes that still serve it: %u", v->still_new);
+        if (out->missing != 0)
+            wr_text(&y.w, ", and there is no word of some regions");
         why_end(&y);
         out->act = RA_UPDATE;
         out->state = RS_ROLLBACK_FAILED;
@@ -234,8 +279,17 @@ void rollout_step(const struct rollout_doc *d, const struct rollout_view *v, str
         step_open(d, v, out);
 }
 
+static void put_evidence(const struct rollout_view *v, struct rollout_doc *next)
+{
+    next->counts = v->opened;
+    memset(next->evidence, 0, sizeof next->evidence);
+    for (unsigned g = 0; g < next->n_regions && v->shared; g++)
+        if (v->part[g].there)
+            next->evidence[g] = v->part[g];
+}
+
 void rollout_decision_apply(const struct rollout_doc *prev, const struct rollout_decision *dec,
-                            const struct rollout_counts *evidence, struct rollout_doc *next)
+                            const struct rollout_view *view, struct rollout_doc *next)
 {
     if (next != prev)
         *next = *prev;
@@ -244,6 +298,6 @@ void rollout_decision_apply(const struct rollout_doc *prev, const struct rollout
     next->fired_gate = dec->fired_gate;
     next->promoted = false;
     if (dec->state != RS_ROLLED_BACK)
-        next->counts = *evidence;
+        put_evidence(view, next);
     memcpy(next->why, dec->why, sizeof next->why);
 }

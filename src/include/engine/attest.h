@@ -177,6 +177,14 @@ enum reeve_err update_decode(struct update *u, struct slice leaf) REEVE_MUST_CHE
 void update_sign_digest(const struct crypto_ops *c, struct hash32 *out, const struct hash32 *chain_id,
                         struct slice unsigned_bytes);
 
+/*
+ * What a region says beside the log, signed by its key or a member's: SHA-256("reeve-evidence-v1" or "reeve-brake-v1", 00 ||
+ * chain id || bytes), where the bytes begin with the region's name. Evidence: engine/rollout.h.
+ */
+enum statement_kind { STATEMENT_EVIDENCE = 1, STATEMENT_BRAKE, STATEMENT__COUNT };
+void statement_digest(const struct crypto_ops *c, struct hash32 *out, enum statement_kind kind, const struct hash32 *chain_id,
+                      struct slice bytes);
+
 /* ---- payloads ---- */
 enum region_state { REGION_OK = 1, REGION_FROZEN = 2 };
 /* A member of the region's ring: its signer's Ed25519 key, and an X25519 key to seal secrets to. */
@@ -185,6 +193,8 @@ struct region_member { uint32_t id; struct pubkey key, seal_key; };
 struct region_doc { struct pubkey key; uint8_t state; uint8_t n_members; struct region_member member[REGION_MEMBERS_MAX]; };
 /* The keys that speak for the region, one by one: its own first, then its members'. NULL: no more. */
 const struct pubkey *region_doc_key(const struct region_doc *d, unsigned i);
+/* Is it signed by one of them? */
+bool region_doc_signed(const struct crypto_ops *c, const struct region_doc *d, const struct hash32 *digest, const struct sig64 *sig);
 struct region_member *region_member_find(struct region_doc *d, uint32_t id);
 
 enum authority_state { AUTH_PENDING = 1 /* request out, no chain yet */, AUTH_PREPARED, AUTH_ACTIVE, AUTH_TAINTED, AUTH_REVOKED };

@@ -326,7 +326,8 @@ void region_workloads_begin(struct region_workloads *w, struct region *r);
 enum reeve_err region_workloads_next(struct region_workloads *w, uint32_t *ordinal, struct slice *id, struct slice *row) REEVE_MUST_CHECK;
 /* A plan source over the node rows, for rollout_plan (engine/rollout.h). */
 enum reeve_err region_plan_each(void *region, void (*visit)(void *arg, const struct plan_node *n), void *arg);
-/* Counts of a rollout for rollout_step: fills the opened/newest counts and still_new from the wave rows. The
+/* Counts of a rollout for rollout_step, of this region: fills the opened/newest counts, latency and still_new from the wave
+ * rows, and the number of planned nodes from d (of another region's plan an estimate, which the caller makes exact). The
  * caller has filled the times, report_timeout_ms and window_open of *out before. Counted nodes that were not told
  * within report_timeout_ms of the newest wave's opening leave counts.nodes: they are not there.
  * live[ordinal] tells whether the node was heard of lately (may be NULL: all live). */

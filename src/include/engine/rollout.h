@@ -25,6 +25,7 @@
  *  R7 `succeeded` means to_gen for every node that matches; rolling_back and every other end
  *     (rolled_back, rollback_failed, canceled, expired) mean from_gen for everybody. In between,
  *     exactly the nodes of the opened waves have to_gen, paused or not.
+ *  R8 a step of a shared rollout goes on only with the counts of every region that has an opened wave and is not frozen.
  *
  * Which update carries which state (engine/rollout/step.c draws the machine)
  *  version 1     planned (awaiting_approval with approvals > 0), opened 0, counts zero.
@@ -76,6 +77,8 @@ struct predicate { uint16_t len; uint8_t code[ROLLOUT_PRED_MAX]; };
 enum reeve_err predicate_check(const struct predicate *p) REEVE_MUST_CHECK;
 bool predicate_holds(const struct predicate *p, const struct name *region, const struct labels *labels,
                      struct slice node_id_text);
+/* Could it hold for a node of that region, whatever the node's labels and id? */
+bool predicate_may_hold(const struct predicate *p, const struct name *region);
 /* SQL text of a checked predicate. */
 void predicate_describe(const struct predicate *p, struct wr *out);
 /* Builders used by the commands: append one operation; sticky failure through *bad. */
@@ -147,6 +150,27 @@ struct rollout_counts {
     uint32_t p50_ms, p95_ms, p99_ms;
     uint32_t control_nodes, control_failed;     /* nodes outside the opened waves that report trouble */
 };
+/*
+ * What a region counted over the opened waves at one moment, as it signs it for whoever owns the rollout (the digest:
+ * evidence_digest in engine/attest.h). A statement, as it travels, is the signed bytes and the signature:
+ *   name region | u64 rollout | u8 opened | rest | 64 signature
+ *   rest: u64 at | u8 brake | counts of all opened waves | counts of the newest | 24 x u32 latencies | u32 still_new
+ * Percentiles in counts are 0 there: they follow from the latencies of all regions joined (bucket i: < 2^i ms). No counter
+ * exceeds EVIDENCE_NODES_MAX, so that sums over regions never wrap.
+ */
+#define LATENCY_BUCKETS    24
+#define EVIDENCE_NODES_MAX (1u << 27)
+#define EVIDENCE_BYTES_MAX 1024
+enum evidence_brake { BRAKE_NONE, BRAKE_STOP, BRAKE_RETURN };
+struct rollout_evidence {
+    bool there;
+    struct wall_ms at;                          /* by the region's clock */
+    uint8_t brake;                              /* its own shard is held, or taken back, by its own word */
+    struct rollout_counts opened, newest;
+    uint32_t latency[LATENCY_BUCKETS];
+    uint32_t still_new;
+    struct sig64 sig;                           /* zero where the update's own signature says it: the owning region's part */
+};
 struct rollout_doc {
     /* plan: fixed at version 1 */
     uint64_t id;
@@ -173,6 +197,8 @@ struct rollout_doc {
     struct rollout_counts counts;               /* evidence for this step */
     uint8_t fired_gate;                         /* 1-based index of the gate that fired, 0 none */
     char why[256];                              /* verdict or reason, UTF-8 */
+    /* By place in region[]: what counts is the sum of. None of it where the plan names the owning region alone. */
+    struct rollout_evidence evidence[ROLLOUT_REGIONS_MAX];
 };
 void rollout_doc_encode(const struct rollout_doc *d, struct wr *out);
 enum reeve_err rollout_doc_decode(struct rollout_doc *d, struct slice in) REEVE_MUST_CHECK;
@@ -185,6 +211,28 @@ bool rollout_plan_same(const struct rollout_doc *a, const struct rollout_doc *b)
 /* 12 x u32 in the order of the struct. */
 void rollout_counts_encode(const struct rollout_counts *c, struct wr *out);
 void rollout_counts_decode(struct rollout_counts *c, struct rd *r);
+
+uint32_t latency_percentile(const uint32_t latency[LATENCY_BUCKETS], unsigned percent);
+/* The signed bytes of a statement. */
+void evidence_encode(const struct name *region, uint64_t rollout, uint8_t opened, const struct rollout_evidence *e,
+                     struct wr *out);
+/* A whole statement; there is set. body: what is signed, borrowed. MALFORMED. */
+struct evidence_head { struct name region; uint64_t rollout; uint8_t opened; };
+enum reeve_err evidence_decode(struct evidence_head *h, struct rollout_evidence *e, struct slice *body,
+                               struct slice statement) REEVE_MUST_CHECK;
+/* Place of a region in the plan; -1: it is not in it. */
+int rollout_region_place(const struct rollout_doc *d, const struct name *region);
+/* Counts of other regions are needed: the plan names one. */
+bool rollout_is_shared(const struct rollout_doc *d, const struct name *owner);
+/* The counts of all parts that are there, joined. */
+void evidence_sum(const struct rollout_evidence *part, unsigned n, struct rollout_counts *opened);
+/*
+ * From which regions a step that goes on needs counts, by place: those with an opened wave, but for the ones held back.
+ * held: by place, the regions that are frozen as the attested table has it.
+ */
+uint16_t rollout_needs(const struct rollout_doc *d, uint16_t held);
+/* Counts that let a step go on were taken at this moment or later: after the bake of the newest wave. */
+int64_t rollout_counts_due_ms(const struct rollout_doc *d, struct wall_ms wave_since);
 
 /* Wave (1-based) a node belongs to by the plan, 0 if none (predicate, region). */
 uint8_t rollout_wave_of(const struct rollout_doc *d, const struct name *region, const struct labels *labels,
@@ -238,24 +286,32 @@ struct rollout_view {
     uint32_t max_skew_ms;
     uint32_t report_timeout_ms;         /* a told node without an answer is silent after this */
     bool window_open;
-    struct rollout_counts opened;       /* all opened waves together, this region */
+    struct rollout_counts opened;       /* all opened waves together */
     struct rollout_counts newest;       /* the newest wave alone */
     uint32_t still_new;                 /* counted live nodes that still serve to_gen (for rolling_back) */
+    uint32_t latency[LATENCY_BUCKETS];  /* of the opened waves */
+    /* Where regions share the rollout: their parts by place (what is not there has not been heard of), and who is held back. */
+    bool shared;
+    uint16_t held;
+    struct rollout_evidence part[ROLLOUT_REGIONS_MAX];
 };
+/* Once parts, held and shared are filled: the sums over them become opened, newest and still_new. */
+void rollout_view_join(const struct rollout_doc *d, struct rollout_view *v);
 enum rollout_act { RA_NONE = 0, RA_UPDATE };
 struct rollout_decision {
     uint8_t act;
     uint8_t state, opened, fired_gate;  /* the next progress, when act is RA_UPDATE */
     char why[256];
     struct wall_ms wake;                /* when to ask again if nothing happens before */
+    uint16_t missing;                   /* by place: regions whose counts it would take to go on, and which are not there */
 };
 /* When the bake of a wave (1-based) that was opened at a header time is over, by header time. */
 int64_t rollout_wave_end_ms(const struct rollout_doc *d, unsigned wave, struct wall_ms opened, uint32_t max_skew_ms);
 /* Pure: the same doc and view give the same decision. */
 void rollout_step(const struct rollout_doc *d, const struct rollout_view *v, struct rollout_decision *out);
-/* The doc that a decision leads to; evidence is the view's opened counts. next may be prev. */
+/* The doc that a decision leads to, with the view's counts and parts as its evidence. next may be prev. */
 void rollout_decision_apply(const struct rollout_doc *prev, const struct rollout_decision *dec,
-                            const struct rollout_counts *evidence, struct rollout_doc *next);
+                            const struct rollout_view *view, struct rollout_doc *next);
 /*
  * Is next a lawful successor of prev, at header time now? Used by validators:
  * plan unchanged, state machine edge, R2-R5, gates recomputed from next->counts.
@@ -263,6 +319,14 @@ void rollout_decision_apply(const struct rollout_doc *prev, const struct rollout
 enum reeve_err rollout_check_step(const struct rollout_doc *prev, const struct rollout_doc *next,
                                   struct wall_ms wave_since, struct wall_ms now, uint32_t max_skew_ms,
                                   struct report *rep) REEVE_MUST_CHECK;
+/*
+ * What a shared rollout's step must bring beside that: counts that are the sum of its regions' parts, or evidence that did not
+ * change; and to go on, a part of every region that is needed, taken after the bake, none of which brakes, and of none that is
+ * held back. The signatures are the caller's. owner: the region that makes the update; its part stands under the update's.
+ */
+enum reeve_err rollout_check_evidence(const struct rollout_doc *prev, const struct rollout_doc *next, const struct name *owner,
+                                      uint16_t held, struct wall_ms wave_since, struct report *rep) REEVE_MUST_CHECK;
+bool rollout_evidence_same(const struct rollout_doc *a, const struct rollout_doc *b);
 /* Operators' verbs as a next doc: "pause", "resume", "cancel", "promote", "rollback". */
 enum rollout_verb { RV_PAUSE = 1, RV_RESUME, RV_CANCEL, RV_PROMOTE, RV_ROLLBACK };
 enum reeve_err rollout_verb_apply(const struct rollout_doc *prev, enum rollout_verb v, uint8_t to_wave,
