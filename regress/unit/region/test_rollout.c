@@ -29,7 +29,7 @@ static void begin_rollout(void)
 {
     static uint64_t scratch[NODES];
     struct plan_source src = { region_plan_each, &s.r, scratch, NODES };
-    struct plan_region_info home = { name_of("home"), NODES - 20, false };
+    struct plan_region_info home = { .name = name_of("home"), .ordinal_max = NODES - 20 };
     struct rollout_spec spec = { .n_waves = 3, .wave = { { SHARE_PPM, 200000, 3000, true }, { SHARE_PPM, 500000, 3000, true },
                                                          { SHARE_PPM, PPM, 0, true } } };
     struct report rep = { 0 };

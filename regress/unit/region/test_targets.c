@@ -32,7 +32,7 @@ static void begin(struct rollout_doc *d, uint64_t id, uint8_t kind, struct rollo
     static uint64_t scratch[NODES];
     static struct update_set set;
     struct plan_source src = { region_plan_each, &s.r, scratch, NODES };
-    struct plan_region_info home = { name_of("home"), NODES, false };
+    struct plan_region_info home = { .name = name_of("home"), .ordinal_max = NODES };
     struct rollout_spec spec = { .immediate = true };
     struct report rep = { 0 };
     d->id = id;

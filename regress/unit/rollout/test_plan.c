@@ -17,6 +17,8 @@ static uint64_t scratch[NODES];
 static size_t n_nodes, scratch_n;
 static struct rollout_doc doc;
 static struct rollout_spec spec;
+static uint32_t elsewhere;              /* nodes of "us" that the source does not have */
+static bool frozen;
 static struct report rep;
 static const char object[] = "edge-tls";
 
@@ -62,6 +64,8 @@ static enum reeve_err plan(void)
 {
     struct plan_region_info regions[2] = { { .ordinal_max = (uint32_t) n_nodes }, { .ordinal_max = (uint32_t) n_nodes } };
     struct plan_source src = { each, NULL, scratch, scratch_n };
+    regions[1].elsewhere = elsewhere;
+    regions[1].frozen = frozen;
     assert_true(name_set_str(&regions[0].name, "eu") && name_set_str(&regions[1].name, "us"));
     memset(&doc, 0, sizeof doc);
     report_clear(&rep);
@@ -203,6 +207,34 @@ static void regions_follow_one_another(void **state)
     assert_err(plan(), REEVE_E_INVALID_VALUE);
 }
 
+/* The same shares of a region of which only the number of nodes is known, to within one node. */
+static void nodes_elsewhere_are_planned_by_their_number(void **state)
+{
+    make_fleet(1000);
+    for (size_t i = 0; i < n_nodes; i++)
+        assert_true(name_set_str(&fleet[i].region, "eu"));
+    elsewhere = 500;
+    shares(3, 10u, 50u, 100u);
+    assert_ok(plan());
+    assert_int_equal(doc.n_waves, 3);
+    uint32_t sum = 0;
+    for (unsigned w = 0; w < 3; w++) {
+        const uint32_t want[] = { 50, 200, 250 };
+        assert_true(doc.region[1].nodes[w] + 1 >= want[w] && doc.region[1].nodes[w] <= want[w] + 1);
+        assert_true(doc.region[0].bound[w] == doc.region[1].bound[w]);
+        sum += doc.region[1].nodes[w];
+    }
+    assert_int_equal(sum, 500);
+    spec.by_region = true;
+    assert_ok(plan());
+    assert_true(doc.n_waves == 6 && doc.region[1].bound[2] == 0 && doc.region[1].nodes[2] == 0 && doc.region[0].nodes[3] == 0);
+    frozen = true;
+    assert_err(plan(), REEVE_E_REGION_FROZEN);
+    elsewhere = 0;
+    assert_ok(plan());
+    frozen = false;
+}
+
 static void a_rate_cuts_waves_into_slices(void **state)
 {
     make_fleet(NODES);
@@ -334,6 +366,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(the_default_never_takes_a_small_fleet_at_once),
     cmocka_unit_test(a_condition_limits_whom_the_waves_count),
     cmocka_unit_test(regions_follow_one_another),
+    cmocka_unit_test(nodes_elsewhere_are_planned_by_their_number),
     cmocka_unit_test(a_rate_cuts_waves_into_slices),
     cmocka_unit_test(immediate_is_one_wave_without_prepare),
     cmocka_unit_test(what_cannot_be_planned_says_why),

@@ -59,44 +59,33 @@ out:
     return err;
 }
 
-static enum reeve_err region_info(struct cmd *x, struct snap *sn, struct plan_region_info *info)
-{
-    enum reeve_err err;
-    struct attest_object *o = cmd_alloc(x, sizeof *o, &err);
-    if (o == NULL)
-        return err;
-    TRY(region_name(&sn->region, &info->name));
-    TRY(region_node_count(&sn->region, &info->ordinal_max));
-    struct region_doc rd;
-    if (attest_get(&sn->attest, AT_REGION, &info->name, o) == REEVE_OK &&
-        region_doc_decode(&rd, o->update.payload) == REEVE_OK)
-        info->frozen = rd.state == REGION_FROZEN;
-out:
-    return err;
-}
-
 enum reeve_err cmd_plan(struct cmd *x, struct snap *sn, const struct rollout_spec *spec, struct rollout_doc *doc)
 {
-    struct plan_region_info info = { 0 };
     struct predicate *where;
-    enum reeve_err err = region_info(x, sn, &info);
+    enum reeve_err err;
+    struct region_plan *p = cmd_alloc(x, sizeof *p, &err);
+    if (p == NULL)
+        return err;
+    err = carrier_predicate(x, sn, doc, &where);
+    if (err == REEVE_OK)
+        err = region_plan_regions(&sn->region, &spec->where, where, p);
+    if (err == REEVE_E_TOO_COMPLEX)
+        return report_set(x->rep, err, "a rollout reaches at most %d regions", ROLLOUT_REGIONS_MAX);
     if (err == REEVE_OK)
         err = attest_skew_ms(&sn->attest, &x->skew_ms);
-    if (err == REEVE_OK)
-        err = carrier_predicate(x, sn, doc, &where);
     if (err != REEVE_OK)
         return report_set(x->rep, err, "could not read the fleet");
-    if (info.frozen) {
-        report_set(x->rep, REEVE_E_REGION_FROZEN, "region \"%s\" is frozen", info.name.s);
-        report_hint(x->rep, "ALTER REGION '%s' UNFREEZE.", info.name.s);
+    if (p->info[0].frozen) {
+        report_set(x->rep, REEVE_E_REGION_FROZEN, "region \"%s\" is frozen", p->info[0].name.s);
+        report_hint(x->rep, "ALTER REGION '%s' UNFREEZE.", p->info[0].name.s);
         return REEVE_E_REGION_FROZEN;
     }
     struct carriers c = { .region = &sn->region, .where = where };
-    struct plan_source src = { .each = each_carrier, .h = &c, .scratch_n = (size_t) info.ordinal_max + 1 };
+    struct plan_source src = { .each = each_carrier, .h = &c, .scratch_n = p->nodes + 1 };
     src.scratch = calloc(src.scratch_n, sizeof *src.scratch);
     if (src.scratch == NULL)
         return report_set(x->rep, REEVE_E_NOMEM, "out of memory");
-    err = rollout_plan(sn->attest.c, doc, spec, name_slice(&doc->target[0].name), &info, 1, &src, x->rep);
+    err = rollout_plan(sn->attest.c, doc, spec, name_slice(&doc->target[0].name), p->info, p->n, &src, x->rep);
     free(src.scratch);
     return err;
 }
@@ -181,7 +170,7 @@ static char *regions_text(struct cmd *x, const struct rollout_doc *d, unsigned w
 {
     struct wr w = wr_heap(8192);
     for (unsigned i = 0; i < d->n_regions; i++)
-        if (d->region[i].nodes[wave] > 0 || d->n_regions == 1)
+        if (d->region[i].bound[wave] > (wave > 0 ? d->region[i].bound[wave - 1] : 0))
             wr_printf(&w, "%s%s", w.len ? ", " : "", d->region[i].name.s);
     char *s = arena_strndup(x->arena, w.p, w.len);
     wr_free(&w);

@@ -2,7 +2,8 @@
  * fed_int.h - the federation process: links to servers of other regions, and what is done in a validator's place
  *
  * Invariants
- *  F1 Nothing that comes over a link reaches a ring before it was verified here: blocks by their finalization and leaves.
+ *  F1 Nothing that comes over a link reaches a ring before it was verified here: blocks by their finalization and leaves. Letters for
+ *     the ring itself (RING) are passed on with the region they came from: it judges them, being the one that knows how.
  *  F2 A link proves a region, never a validator: letters of validators are passed on unjudged, with the link they came on.
  *  F3 Every list is bounded below; what does not fit is dropped, and whoever waits asks again.
  */
@@ -32,7 +33,7 @@ struct fed_link {
     int64_t tokens_milli, tokens_ms;        /* what its letters may still cost */
 };
 
-/* The ring beside us. Without a validator it follows the chain by us; else it asks for cosignatures only. */
+/* A ring beside us. Without a validator it follows the chain by us. */
 struct fed_ring { struct fed *f; struct ipc_channel *ch; struct fed_ring *next; };
 
 struct ask;
@@ -81,6 +82,8 @@ bool fed_send(struct fed *f, const struct fed_link *k, struct slice letter);
 void fed_send_validators(struct fed *f, struct slice letter);
 /* From the validator: to one link, 0: all of regions with a validator. */
 void fed_letter_out(struct fed *f, struct slice body);
+/* From the ring beside us, to other regions' rings. */
+void fed_ring_letter(struct fed *f, struct slice body);
 /* Often: which links have come or gone. */
 void fed_links_look(struct fed *f);
 /* The validator is there: it hears of the links that stand. */

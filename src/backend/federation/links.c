@@ -10,6 +10,7 @@
 
 #include "backend/utils/clock.h"
 #include "backend/utils/log.h"
+#include "common/text.h"
 
 #define ALPN "reeve-region/1"
 #define LISTEN_RETRY_MS 2000
@@ -54,6 +55,20 @@ void fed_letter_out(struct fed *f, struct slice body)
         fed_send_validators(f, letter);
     else if (k != NULL)
         (void) fed_send(f, k, letter);
+    peers_flush(f->peers);
+}
+
+void fed_ring_letter(struct fed *f, struct slice body)
+{
+    struct rd in = rd_of(body);
+    struct slice to = rd_bytes(&in, rd_u8(&in));
+    struct wr w = wr_heap(body.len + 2);
+    letter_begin(LETTER_RING, &w);
+    wr_bytes(&w, in.p, rd_left(&in));
+    for (unsigned i = 0; i < f->n_links && !in.bad && !w.bad; i++)
+        if (to.len == 0 || slice_eq(to, name_slice(&f->link[i].region)))
+            (void) fed_send(f, &f->link[i], wr_slice(&w));
+    wr_free(&w);
     peers_flush(f->peers);
 }
 
@@ -116,6 +131,17 @@ static void to_validator(struct fed *f, const struct fed_link *k, struct slice l
     wr_free(&w);
 }
 
+static void to_rings(struct fed *f, const struct fed_link *k, struct slice body)
+{
+    struct wr w = wr_heap(body.len + sizeof k->region);
+    wr_name(&w, &k->region);
+    wr_bytes(&w, body.p, body.len);
+    for (struct fed_ring *r = f->rings; r && !w.bad; r = r->next)
+        if (ipc_send(r->ch, MSG_RING_LETTER_IN, wr_slice(&w), -1) != REEVE_OK)
+            log_debug("the ring did not hear a letter of region \"%s\"", k->region.s);
+    wr_free(&w);
+}
+
 static void on_letter(void *arg, uint32_t from, struct slice letter)
 {
     struct fed *f = arg;
@@ -139,6 +165,7 @@ static void on_letter(void *arg, uint32_t from, struct slice letter)
     case LETTER_BLOCK: fetch_pushed(f, k, body); break;
     case LETTER_COSIGN: cosign_serve(f, k, body); break;
     case LETTER_COSIGNED: cosign_answered(f, k, body); break;
+    case LETTER_RING: to_rings(f, k, body); break;
     default: log_debug("region \"%s\" sent a letter of a kind that is not known", k->region.s); break;
     }
 }

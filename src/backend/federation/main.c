@@ -53,6 +53,7 @@ static void on_message(void *arg, struct ipc_channel *ch, struct ipc_msg *m)
     case MSG_ATTEST_SUBMIT: held_add(r->f, ch, m); break;
     case MSG_ATTEST_FETCH: fetch_ask(r->f, ch, m); break;
     case MSG_COSIGN: cosign_ask(r->f, ch, m); break;
+    case MSG_RING_LETTER_OUT: fed_ring_letter(r->f, m->body); break;
     default: ipc_reply_err(ch, m->id, report_set(&rep, REEVE_E_DENIED, "no such request here"), &rep); break;
     }
 }

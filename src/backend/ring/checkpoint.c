@@ -21,11 +21,6 @@ struct checkpoint_call {
     struct wr result;                       /* 32 log key, str32 note */
 };
 
-static struct ipc_link *federation(const struct ring *r)
-{
-    return r->chain_of == PROC_FEDERATION ? r->validator : r->federation;
-}
-
 static void finish(struct checkpoint_call *c, enum reeve_err err, const struct report *rep)
 {
     c->done(c->arg, err, rep, err == REEVE_OK ? wr_slice(&c->result) : slice_of(NULL, 0));
@@ -75,7 +70,7 @@ static void made(void *arg, enum reeve_err err, const struct report *rep, struct
     uint8_t mem[64];
     struct wr ask = wr_fixed(mem, sizeof mem);
     wr_bytes(&c->result, result.p, result.len);
-    struct ipc_link *to = federation(c->r);
+    struct ipc_link *to = c->r->regions;
     if (err == REEVE_OK && c->result.bad)
         err = REEVE_E_NOMEM;
     if (err != REEVE_OK || to == NULL || !head_of(result, &ask) ||

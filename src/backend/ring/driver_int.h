@@ -24,6 +24,7 @@ struct rollout_run {
     uint64_t id;
     bool asked;                     /* a step is under way */
     int64_t wake_ms, retry_ms;      /* wall clock */
+    int64_t missing_ms;             /* since when it waits for other regions' counts; 0: it does not */
 };
 struct rollouts {
     struct rollout_run run[ROLLOUTS_RUNNING_MAX];
@@ -32,6 +33,14 @@ struct rollouts {
 };
 void rollouts_run(struct ring *r, struct rollouts *s, struct ring_view *v);
 void rollouts_block(struct ring *r, struct rollouts *s, const struct slice *leaves, size_t n);
+
+/* shared.c: this region's part in rollouts of others */
+struct shared_rollouts *shared_new(void);
+void shared_free(struct shared_rollouts *s);
+/* A version of a rollout that another region owns. */
+void shared_consider(struct ring *r, const struct rollout_doc *d);
+void shared_run(struct ring *r, struct ring_view *v);
+void shared_slow(struct ring *r, struct ring_view *v);
 
 /* renew.c: certificates past their renewal time get a new generation and a rollout */
 struct renew;

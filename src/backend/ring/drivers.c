@@ -47,6 +47,7 @@ static void fast(struct ring *r)
     if (r->attests) {
         first_run(r, &r->driver->first, &v);
         rollouts_run(r, &r->driver->rollouts, &v);
+        shared_run(r, &v);
     }
     ring_view_close(&v);
 }
@@ -60,6 +61,7 @@ static void slow(struct ring *r)
         livewatch_run(r, r->livewatch, &v);
         renew_run(r, r->driver->renew, &v);
         conflog_run(r, &r->driver->conflog, &v);
+        shared_slow(r, &v);
     }
     kin_run(r, &v);
     inter_run(r, &v);
@@ -130,9 +132,10 @@ enum reeve_err drivers_start(struct ring *r)
     r->liveshare = liveshare_new();
     r->inter = inter_new();
     r->share = share_new();
+    r->shared = shared_new();
     r->forwards = forwards_new();
     if (r->driver == NULL || r->livewatch == NULL || r->kin == NULL || r->liveshare == NULL || r->inter == NULL || r->share == NULL ||
-        r->forwards == NULL || (r->driver->renew = renew_new()) == NULL)
+        r->forwards == NULL || r->shared == NULL || (r->driver->renew = renew_new()) == NULL)
         return REEVE_E_NOMEM;
     /* Soft state: without it every node counts as live. */
     if (liveness_open(&r->liveness, r->child->dir, true) != REEVE_OK)
@@ -157,6 +160,8 @@ void drivers_free(struct ring *r)
     livewatch_free(r->livewatch);
     kin_free(r->kin);
     r->kin = NULL;
+    shared_free(r->shared);
+    r->shared = NULL;
     share_free(r->share);
     r->share = NULL;
     inter_free(r->inter);

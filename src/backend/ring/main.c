@@ -39,8 +39,18 @@ static void validator_message(void *arg, struct ipc_channel *ch, struct ipc_msg 
     (void) ch;
     if (m->type == MSG_CHAIN_CULPRIT)
         culprit_heard(arg, m->body);
+    else if (m->type == MSG_RING_LETTER_IN)
+        regions_letter(arg, m->body);
     else
         follow_message(arg, m);
+}
+
+/* Beside a validator it is a link for letters alone: of the chain the validator tells. */
+static void regions_message(void *arg, struct ipc_channel *ch, struct ipc_msg *m)
+{
+    (void) ch;
+    if (m->type == MSG_RING_LETTER_IN)
+        regions_letter(arg, m->body);
 }
 
 /* Which members have what is decided by their folders: the postmaster starts only what has one (service.c). */
@@ -55,11 +65,14 @@ static enum reeve_err open_links(struct ring *r)
 {
     struct ipc_link_handler signer = { .arg = r, .up = signer_up };
     struct ipc_link_handler validator = { r, validator_up, validator_down, validator_message };
+    struct ipc_link_handler regions = { .arg = r, .message = regions_message };
     enum reeve_err err = ipc_link_open(&r->signer, r->child->postmaster, r->loop, PROC_RING, PROC_SIGNER, &signer);
     if (err == REEVE_OK)
         err = ipc_link_open(&r->validator, r->child->postmaster, r->loop, PROC_RING, r->chain_of, &validator);
-    if (err == REEVE_OK && r->chain_of != PROC_FEDERATION && has_folder(r, "federation"))
-        err = ipc_link_open(&r->federation, r->child->postmaster, r->loop, PROC_RING, PROC_FEDERATION, &(struct ipc_link_handler){ 0 });
+    if (r->chain_of == PROC_FEDERATION)
+        r->regions = r->validator;
+    else if (err == REEVE_OK && has_folder(r, "federation"))
+        err = ipc_link_open(&r->regions, r->child->postmaster, r->loop, PROC_RING, PROC_FEDERATION, &regions);
     return err;
 }
 
@@ -195,8 +208,10 @@ static void close_all(struct ring *r)
     r->signer = NULL;
     ipc_link_close(signer);
     key_calls_close(r);
+    if (r->regions != r->validator)
+        ipc_link_close(r->regions);
+    r->regions = NULL;
     ipc_link_close(r->validator);
-    ipc_link_close(r->federation);
     proposer_flush(&r->prop);
     proposer_free(&r->prop);
     drivers_free(r);

@@ -117,11 +117,11 @@ out:
 
 static enum reeve_err make_plan(struct renew *n, struct ring_view *v, uint32_t from, struct report *rep)
 {
-    struct plan_region_info info = { .name = n->ring->region_name };
+    static struct region_plan p;
     struct rollout_doc *d = &n->rollout;
     enum reeve_err err;
-    TRY(region_node_count(&v->region, &info.ordinal_max));
-    size_t cap = info.ordinal_max ? info.ordinal_max : 1;
+    TRY(region_plan_regions(&v->region, &n->spec.where, &n->doc.where, &p));
+    size_t cap = p.nodes + 1;
     struct plan_source src = { region_plan_each, &v->region, calloc(cap, sizeof(uint64_t)), cap };
     if (src.scratch == NULL)
         return REEVE_E_NOMEM;
@@ -131,10 +131,10 @@ static enum reeve_err make_plan(struct renew *n, struct ring_view *v, uint32_t f
     d->n_targets = 1;
     d->target[0] = (struct rollout_target){ AT_CERT, n->cert, from, n->gen };
     name_set_str(&d->submitted_by, DRIVER_ACTOR);
-    err = rollout_plan(&crypto_ops_real, d, &n->spec, name_slice(&n->cert), &info, 1, &src, rep);
+    err = rollout_plan(&crypto_ops_real, d, &n->spec, name_slice(&n->cert), p.info, p.n, &src, rep);
     free(src.scratch);
     if (err == REEVE_OK)
-        d->prepare_ms = n->doc.mode == CERT_PER_NODE ? 2000 + info.ordinal_max : 0;
+        d->prepare_ms = n->doc.mode == CERT_PER_NODE ? 2000 + (uint32_t) p.nodes : 0;
 out:
     return err;
 }

@@ -76,7 +76,7 @@ struct ring {
     struct applier applier;             /* the thread's */
     void *region_scratch, *attest_scratch;  /* the loop's, for reading */
     struct ipc_link *signer, *validator;    /* validator: to chain_of */
-    struct ipc_link *federation;        /* beside a validator, for cosignatures of others; NULL: none */
+    struct ipc_link *regions;           /* to the federation process; NULL: one region alone, or a member without its links */
     struct follower follow;
 
     struct submit *submits;             /* under way */
@@ -109,6 +109,7 @@ struct ring {
     struct liveshare *liveshare;
     struct inter *inter;
     struct share *share;
+    struct shared_rollouts *shared;
 };
 
 /* ---- transactions for reading ---- */
@@ -207,6 +208,10 @@ void drivers_free(struct ring *r);
 void drivers_replaced(struct ring *r);
 /* A block was applied. */
 void drivers_block(struct ring *r, const struct slice *leaves, size_t n);
+
+/* ---- regions.c ---- */
+/* RING_LETTER_IN: what another region says to this ring. */
+void regions_letter(struct ring *r, struct slice body);
 
 /* ---- autoconf.c: ALTER SYSTEM reaches reeve.auto.conf ---- */
 void autoconf_run(struct ring *r, struct ring_view *v);

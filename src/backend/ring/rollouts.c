@@ -5,7 +5,7 @@
  * update that the validators judge again. A step that lost a race (CONFLICT,
  * PLAN_STALE) is simply decided anew from what is there then.
  */
-#include "backend/ring/driver_int.h"
+#include "backend/ring/regions.h"
 
 #include <stdlib.h>
 
@@ -39,9 +39,12 @@ static void add_run(struct rollouts *s, uint64_t id)
 static void consider(struct ring *r, struct rollouts *s, const struct update *u)
 {
     static struct rollout_doc d;
-    if (u->type != AT_ROLLOUT || u->op != 1 || !name_eq(&u->region, &r->region_name) ||
-        rollout_doc_decode(&d, u->payload) != REEVE_OK)
+    if (u->type != AT_ROLLOUT || u->op != 1 || rollout_doc_decode(&d, u->payload) != REEVE_OK)
         return;
+    if (!name_eq(&u->region, &r->region_name)) {
+        shared_consider(r, &d);
+        return;
+    }
     struct rollout_run *run = find_run(s, d.id);
     if (run)
         run->wake_ms = 0;
@@ -144,6 +147,27 @@ static bool window_open(struct ring_view *v, const struct rollout_doc *d, struct
     return region_window_get(&v->region, &d->window, &w) == REEVE_OK && window_is_open(&w, now);
 }
 
+/* What each region counted, as far as it is known here. */
+static enum reeve_err join_regions(struct ring *r, struct ring_view *v, const struct rollout_doc *d, const struct attest_object *o,
+                                   struct rollout_view *view)
+{
+    enum reeve_err err;
+    view->shared = rollout_is_shared(d, &r->region_name);
+    if (!view->shared)
+        return REEVE_OK;
+    TRY(regions_held(v, d, &view->held));
+    for (unsigned g = 0; g < d->n_regions; g++) {
+        err = name_eq(&d->region[g].name, &r->region_name) ? shared_count(r, v, d, o, &view->part[g])
+                                                           : region_evidence_get(&v->region, d, g, &view->part[g]);
+        if (err != REEVE_OK && err != REEVE_E_NOT_FOUND)
+            return err;
+    }
+    rollout_view_join(d, view);
+    err = REEVE_OK;
+out:
+    return err;
+}
+
 static enum reeve_err make_view(struct ring *r, struct ring_view *v, const struct rollout_doc *d,
                                 const struct attest_object *o, struct rollout_view *view)
 {
@@ -156,7 +180,46 @@ static enum reeve_err make_view(struct ring *r, struct ring_view *v, const struc
     view->report_timeout_ms = (uint32_t) settings_int(r->child->settings, SET_rollout_report_timeout);
     view->window_open = window_open(v, d, view->now);
     enum reeve_err err = attest_skew_ms(&v->attest, &view->max_skew_ms);
-    return err == REEVE_OK ? region_rollout_view(&v->region, d, &live, view) : err;
+    if (err == REEVE_OK)
+        err = region_rollout_view(&v->region, d, &live, view);
+    return err == REEVE_OK ? join_regions(r, v, d, o, view) : err;
+}
+
+/* ---- who is waited for ---- */
+
+#define MISSING_MS 10000
+
+static void name_missing(const struct rollout_doc *d, uint16_t missing, struct wr *w)
+{
+    const char *sep = "";
+    for (unsigned g = 0; g < d->n_regions; g++)
+        if (missing >> g & 1) {
+            wr_printf(w, "%s\"%.60s\"", sep, d->region[g].name.s);
+            sep = ", ";
+        }
+}
+
+/* A rollout stands still because a region is not heard of: that is an operator's to know, and to decide about. */
+static void tell_missing(struct ring *r, struct ring_view *v, const struct rollout_doc *d, struct rollout_run *run, uint16_t missing)
+{
+    char message[256] = { 0 }, hint[256] = { 0 };
+    struct wr m = wr_fixed(message, sizeof message - 1), h = wr_fixed(hint, sizeof hint - 1);
+    int64_t now = clock_wall().ms;
+    if (missing == 0) {
+        if (run->missing_ms != 0)
+            issue_set(r, v, "rollout_regions", &d->target[0].name, 0, "", "");
+        run->missing_ms = 0;
+        return;
+    }
+    if (run->missing_ms == 0)
+        run->missing_ms = now;
+    if (now < run->missing_ms + MISSING_MS)
+        return;
+    wr_printf(&m, "rollout %llu waits for the counts of region ", (unsigned long long) d->id);
+    name_missing(d, missing, &m);
+    wr_printf(&h, "PROMOTE ROLLOUT %llu goes on without them, ROLLBACK ROLLOUT %llu goes back.", (unsigned long long) d->id,
+              (unsigned long long) d->id);
+    issue_set(r, v, "rollout_regions", &d->target[0].name, 2, message, hint);
 }
 
 /* False when the rollout is over. */
@@ -168,13 +231,18 @@ static bool step(struct ring *r, struct rollouts *s, struct rollout_run *run, st
     struct rollout_decision dec;
     struct report rep = { .code = REEVE_OK };
     enum reeve_err err = attest_get_rollout(&v->attest, run->id, &d, &o);
-    if (err == REEVE_E_UNDEFINED_OBJECT || (err == REEVE_OK && rollout_state_terminal(d.state)))
+    if (err == REEVE_E_UNDEFINED_OBJECT)
         return false;
+    if (err == REEVE_OK && rollout_state_terminal(d.state)) {
+        tell_missing(r, v, &d, run, 0);
+        return false;
+    }
     if (err == REEVE_OK)
         err = make_view(r, v, &d, &o, &view);
     if (err == REEVE_OK) {
         rollout_step(&d, &view, &dec);
         run->wake_ms = dec.wake.ms;
+        tell_missing(r, v, &d, run, dec.missing);
         if (dec.act != RA_UPDATE)
             return true;
         rollout_decision_apply(&d, &dec, &view, &next);

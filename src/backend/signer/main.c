@@ -40,6 +40,7 @@ static signer_request *handler_of(enum msg_type type)
     case MSG_INTERMEDIATE_ISSUE: return signer_intermediate_issue;
     case MSG_SHARED_EXPORT: return signer_shared_export;
     case MSG_SHARED_IMPORT: return signer_shared_import;
+    case MSG_SIGN_STATEMENT: return signer_sign_statement;
     case MSG_SIGN_CHECKPOINT: return signer_sign_checkpoint;
     default: return NULL;
     }

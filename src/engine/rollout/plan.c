@@ -83,6 +83,12 @@ static const struct rollout_region *counted_region(const struct planner *p, cons
     return predicate_holds(&p->d->where, &n->region, n->labels, slice_str(n->id_text)) ? g : NULL;
 }
 
+static enum reeve_err frozen_region(struct planner *p, const struct name *region)
+{
+    report_set(p->rep, REEVE_E_REGION_FROZEN, "region \"%s\" is frozen", region->s);
+    return report_hint(p->rep, "Leave it out with WHERE region <> '%s'.", region->s);
+}
+
 static void collect(void *arg, const struct plan_node *n)
 {
     struct planner *p = arg;
@@ -90,13 +96,32 @@ static void collect(void *arg, const struct plan_node *n)
     if (g == NULL || p->err != REEVE_OK || g < &p->d->region[p->first] || g >= &p->d->region[p->end])
         return;
     if (info_find(p, &g->name)->frozen) {
-        report_set(p->rep, REEVE_E_REGION_FROZEN, "region \"%s\" is frozen", g->name.s);
-        p->err = report_hint(p->rep, "Leave it out with WHERE region <> '%s'.", g->name.s);
+        p->err = frozen_region(p, &g->name);
     } else if (p->n_cohorts == p->src->scratch_n) {
         p->err = report_set(p->rep, REEVE_E_NOMEM, "more nodes match than the planner has room for");
     } else {
         p->src->scratch[p->n_cohorts++] = rollout_cohort(p->c, p->object, slice_str(n->id_text));
     }
+}
+
+/* Of a region that is not here only the number of its nodes is known. Cohorts are even: the k-th of n lies at k / n. */
+static uint64_t even_cohort(uint32_t k, uint32_t n)
+{
+    return (uint64_t) ((unsigned __int128) k * COHORT_END / n);
+}
+
+static enum reeve_err collect_elsewhere(struct planner *p)
+{
+    for (unsigned g = p->first; g < p->end; g++) {
+        const struct plan_region_info *info = info_find(p, &p->d->region[g].name);
+        if (info->elsewhere > 0 && info->frozen)
+            return frozen_region(p, &info->name);
+        if (info->elsewhere > p->src->scratch_n - p->n_cohorts)
+            return report_set(p->rep, REEVE_E_NOMEM, "more nodes match than the planner has room for");
+        for (uint32_t k = 0; k < info->elsewhere; k++)
+            p->src->scratch[p->n_cohorts++] = even_cohort(k, info->elsewhere);
+    }
+    return REEVE_OK;
 }
 
 static enum reeve_err plan_group(struct planner *p, unsigned first, unsigned end)
@@ -107,6 +132,7 @@ static enum reeve_err plan_group(struct planner *p, unsigned first, unsigned end
     p->n_cohorts = 0;
     TRY(p->src->each(p->src->h, collect, p));
     TRY(p->err);
+    TRY(collect_elsewhere(p));
     cohorts_sort(p->src->scratch, p->n_cohorts);
     p->total += p->n_cohorts;
     TRY(plan_stages(p));
@@ -126,6 +152,20 @@ static void count(void *arg, const struct plan_node *n)
     uint8_t w = rollout_wave_of(p->d, &n->region, n->labels, slice_str(n->id_text), cohort);
     if (w > 0)
         p->d->region[g - p->d->region].nodes[w - 1]++;
+}
+
+static void count_elsewhere(struct planner *p)
+{
+    for (unsigned g = 0; g < p->d->n_regions; g++) {
+        struct rollout_region *region = &p->d->region[g];
+        uint32_t n = info_find(p, &region->name)->elsewhere;
+        for (uint32_t k = 0; k < n; k++)
+            for (unsigned w = 0; w < p->d->n_waves; w++)
+                if (even_cohort(k, n) < region->bound[w]) {
+                    region->nodes[w]++;
+                    break;
+                }
+    }
 }
 
 static uint32_t prepare_ms(const struct planner *p)
@@ -178,6 +218,7 @@ enum reeve_err rollout_plan(const struct crypto_ops *c, struct rollout_doc *d, c
     if (p.total == 0)
         TRY(plan_nobody(&p));
     TRY(src->each(src->h, count, &p));
+    count_elsewhere(&p);
     d->prepare_ms = p.total > 0 ? prepare_ms(&p) : 0;
 out:
     return err;

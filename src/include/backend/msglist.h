@@ -41,6 +41,8 @@ MSG(LETTER_OUT,      K_VALIDATOR, K_FEDERATION, 0)              /* u32 link (0: 
 MSG(LETTER_IN,       K_FEDERATION, K_VALIDATOR, 0)              /* u32 link, letter */
 MSG(LINK,            K_FEDERATION, K_VALIDATOR, 0)              /* u32 link, u8 up: with a server of a region with a validator */
 MSG(COSIGN,          K_RING, K_FEDERATION, 0)                   /* u64 log size, 32 root -> signature lines of other validators over that checkpoint, as far as they answer */
+MSG(RING_LETTER_OUT, K_RING, K_FEDERATION, 0)                   /* u8 length + name of a region (0: every one), then what its ring shall hear */
+MSG(RING_LETTER_IN,  K_FEDERATION, K_RING, 0)                   /* name of the region whose server sent it, then what it says */
 MSG(CHAIN_AHEAD,     K_FEDERATION, K_RING | K_VALIDATOR, 0)     /* u64 height that another server says it has */
 /* -- signer: the only holder of long-lived keys; fixed requests -- */
 MSG(SIGN_VOTE,       K_VALIDATOR, K_SIGNER, 0)                  /* u8 type, u64 epoch, 32 set hash, u64 view, u64 height, 32 block, u64 parent view, 32 parent -> 64 signature; durable last-sign check first */
@@ -53,6 +55,7 @@ MSG(INTERMEDIATE_KEY, K_RING, K_SIGNER, 0)                      /* name authorit
 MSG(INTERMEDIATE_ISSUE, K_RING, K_SIGNER, 0)                    /* str32 bundle with the authority and the region, name authority, u32 gen, u32 member, str16 SPKI, 64 signature -> str16 DER under the authority's certificate, for that attested member's key */
 MSG(SHARED_EXPORT,   K_RING, K_SIGNER, 0)                       /* str32 bundle with the cert and the region, name cert, u32 gen, u32 member -> str16 key sealed to that attested member */
 MSG(SHARED_IMPORT,   K_RING, K_SIGNER, 0)                       /* str32 bundle with the cert, name cert, u32 gen, str16 sealed key -> empty */
+MSG(SIGN_STATEMENT,  K_RING, K_SIGNER, 0)                       /* u8 kind (enum statement_kind), str16 bytes that begin with this signer's region -> 64 signature */
 MSG(SIGN_CHECKPOINT, K_RING | K_FEDERATION, K_SIGNER, 0)        /* u8 0 -> u64 log size of the newest cosigned checkpoint; u8 1, u64 that size, str32 bundle from it -> 32 log key, str32 checkpoint note with the log's line and this validator's cosignature (a region without one: the log's line alone) */
 MSG(GATEWAY_DELEGATE, K_GATEWAY, K_SIGNER, 0)                   /* 32 gateway Ed25519 key -> delegation (engine/wire.h) signed by the region key */
 MSG(TICKET_KEYS,     K_GATEWAY, K_SIGNER, 0)                    /* empty -> 80 bytes: TLS ticket keys shared by the gateways */

@@ -313,6 +313,15 @@ struct wall_ms window_next_open(const struct window_row *w, struct wall_ms now);
 enum reeve_err region_level(struct region *r, uint32_t *out) REEVE_MUST_CHECK;
 /* A note of the ring's members; borrowed per K2. */
 enum reeve_err region_note_get(struct region *r, const struct name *name, struct slice *out) REEVE_MUST_CHECK;
+/*
+ * What other regions told this one (elsewhere.c), by notes of the ring. The census: how many ordinals a region has given, for
+ * planning. Evidence: of the waves that d has open now, verified when it came; NOT_FOUND: none of these waves.
+ */
+bool region_census_note(struct name *out, const struct name *region);
+enum reeve_err region_census_get(struct region *r, const struct name *region, uint32_t *ordinals) REEVE_MUST_CHECK;
+void region_evidence_note(struct name *out, uint64_t rollout, unsigned place);
+enum reeve_err region_evidence_get(struct region *r, const struct rollout_doc *d, unsigned place,
+                                   struct rollout_evidence *e) REEVE_MUST_CHECK;
 /* Generic iteration: table byte + sub-prefix; key_out is what follows the table byte. */
 void region_iter_init(struct region *r, struct kv_iter *it, uint8_t table, struct slice sub_prefix);
 enum reeve_err region_iter_next(struct kv_iter *it, struct slice *key, struct slice *val) REEVE_MUST_CHECK;
@@ -326,6 +335,13 @@ void region_workloads_begin(struct region_workloads *w, struct region *r);
 enum reeve_err region_workloads_next(struct region_workloads *w, uint32_t *ordinal, struct slice *id, struct slice *row) REEVE_MUST_CHECK;
 /* A plan source over the node rows, for rollout_plan (engine/rollout.h). */
 enum reeve_err region_plan_each(void *region, void (*visit)(void *arg, const struct plan_node *n), void *arg);
+/*
+ * The regions that a plan names: this one first, then those whose nodes where and carried (the object's own condition; NULL: its
+ * values are in this region alone) may hold for. nodes: at most so many, all together. TOO_COMPLEX: more than ROLLOUT_REGIONS_MAX.
+ */
+struct region_plan { size_t n, nodes; struct plan_region_info info[ROLLOUT_REGIONS_MAX]; };
+enum reeve_err region_plan_regions(struct region *r, const struct predicate *where, const struct predicate *carried,
+                                   struct region_plan *p) REEVE_MUST_CHECK;
 /* Counts of a rollout for rollout_step, of this region: fills the opened/newest counts, latency and still_new from the wave
  * rows, and the number of planned nodes from d (of another region's plan an estimate, which the caller makes exact). The
  * caller has filled the times, report_timeout_ms and window_open of *out before. Counted nodes that were not told

@@ -255,7 +255,8 @@ struct plan_source {
     uint64_t *scratch;
     size_t scratch_n;
 };
-struct plan_region_info { struct name name; uint32_t ordinal_max; bool frozen; };
+/* elsewhere: nodes that the source does not have; their cohorts are taken to lie evenly. UINT32_MAX as ordinal_max: all count. */
+struct plan_region_info { struct name name; uint32_t ordinal_max, elsewhere; bool frozen; };
 /*
  * Fills d's plan fields and initial progress from a checked, defaulted spec;
  * id, kind, targets and submitted_by are the caller's, kind set before. object

@@ -15,8 +15,9 @@
  *  10 CONTENT   as in PROPOSAL; the hash says whether it is what was wanted
  *  11 CERTS     u64 view: its sender lacks certificates from there on; answered by CERTs
  *  12 EVIDENCE  u16 signer | vote | 64 signature | vote | 64 signature: two votes of one validator that exclude each other
- *  20 COSIGN    u64 log size | 32 log root: asks a validator's region for its cosignature over that checkpoint
- *  21 COSIGNED  u64 log size | 32 log root | str16 signature line (engine/note.h)
+ *  13 RING      bytes for the ring of the region it comes to (backend/ring/regions.h): what is signed in them says whose word it is
+ *  14 COSIGN    u64 log size | 32 log root: asks a validator's region for its cosignature over that checkpoint
+ *  15 COSIGNED  u64 log size | 32 log root | str16 signature line (engine/note.h)
  *
  * News (soft state, once a second): u8 1 | u64 height of its sender.
  *
@@ -32,8 +33,8 @@
 #include "engine/attest.h"
 
 enum letter_kind { LETTER_PROPOSAL = 1, LETTER_VOTE, LETTER_CERT, LETTER_SUBMIT, LETTER_ANSWER, LETTER_FETCH, LETTER_BLOCKS,
-                   LETTER_BLOCK, LETTER_WANT, LETTER_CONTENT, LETTER_CERTS, LETTER_EVIDENCE,
-                   LETTER_COSIGN = 20, LETTER_COSIGNED, LETTER__COUNT };
+                   LETTER_BLOCK, LETTER_WANT, LETTER_CONTENT, LETTER_CERTS, LETTER_EVIDENCE, LETTER_RING,
+                   LETTER_COSIGN, LETTER_COSIGNED, LETTER__COUNT };
 #define LETTER_MESSAGE_MAX 512
 #define LETTER_LINE_MAX    2048
 
