@@ -86,6 +86,12 @@ void gate_rollout(struct stage *g, uint64_t bound0)
     gate_follow(g, AT_ROLLOUT, "50");
 }
 
+void gate_region(struct stage *g, uint8_t state)
+{
+    struct region_doc home = { .key = g->w.genesis.region[0].key, .state = state };
+    block_of(&g->w, AT_REGION, "home", PAYLOAD(&g->w, region, &home));
+}
+
 void gate_rollout_step(struct stage *g, uint8_t state, uint8_t opened)
 {
     assert_ok(attest_get_rollout(&g->w.a, ROLLOUT_ID, &roll, NULL));

@@ -88,6 +88,8 @@ void gate_furnish(struct stage *g, uint8_t mode);
 void gate_rollout(struct stage *g, uint64_t bound0);
 /* An attested config key whose generation 1 is that value, rolled out to everybody. */
 void gate_config(struct stage *g, const char *key, const char *value);
+/* The region is frozen, or not any more. */
+void gate_region(struct stage *g, uint8_t state);
 void gate_rollout_step(struct stage *g, uint8_t state, uint8_t opened);
 
 bool ready(struct stage *g);

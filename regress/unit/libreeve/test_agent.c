@@ -100,6 +100,39 @@ static void it_prepares_before_its_wave_and_installs_when_it_opens(void **state)
     assert_int_equal(g.cert_requests, 2);
 }
 
+static void in_a_frozen_region_nothing_new_is_installed(void **state)
+{
+    start(CERT_PER_NODE);
+    assert_true(gate_until(&g, in_service));
+    gate_rollout(&g, COHORT_END);
+    gate_rollout_step(&g, RS_RUNNING, 1);
+    gate_region(&g, REGION_FROZEN);
+    gate_push(&g);
+    gate_turns(&g, 6000);
+    assert_int_equal(g.installed_gen, 1);
+    assert_int_equal(web().want, 1);
+    gate_region(&g, REGION_OK);
+    gate_push(&g);
+    gate_turns(&g, 6000);
+    assert_int_equal(g.installed_gen, 2);
+}
+
+static void a_frozen_region_still_goes_back(void **state)
+{
+    start(CERT_PER_NODE);
+    assert_true(gate_until(&g, in_service));
+    gate_rollout(&g, COHORT_END);
+    gate_rollout_step(&g, RS_RUNNING, 1);
+    gate_push(&g);
+    gate_turns(&g, 6000);
+    assert_int_equal(g.installed_gen, 2);
+    gate_region(&g, REGION_FROZEN);
+    gate_rollout_step(&g, RS_ROLLING_BACK, 1);
+    gate_push(&g);
+    gate_turns(&g, 6000);
+    assert_int_equal(g.installed_gen, 1);
+}
+
 static void a_rollback_returns_to_what_was_served(void **state)
 {
     start(CERT_PER_NODE);
@@ -635,6 +668,8 @@ int main(void)
         T(a_shared_key_is_opened_and_compared),
         T(a_wave_that_does_not_contain_it_changes_nothing),
         T(it_prepares_before_its_wave_and_installs_when_it_opens),
+        T(in_a_frozen_region_nothing_new_is_installed),
+        T(a_frozen_region_still_goes_back),
         T(a_rollback_returns_to_what_was_served),
         T(a_failed_installation_is_reported_and_tried_again),
         T(an_installation_may_take_its_time),

@@ -94,6 +94,30 @@ static void demand(struct agent *a, struct slot *s)
     }
 }
 
+/* ---- a frozen region ---- */
+
+static bool region_frozen(const struct agent *a)
+{
+    struct region_doc d;
+    struct slice payload;
+    return held_payload(a, AT_REGION, &a->region, &payload) && region_doc_decode(&d, payload) == REEVE_OK && d.state == REGION_FROZEN;
+}
+
+/*
+ * What to serve, by the objects. In a frozen region nothing newer than what is served, unless that was revoked or is over; going
+ * back goes on. A node that serves nothing takes what rollouts that still run do not give it.
+ */
+static uint32_t gen_wanted(const struct agent *a, const struct cert_doc *d, const struct rollout_doc *running, const struct name *object,
+                           const struct node_view *v, uint32_t serving)
+{
+    uint32_t gen = cert_gen_for(d, running, object, v);
+    if (gen == 0 || gen <= serving || !region_frozen(a))
+        return gen;
+    const struct cert_gen *g = serving != 0 ? cert_gen_find((struct cert_doc *) d, serving) : NULL;
+    bool good = g != NULL && g->state != GEN_REVOKED && a->now.wall.ms < g->not_after.ms;
+    return good ? serving : serving == 0 ? cert_gen_for(d, NULL, object, v) : gen;
+}
+
 static void decide_cert(struct agent *a, const struct name *object)
 {
     struct cert_doc d;
@@ -117,7 +141,7 @@ static void decide_cert(struct agent *a, const struct name *object)
     s->wave = t ? rollout_wave_of(&r, &v.region, v.labels, slice_str(v.id_text), v.cohort) : 0;
     s->applies = predicate_holds(&d.where, &v.region, v.labels, slice_str(v.id_text));
     s->rollout_id = t ? r.id : 0;
-    want(a, s, cert_gen_for(&d, running ? &r : NULL, object, &v));
+    want(a, s, gen_wanted(a, &d, running ? &r : NULL, object, &v, s->serving));
     bool coming = t != NULL && s->applies && s->wave != 0 && !rollout_state_terminal(r.state) && !rollout_state_withdraws(r.state);
     prepare(a, s, &r, coming ? t->to_gen : 0);
     demand(a, s);
@@ -214,7 +238,8 @@ enum reeve_err agent_permits(const struct agent *a, const struct name *object, u
     bool running = rollout_of(a, d.rollout_id, &r);
     struct node_view v = ag_view(a, running ? &r.target[0].name : object);
     const struct cert_gen *g = cert_gen_find(&d, gen);
-    if (gen == 0 || g == NULL || cert_gen_for(&d, running ? &r : NULL, object, &v) != gen)
+    const struct slot *s = slot_get((struct agent *) a, AT_CERT, object, false);
+    if (gen == 0 || g == NULL || gen_wanted(a, &d, running ? &r : NULL, object, &v, s ? s->serving : 0) != gen)
         return REEVE_E_V_COHORT;
     if (g->state == GEN_REVOKED)
         return REEVE_E_V_REVOKED;
