@@ -143,7 +143,8 @@ is(scalar @used, 3 + 3 + 1 + 1, 'its files');
 @wrong = ();
 for my $file (@used) {
     my $whole = ReeveServer::slurp("$mirror/$file");
-    my $at = int rand length $whole;
+    # Of the checkpoint its text: who signs under another name has not signed, and three of four are enough.
+    my $at = int rand($file =~ /checkpoint/ ? index $whole, "\n\n" : length $whole);
     put("mirror/$file", substr($whole, 0, $at) . chr(ord(substr $whole, $at, 1) ^ 1) . substr($whole, $at + 1));
     my ($rc, $out, $why) = verify();
     push @wrong, "$file changed at $at: exit $rc $out$why" if $rc != 1 || $why !~ /refused: \S/ || $out ne '';

@@ -12,6 +12,7 @@ use Time::HiRes qw(sleep);
 use Federation;
 use Ports;
 
+$SIG{PIPE} = 'IGNORE';
 my $port = Ports::take();
 my $f = Federation->new(validators => [qw(eu us asia africa)], followers => ['moon'], conf => "attest_submit_timeout = 90s\n");
 $f->server('eu')->append_conf("mirror_port = $port\n");
