@@ -69,7 +69,7 @@ step_fleets_of_regions()
     start_fleets 0
     for i in $(all_sites); do
         within "nginx $i serves a certificate of $(region_name "$i") that its agent verified" 60 answers "$i"
-        within "$(region_name "$i") has its $(($(fleet_size "$i") + 1)) nodes" 120 at "$i" is "SELECT count(*) FROM sys.nodes" $(($(fleet_size "$i") + 1))
+        within "$(region_name "$i") has its $(($(fleet_size "$i") + 1)) nodes" 240 at "$i" is "SELECT count(*) FROM sys.nodes" $(($(fleet_size "$i") + 1))
     done
     within "every fleet member serves generation 1" 120 all_serve 1
     claim "every fleet member verified finalizations of three of the four itself" fleet_is "d['verified_min'] > 0 and d['refusals'] == {}"
@@ -86,7 +86,7 @@ rotate()
 {
     local n reason=$1
     shift
-    for n in "$@"; do role=operator at "$n" do_sql "$(rotation_of "$n" "$reason")"; done
+    for n in "$@"; do role=operator at "$n" do_sql "SET statement_timeout = '$(patience 60)s'; $(rotation_of "$n" "$reason")"; done
     for n in "$@"; do printf -v "rollout$n" %s "$(rollout_of "$n")"; done
 }
 # rotated GENERATION REGION...: each rollout ended well, each node has it
