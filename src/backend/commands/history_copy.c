@@ -90,8 +90,18 @@ static bool is_end(enum reeve_err err)
     return err == REEVE_E_CANCELED || err == REEVE_E_TIMEOUT || err == REEVE_E_SHUTDOWN || err == REEVE_E_SNAPSHOT_OLD;
 }
 
-/* One cosignature, ours, is all that a note has here: where several validators make the quorum nobody would take it. */
-static enum reeve_err quorum_is_one(struct cmd *x)
+/* Signature lines begin with a dash (C2SP signed-note); one is the log's own. */
+static unsigned cosignatures(struct slice note)
+{
+    static const char dash[] = "\n\xe2\x80\x94 ";
+    unsigned n = 0;
+    for (size_t i = 0; i + sizeof dash - 1 <= note.len; i++)
+        n += memcmp(note.p + i, dash, sizeof dash - 1) == 0;
+    return n > 0 ? n - 1 : 0;
+}
+
+/* With fewer than a quorum's the note would make the whole bundle unsound (while validators are away, their lines are). */
+static enum reeve_err has_quorum(struct cmd *x, const struct head_note *n)
 {
     struct snap sn;
     struct slice doc;
@@ -102,8 +112,8 @@ static enum reeve_err quorum_is_one(struct cmd *x)
     TRY(snap_open_local(x->s, &sn, x->rep));
     err = attest_valset(&sn.attest, set, &doc);
     snap_close(&sn);
-    if (err == REEVE_OK && valset_quorum(set->n) > 1)
-        err = report_set(x->rep, REEVE_E_V_QUORUM, "it would need cosignatures of %u validators", valset_quorum(set->n));
+    if (err == REEVE_OK && cosignatures(n->note) < valset_quorum(set->n))
+        err = report_set(x->rep, REEVE_E_V_QUORUM, "%u validators have cosigned it, %u are needed", cosignatures(n->note), valset_quorum(set->n));
 out:
     return err;
 }
@@ -112,9 +122,9 @@ out:
 static enum reeve_err bundle_head(struct cmd *x, struct head_note *n)
 {
     struct report why;
-    enum reeve_err err = quorum_is_one(x);
+    enum reeve_err err = cmd_head_note(x, n);
     if (err == REEVE_OK)
-        err = cmd_head_note(x, n);
+        err = has_quorum(x, n);
     if (err == REEVE_OK || is_end(err) || err == REEVE_E_WRONG_STATE)
         return err;
     why = *x->rep;
