@@ -21,7 +21,7 @@ static int by_key(const void *a, const void *b)
 static void genesis_fill(struct world *w, unsigned n)
 {
     struct genesis *g = &w->genesis;
-    struct { struct validator v; struct sign_key k; } all[ATTEST_VALIDATORS_MAX];
+    struct { struct validator v; struct sign_key k, cosign; } all[ATTEST_VALIDATORS_MAX];
     uint8_t seed[32] = { 7 };
     memset(all, 0, sizeof all);
     g->chain = name_of("test");
@@ -32,14 +32,18 @@ static void genesis_fill(struct world *w, unsigned n)
         snprintf(name, sizeof name, "v%u", i);
         all[i].v.name = name_of(name);
         all[i].v.weight = 1;
-        all[i].v.cosign_key.b[0] = (uint8_t) i;
+        seed[1] = (uint8_t) (100 + i);
+        sign_key_from_seed(&all[i].cosign, &all[i].v.cosign_key, seed);
+        seed[1] = (uint8_t) (i + 1);
         sign_key_from_seed(&all[i].k, &all[i].v.key, seed);
     }
     qsort(all, n, sizeof *all, by_key);
+    g->set.epoch = 1;
     g->set.n = (uint16_t) n;
     for (unsigned i = 0; i < n; i++) {
         g->set.v[i] = all[i].v;
         w->validator[i] = all[i].k;
+        w->cosign[i] = all[i].cosign;
     }
     g->n_regions = 2;
     for (unsigned i = 0; i < 2; i++) {

@@ -19,7 +19,7 @@
 struct world {
     struct sim_kv *store;
     struct attest a;
-    struct sign_key validator[ATTEST_VALIDATORS_MAX], region[2];
+    struct sign_key validator[ATTEST_VALIDATORS_MAX], cosign[ATTEST_VALIDATORS_MAX], region[2];
     struct genesis genesis;
     struct wr genesis_doc;
     struct wall_ms now;

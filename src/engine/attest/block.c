@@ -41,8 +41,8 @@ void block_payload_root(const struct crypto_ops *c, const struct slice *leaves, 
     merkle_range_root(c, &range, out);
 }
 
-enum reeve_err block_verify(const struct crypto_ops *c, struct slice in, const struct hash32 *chain_id, const struct valset *set,
-                            const struct hash32 *set_hash, struct finalization *f)
+static enum reeve_err verify(const struct crypto_ops *c, struct slice in, const struct hash32 *chain_id, const struct valset *set,
+                             const struct hash32 *set_hash, struct finalization *f, struct slice *payload)
 {
     struct slice leaves[ATTEST_BLOCK_LEAVES_MAX];
     struct hash32 root;
@@ -53,5 +53,23 @@ enum reeve_err block_verify(const struct crypto_ops *c, struct slice in, const s
     if (err != REEVE_OK)
         return err;
     block_payload_root(c, leaves, n, &root);
+    *payload = valset_payload_find(leaves, n);
     return hash32_eq(&root, &f->header.payload_root) ? REEVE_OK : REEVE_E_V_LEAF;
+}
+
+enum reeve_err block_verify(const struct crypto_ops *c, struct slice in, const struct hash32 *chain_id, const struct valset *set,
+                            const struct hash32 *set_hash, struct finalization *f)
+{
+    struct slice payload;
+    return verify(c, in, chain_id, set, set_hash, f, &payload);
+}
+
+enum reeve_err block_follow(const struct crypto_ops *c, struct slice in, const struct hash32 *chain_id, struct valset *set,
+                            struct hash32 *set_hash, struct finalization *f)
+{
+    struct slice payload;
+    enum reeve_err err = verify(c, in, chain_id, set, set_hash, f, &payload);
+    if (err == REEVE_OK && header_ends_epoch(&f->header))
+        err = valset_advance(c, f, payload, set, set_hash);
+    return err;
 }

@@ -4,6 +4,7 @@
  */
 #include "codec_int.h"
 #include "check_int.h"
+#include "recovery_int.h"
 #include "common/text.h"
 
 #define SIG_LEN 64
@@ -122,7 +123,7 @@ static enum reeve_err check_place(struct check *k)
         return refuse(k->rep, REEVE_E_CONFLICT, "%s '%s' has changed meanwhile (version %llu follows, not %llu)",
                       attest_type_name((enum attest_type) u->type), u->object.s, (unsigned long long) want,
                       (unsigned long long) u->version);
-    if (k->had && u->type != AT_NODE && !name_eq(&k->prev.update.region, &u->region))
+    if (k->had && u->type != AT_NODE && u->type != AT_VALSET && !name_eq(&k->prev.update.region, &u->region))
         return refuse(k->rep, REEVE_E_V_UPDATE, "%s '%s' belongs to region '%s'",
                       attest_type_name((enum attest_type) u->type), u->object.s, k->prev.update.region.s);
     if (k->live && u->op == 1 && slice_eq(k->prev.update.payload, u->payload))
@@ -150,6 +151,7 @@ static enum reeve_err check_kind(struct check *k)
     if (k->now.op == 2)
         return check_delete(k);
     switch (k->now.type) {
+    case AT_VALSET:    return check_valset(k);
     case AT_REGION:    return check_region(k);
     case AT_AUTHORITY: return check_authority(k);
     case AT_CERT:      return check_cert(k);
@@ -178,13 +180,16 @@ static enum reeve_err check_one(struct check *k)
         return refuse(k->rep, err, "region '%s' is not attested", k->now.region.s);
     if (err != REEVE_OK)
         return err;
-    if (k->need == NULL)
+    if (k->need == NULL && !k->recovery)
         TRY(check_signature(k, &region));
     TRY(check_place(k));
     TRY(check_group(k));
     k->brakes = k->stops = k->inner = false;
     TRY(check_kind(k));
-    TRY(check_approvals(k));
+    if (k->recovery)
+        k->brakes = true;
+    else
+        TRY(check_approvals(k));
     if (region.state == REGION_FROZEN && !k->brakes)
         return refuse(k->rep, REEVE_E_REGION_FROZEN, "region '%s' is frozen", k->now.region.s);
     prev = k->had ? &k->prev : NULL;
@@ -228,6 +233,15 @@ enum reeve_err attest_check(struct attest *a, const struct slice *leaves, size_t
                             struct report *rep)
 {
     struct check k = { .a = a, .s = attest_scratch(a), .leaves = leaves, .n = n, .time = time, .rep = rep };
+    return check_list(&k);
+}
+
+enum reeve_err attest_check_recovery(struct attest *a, const struct slice *leaves, size_t n, struct wall_ms time,
+                                     struct report *rep)
+{
+    struct check k = { .a = a, .s = attest_scratch(a), .leaves = leaves, .n = n, .time = time, .rep = rep, .recovery = true };
+    if (n != 1 || valset_payload_find(leaves, n).len == 0)
+        return refuse(rep, REEVE_E_V_UPDATE, "a recovery names the next validator set and nothing else");
     return check_list(&k);
 }
 

@@ -35,6 +35,7 @@ struct check {
     bool stops;                     /* only takes trust away: SUBJECT_REVOCATION instead of its kind */
     bool inner;                     /* the region's inner affair: gives nobody what its key does not give him anyway */
     struct bundle bundle;
+    bool recovery;                  /* E4: decided by recovery keys, which stand for region, approvers and seats */
     struct proposal_need *need;     /* only asking: signatures are not looked at, approvals are named and not demanded */
 };
 
@@ -50,6 +51,7 @@ enum reeve_err check_authority_gen(struct check *k, const struct name *authority
 enum reeve_err check_region_doc(struct check *k, const struct name *region, struct region_doc *d) REEVE_MUST_CHECK;
 enum reeve_err check_key_class(struct check *k, const struct name *key, bool *attested) REEVE_MUST_CHECK;
 
+enum reeve_err check_valset(struct check *k) REEVE_MUST_CHECK;
 enum reeve_err check_region(struct check *k) REEVE_MUST_CHECK;
 enum reeve_err check_class(struct check *k) REEVE_MUST_CHECK;
 enum reeve_err check_node(struct check *k) REEVE_MUST_CHECK;

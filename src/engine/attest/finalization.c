@@ -1,5 +1,8 @@
 /* finalization.c - the proof that a quorum made a header final. */
 #include "codec_int.h"
+#include "recovery_int.h"
+
+#define RECOVERY_DOC_MAX (64u << 10)     /* no genesis document is larger */
 
 static bool bit_set(const struct finalization *f, unsigned i)
 {
@@ -35,7 +38,11 @@ static void links_encode(const struct finalization *f, struct wr *out)
 static void links_decode(struct finalization *f, struct rd *in)
 {
     uint8_t n = rd_u8(in);
-    if (n == 0 || n > ATTEST_LINKS_MAX)
+    if (n > ATTEST_LINKS_MAX)
+        in->bad = true;
+    if (n == 0)
+        f->recovery = rd_str32(in, RECOVERY_DOC_MAX);
+    if (n == 0 && f->recovery.len == 0)
         in->bad = true;
     for (uint8_t i = 0; !in->bad && i < n; i++)
         if (header_decode(&f->link[i], rd_bytes(in, ATTEST_HEADER_LEN)) != REEVE_OK)
@@ -51,7 +58,11 @@ void finalization_encode(const struct finalization *f, struct wr *out)
     if (h != NULL)
         header_encode(&f->header, h);
     wr_u64(out, f->view);
-    if (f->n_links > 0)
+    if (f->recovery.len > 0) {
+        wr_u16(out, 0);
+        wr_u8(out, 0);
+        wr_str32(out, f->recovery);
+    } else if (f->n_links > 0)
         links_encode(f, out);
     wr_u16(out, f->n_bits);
     wr_bytes(out, f->bitmap, (f->n_bits + 7u) / 8);
@@ -129,7 +140,9 @@ enum reeve_err finalization_verify(const struct crypto_ops *c, const struct fina
         return REEVE_E_V_EPOCH;
     if (!hash32_eq(&f->header.valset_hash, set_hash))
         return REEVE_E_V_SET;
-    if (!links_ok(c, f))
+    if (f->recovery.len > 0)
+        return f->view == f->header.view ? recovery_verify(c, f) : REEVE_E_V_SIGNATURE;
+    if (header_is_closer(c, &f->header) || !links_ok(c, f))
         return REEVE_E_V_CONSISTENCY;
     int n = signers(f);
     if (f->n_bits != set->n || n < 0 || n != f->n_sigs)

@@ -85,23 +85,36 @@ static enum reeve_err bare_block(struct history_block *b, struct slice in)
     return at_finish(&r);
 }
 
+/* Kind 3. */
+static enum reeve_err link_read(struct history_block *b, struct slice in)
+{
+    struct rd r = rd_of(in);
+    if (finalization_decode(&b->f, &r) != REEVE_OK)
+        return REEVE_E_MALFORMED;
+    b->payload = rd_str32(&r, ATTEST_PAYLOAD_MAX);
+    return at_finish(&r);
+}
+
 enum reeve_err history_next(struct history_reader *h, struct history_block *b)
 {
     uint8_t kind = rd_u8(&h->r);
-    if (h->r.bad || kind > 2)
+    if (h->r.bad || kind > 3)
         return REEVE_E_MALFORMED;
     if (kind == 0)
         return REEVE_E_NOT_FOUND;
     struct slice bytes = rd_str32(&h->r, ATTEST_BLOCK_MAX);
-    b->final = kind == 1;
+    b->final = kind != 2;
+    b->link = kind == 3;
     b->n = 0;
+    b->first = h->next;
     if (h->r.bad)
         return REEVE_E_MALFORMED;
+    if (b->link)
+        return link_read(b, bytes);
     enum reeve_err err = kind == 2 ? bare_block(b, bytes)
                                    : block_decode(&b->f, b->leaf, ATTEST_BLOCK_LEAVES_MAX, &b->n, bytes);
     if (err != REEVE_OK || (b->final && b->n == 0) || h->next > UINT64_MAX - b->n)
         return REEVE_E_MALFORMED;
-    b->first = h->next;
     h->next += b->n;
     return REEVE_OK;
 }
@@ -156,6 +169,7 @@ static enum reeve_err genesis_check(struct judge *j, struct slice doc)
     if (w.bad)
         return report_set(j->rep, REEVE_E_TOO_BIG, "the validator set is too large");
     valset_hash(j->c, &j->set_hash, wr_slice(&w));
+    j->w->facts.set = g->set;
     return REEVE_OK;
 }
 
@@ -165,7 +179,7 @@ static enum reeve_err header_check(struct judge *j, const struct finalization *f
     const struct block_header *h = &f->header;
     enum reeve_err err = REEVE_OK;
     if (final)
-        err = finalization_verify(j->c, f, j->chain_id, &j->w->facts.genesis.set, &j->set_hash);
+        err = finalization_verify(j->c, f, j->chain_id, &j->w->facts.set, &j->set_hash);
     else if (!hash32_eq(&h->chain_id, j->chain_id))
         err = REEVE_E_V_CHAIN;
     if (err != REEVE_OK)
@@ -214,12 +228,38 @@ static enum reeve_err leaves_check(struct judge *j, const struct history_block *
     return REEVE_OK;
 }
 
+/* Behind the end of an epoch the next set decides. */
+static enum reeve_err epoch_check(struct judge *j, const struct history_block *b)
+{
+    const struct block_header *h = &b->f.header;
+    if (!header_ends_epoch(h) && !b->link)
+        return REEVE_OK;
+    if (!b->final || j->pending)
+        return report_set(j->rep, REEVE_E_V_QUORUM, "nothing makes the end of epoch %llu final", ull(h->epoch));
+    enum reeve_err err = valset_advance(j->c, &b->f, b->link ? b->payload : valset_payload_find(b->leaf, b->n), &j->w->facts.set,
+                                        &j->set_hash);
+    if (err != REEVE_OK)
+        return report_set(j->rep, err, "the set that follows epoch %llu: %s", ull(h->epoch), reeve_err_text(err));
+    return REEVE_OK;
+}
+
+static enum reeve_err link_check(struct judge *j, const struct history_block *b)
+{
+    enum reeve_err err;
+    TRY(header_check(j, &b->f, true, "the end of an epoch"));
+    err = epoch_check(j, b);
+out:
+    return err;
+}
+
 static enum reeve_err block_check(struct judge *j, const struct history_block *b)
 {
     enum reeve_err err;
     TRY(header_check(j, &b->f, b->final, "the block"));
     TRY(order_check(j, &b->f.header, "the block"));
     TRY(leaves_check(j, b));
+    j->pending = false;
+    TRY(epoch_check(j, b));
     j->last = b->f.header;
     j->pending = !b->final;
     j->w->facts.blocks++;
@@ -233,7 +273,7 @@ static enum reeve_err blocks_check(struct judge *j, struct history_reader *h)
     if (h->next == UINT64_MAX)
         return report_set(j->rep, REEVE_E_MALFORMED, "no log is that long");
     while ((err = history_next(h, &j->w->b)) == REEVE_OK)
-        TRY(block_check(j, &j->w->b));
+        TRY(j->w->b.link ? link_check(j, &j->w->b) : block_check(j, &j->w->b));
     if (err == REEVE_E_NOT_FOUND)
         return REEVE_OK;
     report_set(j->rep, err, "the block behind height %llu does not parse", ull(j->last.height));
@@ -259,7 +299,8 @@ static enum reeve_err head_check(struct judge *j, const struct history_tail *t)
     const struct block_header *h = &t->head.header;
     struct hash32 root;
     enum reeve_err err;
-    TRY(header_check(j, &t->head, true, "the head"));
+    if (!header_ends_epoch(h) || h->height != j->last.height)       /* else it is the last block, judged already: head_order */
+        TRY(header_check(j, &t->head, true, "the head"));
     TRY(head_order(j, h));
     merkle_range_root(j->c, &j->log, &root);
     err = j->log.size == 0 ? (t->n == 0 ? REEVE_OK : REEVE_E_V_CONSISTENCY)

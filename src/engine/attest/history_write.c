@@ -34,6 +34,31 @@ out:
     return err;
 }
 
+/* The ends of epochs between two heights, as links. */
+static enum reeve_err links_between(struct attest *a, uint64_t above, uint64_t below, struct wr *out)
+{
+    enum reeve_err err;
+    struct attest_head head;
+    TRY(attest_head(a, &head));
+    uint64_t first = head.epoch, height;
+    while (attest_epoch_height(a, first, &height) == REEVE_OK && height > above)
+        first--;
+    for (uint64_t e = first; e <= head.epoch && err == REEVE_OK; e++) {
+        if (attest_epoch_height(a, e, &height) != REEVE_OK || height <= above)
+            continue;
+        if (height >= below)
+            break;
+        wr_u8(out, 3);
+        size_t at = out->len;
+        wr_u32(out, 0);
+        err = attest_epoch_link(a, e, out);
+        if (!out->bad)
+            wr_patch_u32(out, at, (uint32_t) (out->len - at - 4));
+    }
+out:
+    return err;
+}
+
 enum reeve_err attest_history_start(struct attest *a, uint64_t from, uint64_t to, uint64_t head_height,
                                     struct history_plan *p, struct wr *out)
 {
@@ -58,6 +83,7 @@ enum reeve_err attest_history_start(struct attest *a, uint64_t from, uint64_t to
     wr_u64(out, range.size);
     for (int i = 0; i < __builtin_popcountll(range.size); i++)
         wr_bytes(out, range.h[i].b, 32);
+    TRY(links_between(a, 0, f.header.height, out));
     err = out->bad ? REEVE_E_NOMEM : REEVE_OK;
 out:
     return err;
@@ -76,6 +102,7 @@ enum reeve_err attest_history_blocks(struct attest *a, struct history_plan *p, s
         wr_u8(out, 1);
         wr_str32(out, block);
         p->next = f.header.log_size;
+        p->last_height = f.header.height;
     }
     err = out->bad ? REEVE_E_NOMEM : REEVE_OK;
 out:
@@ -91,6 +118,7 @@ enum reeve_err attest_history_end(struct attest *a, const struct history_plan *p
     size_t len, n;
     struct merkle_log log = { a->kv, a->c, ATTEST_KV_PREFIX };
     reeve_assert(p->next == p->end);
+    TRY(links_between(a, p->last_height, p->head_height, out));
     TRY(block_at(a, p->head_height, &block, &f, &len));
     wr_u8(out, 0);
     wr_bytes(out, block.p, len);

@@ -102,6 +102,7 @@ enum reeve_err attest_head(struct attest *a, struct attest_head *out)
     if (!rd_done(&r))
         return REEVE_E_CORRUPT;
     out->height = out->header.height;
+    out->epoch = out->header.epoch + (header_ends_epoch(&out->header) ? 1 : 0);
     out->log_size = out->header.log_size;
     out->log_root = out->header.log_root;
     out->state_root = out->header.state_root;
@@ -133,6 +134,30 @@ enum reeve_err attest_skew_ms(struct attest *a, uint32_t *ms)
     enum reeve_err err = attest_valset(a, &set, &doc);
     *ms = err == REEVE_OK && set.n == 1 ? 0 : ATTEST_MAX_SKEW_MS;
     return err;
+}
+
+enum reeve_err epoch_put(struct attest *a, struct slice set_doc, uint64_t epoch, uint64_t height)
+{
+    uint8_t key[10], mem[8];
+    enum reeve_err err;
+    struct wr w = wr_fixed(mem, sizeof mem);
+    wr_u64(&w, height);
+    TRY(kv_put(a->kv, table_key(key, 's'), set_doc));
+    err = kv_put(a->kv, number_key(key, 'e', epoch), wr_slice(&w));
+out:
+    return err;
+}
+
+enum reeve_err attest_epoch_height(struct attest *a, uint64_t epoch, uint64_t *height)
+{
+    uint8_t key[10];
+    struct slice v;
+    enum reeve_err err = kv_get(a->kv, number_key(key, 'e', epoch), &v);
+    if (err != REEVE_OK)
+        return err;
+    struct rd r = rd_of(v);
+    *height = rd_u64(&r);
+    return rd_done(&r) ? REEVE_OK : REEVE_E_CORRUPT;
 }
 
 static enum reeve_err init_put(struct attest *a, struct slice genesis_doc, struct slice set_doc, const struct genesis *g)

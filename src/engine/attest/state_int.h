@@ -8,6 +8,7 @@
  *                         u64 aux time | u32 gen_max
  *   'l' u64 index      -> u8 0 | u64 height | leaf bytes, until the block is stored; then
  *                         u8 1 | u64 height | u32 offset | u32 length within that block
+ *   'e' u64 epoch      -> u64 height of the block that ended the one before; none for the first
  *   'b' u64 height     -> block: finalization | u16 n | n x str32 leaf
  *   'L', 'M'           -> the trees (engine/merkle)
  */
@@ -18,6 +19,7 @@
 
 struct attest_scratch {
     struct valset set;
+    struct valset_doc valset;
     struct genesis genesis;
     struct finalization fin;
     struct slice leaves[ATTEST_BLOCK_LEAVES_MAX];
@@ -45,6 +47,8 @@ enum reeve_err head_put(struct attest *a, const struct hash32 *chain_id, const s
  */
 enum reeve_err object_derive(struct attest *a, const struct attest_object *prev, const struct update *u,
                              struct slice leaf, struct wall_ms time, struct attest_object *out) REEVE_MUST_CHECK;
+/* The set document that decides what follows, and since which height. */
+enum reeve_err epoch_put(struct attest *a, struct slice set_doc, uint64_t epoch, uint64_t height) REEVE_MUST_CHECK;
 enum reeve_err object_put(struct attest *a, const struct attest_object *o) REEVE_MUST_CHECK;
 enum reeve_err leaf_put(struct attest *a, uint64_t index, uint64_t height, struct slice leaf) REEVE_MUST_CHECK;
 /* Stores a block and turns its leaves into references to it; the last leaf has index last. */

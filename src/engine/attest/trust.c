@@ -126,20 +126,71 @@ static void trust_advance(struct trust *t, const struct block_header *h)
     t->verified++;
 }
 
+enum reeve_err trust_follow(const struct crypto_ops *c, struct trust *t, struct rd *r)
+{
+    enum reeve_err err;
+    struct finalization f;
+    TRY(finalization_decode(&f, r));
+    struct slice payload = rd_str32(r, ATTEST_PAYLOAD_MAX);
+    if (r->bad)
+        return REEVE_E_MALFORMED;
+    if (f.header.epoch < t->set.epoch)
+        return REEVE_OK;
+    TRY(finalization_verify(c, &f, &t->chain_id, &t->set, &t->set_hash));
+    if (f.header.height < t->height)
+        return REEVE_E_V_HEIGHT;
+    err = valset_advance(c, &f, payload, &t->set, &t->set_hash);
+out:
+    return err;
+}
+
+static enum reeve_err epochs_open(const struct crypto_ops *c, struct trust *t, struct rd *r)
+{
+    enum reeve_err err = REEVE_OK;
+    uint8_t version = rd_u8(r);
+    if (r->bad || version < 1 || version > 2)
+        return REEVE_E_MALFORMED;
+    unsigned n = version == 2 ? rd_u16(r) : 0;
+    if (version == 2 && n == 0)
+        return REEVE_E_MALFORMED;
+    for (unsigned i = 0; i < n; i++)
+        TRY(trust_follow(c, t, r));
+out:
+    return err;
+}
+
+bool bundle_changes_set(const struct trust *t, struct slice in)
+{
+    struct rd r = rd_of(in);
+    uint8_t version = rd_u8(&r);
+    unsigned n = version == 2 ? rd_u16(&r) : 0;
+    for (unsigned i = 0; i < n && !r.bad; i++) {
+        struct finalization f;
+        if (finalization_decode(&f, &r) != REEVE_OK)
+            return false;
+        (void) rd_str32(&r, ATTEST_PAYLOAD_MAX);
+        if (!r.bad && f.header.epoch >= t->set.epoch)
+            return true;
+    }
+    return false;
+}
+
 enum reeve_err bundle_open(const struct crypto_ops *c, struct trust *t, struct slice in, bool want_newer,
                            struct bundle_object *objects, size_t cap, size_t *n)
 {
     enum reeve_err err;
     struct rd r = rd_of(in);
     struct finalization f;
+    struct trust now = *t;              /* moves only with a bundle that is good as a whole */
     *n = 0;
-    at_version(&r);
-    TRY(r.bad ? REEVE_E_MALFORMED : finalization_decode(&f, &r));
-    TRY(finalization_verify(c, &f, &t->chain_id, &t->set, &t->set_hash));
-    TRY(order_check(t, &f.header, want_newer));
-    TRY(consistency_read(c, t, &f.header, &r));
+    TRY(epochs_open(c, &now, &r));
+    TRY(finalization_decode(&f, &r));
+    TRY(finalization_verify(c, &f, &now.chain_id, &now.set, &now.set_hash));
+    TRY(order_check(&now, &f.header, want_newer));
+    TRY(consistency_read(c, &now, &f.header, &r));
     TRY(objects_read(c, &f.header.state_root, &r, objects, cap, n));
-    trust_advance(t, &f.header);
+    trust_advance(&now, &f.header);
+    *t = now;
     return REEVE_OK;
 out:
     if (cap > 0)        /* nothing of a bad bundle is handed out */

@@ -149,8 +149,8 @@ static void print_facts(const char *file, const struct history_facts *f, unsigne
     put_safe(slice_of(f->genesis.chain.s, f->genesis.chain.len));
     printf(")\n  leaves  %" PRIu64 " to %" PRIu64 ", in %" PRIu64 " blocks\n", f->first, f->end - 1, f->blocks);
     printf("  head    height %" PRIu64 ", log size %" PRIu64 ", %s\n", f->head.height, f->head.log_size, at);
-    printf("  signed  %" PRIu64 " signatures of %u validators, %u needed each time\n", f->signatures, (unsigned) f->genesis.set.n,
-           valset_quorum(f->genesis.set.n));
+    printf("  signed  %" PRIu64 " signatures of %u validators, %u needed each time\n", f->signatures, (unsigned) f->set.n,
+           valset_quorum(f->set.n));
     if (f->note.len > 0)
         printf("  checkpoint cosigned by %u\n", cosigned);
     else

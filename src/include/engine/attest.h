@@ -38,6 +38,8 @@
  *   padding zero) | q or more 64-byte signatures in index order, over the finalize bytes.
  *   Of a block that became final through a descendant only: header | u64 view | u16 0 | u8 k (1..ATTEST_LINKS_MAX) | k headers,
  *   each naming the one before as its parent | u16 n_bits | bitmap | signatures over the finalize bytes of the last of them.
+ *   Of a block that recovers the chain (E4): header | u64 view | u16 0 | u8 0 | str32 genesis document | u16 recovery_n | bitmap
+ *   of recovery keys | recovery_m or more signatures over SHA-256("reeve-recovery-v1" 00 || header).
  * Quorum q = floor(2n/3) + 1.
  *
  * Map key of an object: SHA-256("reeve-object-v1" 00 || u8 type || name bytes);
@@ -47,6 +49,20 @@
  *
  * Trust (an agent's durable state): u8 1 | 32 chain_id | str32 set document | 32 set hash | u64 view |
  *   u64 height | u64 log_size | 32 log_root | u64 time_ms | u64 verified.
+ *
+ * Epochs. The set of the next epoch is the payload of the object "validators":
+ *   u8 1 | str32 set document | u16 n_bits | bitmap | seats in index order { 64 by the key | 64 by the cosigning key }
+ *   A seat is that validator's word that it will serve: both signatures over SHA-256("reeve-seat-v1" 00 || chain_id || set hash).
+ *  E1 A block with such a leaf ends the epoch: its header names the new set in next_valset_hash, all others name their own there.
+ *     Every block on top of it belongs to the next epoch (number + 1) and is decided by the new set.
+ *  E2 So nothing is built on it before it is final. Where its own certificate cannot come any more (some notarized it too late),
+ *     the old set makes it final through closers: blocks of the old epoch on top of it, without leaves, with its roots and its
+ *     next_valset_hash. A closer is a link in that finalization and nothing else: it is never stored, served or believed as a head.
+ *  E3 Seats of a quorum of the new set are there, and that of each validator who is new or has another key: a set that cannot
+ *     decide, or knows nothing of it, is not begun.
+ *  E4 Past a lost quorum: the block may be decided by M of the N recovery keys of genesis instead of the old set. It holds that
+ *     leaf alone, without approvals, seats and the region's signature (zero), for who signs the header decides about all of it.
+ * Whoever knows one set learns the next from an epoch link: finalization of the block that ended the epoch | str32 that payload.
  *
  * Payloads (text = u8 length + UTF-8 without control characters, may be empty;
  * pred = u16 length + predicate code; times u64 ms; flags 0 or 1):
@@ -123,6 +139,8 @@ struct valset { uint64_t epoch; uint16_t n; struct validator v[ATTEST_VALIDATORS
 void valset_encode(const struct valset *s, struct wr *out);
 enum reeve_err valset_decode(struct valset *s, struct slice in) REEVE_MUST_CHECK;
 void valset_hash(const struct crypto_ops *c, struct hash32 *out, struct slice doc);
+/* The place of a validator with that key; -1. */
+int valset_find(const struct valset *s, const struct pubkey *key);
 static inline unsigned valset_quorum(unsigned n) { return 2 * n / 3 + 1; }
 
 struct genesis {
@@ -157,6 +175,22 @@ enum reeve_err card_decode(const struct crypto_ops *c, struct region_card *k, st
  * nobody validates; TOO_COMPLEX: too many; DUPLICATE_OBJECT: a name or key twice.
  */
 enum reeve_err genesis_of_cards(struct genesis *g, const struct region_card *card, size_t n) REEVE_MUST_CHECK;
+
+/* ---- the next set ---- */
+struct seat { struct sig64 by_key, by_cosign; };
+struct valset_doc {
+    struct valset set;
+    uint8_t bitmap[ATTEST_VALIDATORS_MAX / 8];
+    struct seat seat[ATTEST_VALIDATORS_MAX];    /* by index; where the bit is set */
+};
+/* valset_doc_encode, valset_doc_decode: with the payloads below. The hash of d->set; INVALID_VALUE: too large. */
+enum reeve_err valset_doc_hash(const struct crypto_ops *c, struct hash32 *out, const struct valset_doc *d) REEVE_MUST_CHECK;
+/* What both keys of a validator sign. */
+void seat_digest(const struct crypto_ops *c, struct hash32 *out, const struct hash32 *chain_id, const struct hash32 *set_hash);
+bool seat_is_taken(const struct valset_doc *d, unsigned i);
+/* E3: V_SIGNATURE (one is bad), V_QUORUM (too few, or one who is new to was has none). */
+enum reeve_err seats_verify(const struct crypto_ops *c, const struct valset_doc *d, const struct hash32 *chain_id,
+                            const struct valset *was) REEVE_MUST_CHECK;
 
 /* ---- updates ---- */
 struct update {
@@ -286,6 +320,7 @@ PAYLOAD_DECL(config);
 PAYLOAD_DECL(class);
 PAYLOAD_DECL(node);
 PAYLOAD_DECL(checkpoint);
+PAYLOAD_DECL(valset);
 #undef PAYLOAD_DECL
 /* (rollout_doc_encode/decode: engine/rollout.h) */
 
@@ -322,6 +357,11 @@ struct block_header {
 void header_encode(const struct block_header *h, uint8_t out[ATTEST_HEADER_LEN]);
 enum reeve_err header_decode(struct block_header *h, struct slice in) REEVE_MUST_CHECK;
 void header_hash(const struct crypto_ops *c, struct hash32 *out, const struct block_header *h);
+/* E1: by a leaf of its own, or as a closer (E2). */
+static inline bool header_ends_epoch(const struct block_header *h) { return !hash32_eq(&h->valset_hash, &h->next_valset_hash); }
+bool header_is_closer(const struct crypto_ops *c, const struct block_header *h);
+/* What recovery keys sign (E4). */
+void recovery_digest(const struct crypto_ops *c, struct hash32 *out, const struct block_header *h);
 
 enum vote_type { VOTE_PROPOSE = 1, VOTE_NOTARIZE, VOTE_NULLIFY, VOTE_FINALIZE, VOTE_HEARTBEAT };
 struct vote {
@@ -346,6 +386,7 @@ struct finalization {
     struct sig64 sig[ATTEST_VALIDATORS_MAX];
     uint16_t n_links;                  /* 0: final by a certificate of its own */
     struct block_header link[ATTEST_LINKS_MAX];     /* its descendants, the last one certified */
+    struct slice recovery;             /* E4: the genesis document, borrowed, and bits are recovery keys; empty: by validators */
 };
 void finalization_encode(const struct finalization *f, struct wr *out);
 /* Reads one finalization from in; MALFORMED for wrong counts, set padding bits, indexes beyond n. */
@@ -358,6 +399,14 @@ enum reeve_err finalization_decode(struct finalization *f, struct rd *in) REEVE_
 enum reeve_err finalization_verify(const struct crypto_ops *c, const struct finalization *f,
                                    const struct hash32 *chain_id, const struct valset *set,
                                    const struct hash32 *set_hash) REEVE_MUST_CHECK;
+/*
+ * One epoch on: f was verified under *set, ends its epoch, and payload names the set that its header announces. *set and
+ * *set_hash become the new ones. V_SET, MALFORMED, V_QUORUM and V_SIGNATURE (seats, E3).
+ */
+enum reeve_err valset_advance(const struct crypto_ops *c, const struct finalization *f, struct slice payload, struct valset *set,
+                              struct hash32 *set_hash) REEVE_MUST_CHECK;
+/* The payload among a block's leaves; empty: none. */
+struct slice valset_payload_find(const struct slice *leaves, size_t n);
 
 /* ---- what a verifier remembers, and bundles for agents ---- */
 struct trust {
@@ -376,10 +425,18 @@ enum reeve_err trust_decode(struct trust *t, struct slice in) REEVE_MUST_CHECK;
 /*
  * Bundle: u8 1 | finalization | u8 n consistency hashes (from the log size the
  * receiver said it has) | u16 n objects { u8 type | name | u8 present | [str32 leaf] | map proof }
+ * Where the receiver may not know the set that decides now: u8 2 | u16 n (1..) epoch links, ascending | the same.
  */
+/* One link: *t's set becomes the next; nothing where that epoch is over for t. As finalization_verify and valset_advance; V_HEIGHT. */
+enum reeve_err trust_follow(const struct crypto_ops *c, struct trust *t, struct rd *r) REEVE_MUST_CHECK;
 struct bundle_object { uint8_t type; struct name name; bool present; struct slice leaf; struct update update; };
 /* V_VERSION unless the object is there in a version above known (0: nothing known). */
 enum reeve_err bundle_object_newer(const struct bundle_object *o, uint64_t known) REEVE_MUST_CHECK;
+/*
+ * Does it bring t another set? Who has seen no newer header for longer than his trusting period does not follow one (the keys
+ * of a set that was left long ago may be anybody's by now) and pins anew.
+ */
+bool bundle_changes_set(const struct trust *t, struct slice in);
 /*
  * Verifies the whole bundle against t (map proofs included) BEFORE anything is
  * handed out, then updates t. want_newer: refuse a height not above t's with
@@ -403,13 +460,18 @@ struct attest_head {                   /* where the chain stands in this kv */
     struct hash32 header_hash;
     uint64_t height, log_size;
     struct hash32 log_root, state_root;
-    struct hash32 set_hash;
+    uint64_t epoch;                    /* of the next block: above header.epoch behind one that ended its epoch */
+    struct hash32 set_hash;            /* who decides it */
 };
 /* Writes the initial state; DUPLICATE_OBJECT when one is there already. */
 enum reeve_err attest_init(struct attest *a, struct slice genesis_doc) REEVE_MUST_CHECK;
 enum reeve_err attest_head(struct attest *a, struct attest_head *out) REEVE_MUST_CHECK;
 enum reeve_err attest_genesis(struct attest *a, struct slice *doc) REEVE_MUST_CHECK;
 enum reeve_err attest_valset(struct attest *a, struct valset *set, struct slice *doc) REEVE_MUST_CHECK;
+/* The height of the block that began that epoch by ending the one before (genesis' own has none). NOT_FOUND. */
+enum reeve_err attest_epoch_height(struct attest *a, uint64_t epoch, uint64_t *height) REEVE_MUST_CHECK;
+/* Appends the link to that epoch from the one before. NOT_FOUND. */
+enum reeve_err attest_epoch_link(struct attest *a, uint64_t epoch, struct wr *out) REEVE_MUST_CHECK;
 /*
  * How far the clocks behind two header times may be apart: a rule of the chain. Bakes are lengthened by twice this,
  * by attest_check, by who steps rollouts and by who foretells them, all with this function. ATTEST_MAX_SKEW_MS where
@@ -453,6 +515,7 @@ enum reeve_err attest_check(struct attest *a, const struct slice *leaves, size_t
 /*
  * Applies checked leaves inside the transaction. The caller gives h->view,
  * h->proposer and h->time, the rest of the new block's header is filled in.
+ * h->epoch: 0, or the head's own where that ended it: then a closer is made (E2; n is 0).
  */
 enum reeve_err attest_propose(struct attest *a, const struct slice *leaves, size_t n,
                               struct block_header *h) REEVE_MUST_CHECK;
@@ -479,6 +542,15 @@ enum reeve_err block_decode(struct finalization *f, struct slice *leaves, size_t
  */
 enum reeve_err block_verify(const struct crypto_ops *c, struct slice in, const struct hash32 *chain_id, const struct valset *set,
                             const struct hash32 *set_hash, struct finalization *f) REEVE_MUST_CHECK;
+/* The same, and *set and *set_hash go on to the next epoch where the block ends theirs. */
+enum reeve_err block_follow(const struct crypto_ops *c, struct slice in, const struct hash32 *chain_id, struct valset *set,
+                            struct hash32 *set_hash, struct finalization *f) REEVE_MUST_CHECK;
+/*
+ * E4: the header of the block that puts the set of that payload in force on top of the head, and its only leaf (to leaf), applied
+ * inside the transaction, which the caller gives up. region: who may act for the object, and stands in the leaf.
+ */
+enum reeve_err attest_recovery_draft(struct attest *a, struct slice payload, const struct name *region, struct wall_ms time,
+                                     struct block_header *h, struct wr *leaf, struct report *rep) REEVE_MUST_CHECK;
 /* RFC 6962 root over a block's leaves. */
 void block_payload_root(const struct crypto_ops *c, const struct slice *leaves, size_t n, struct hash32 *out);
 

@@ -6,6 +6,8 @@
  *   u64 first | popcount(first) x 32: roots of the complete subtrees of the log's first leaves, largest first |
  *   blocks, each: u8 kind | str32 bytes; the last one is followed by u8 0
  *     kind 1: finalization | u16 n | n x str32 leaf, n >= 1        (attest_block's form)
+ *     kind 3: the finalization of a block that ended an epoch and is not in the bundle itself | str32 its payload (attest.h, E1):
+ *       those before the first block stand before it, those between the last and the head behind that
  *     kind 2: header | u16 n | n x str32 leaf: has no finalization of its own, final by its child, which follows at once
  *   finalization of the head | u8 n | n x 32: consistency proof from the log size behind the last block to the head's |
  *   str32 checkpoint (a note over the head's log size and root, engine/note.h), empty where there is none |
@@ -14,8 +16,8 @@
  * people is the rest.
  *
  * What a bundle proves to who knows the chain id (history_verify)
- *  H1 The genesis document is the chain's, so its validator set is.
- *  H2 Every block is final by a quorum of that set, or the parent of one that is; heights, views and times rise.
+ *  H1 The genesis document is the chain's, so its validator set is, and each set behind it was named by the one before.
+ *  H2 Every block is final by a quorum of its epoch's set, or the parent of one that is; heights, views and times rise.
  *  H3 The leaves [first, end) are those that the log has there, none left out, none added, in this order: the log's root is
  *     computed anew behind every block.
  *  H4 The log of the head extends it.
@@ -44,7 +46,9 @@ size_t history_cosigner(char *out, const struct hash32 *chain_id, const struct n
 
 /* ---- reading: everything borrows from the bundle's bytes ---- */
 struct history_block {
-    bool final;                         /* kind 1; else only f.header is filled in */
+    bool final;                         /* kind 1 and 3; else only f.header is filled in */
+    bool link;                          /* kind 3: no leaves of it, but the payload */
+    struct slice payload;
     struct finalization f;
     uint64_t first;                     /* index of the first leaf */
     size_t n;
@@ -65,6 +69,7 @@ enum reeve_err history_next(struct history_reader *h, struct history_block *b) R
 enum reeve_err history_tail(struct history_reader *h, struct history_tail *t) REEVE_MUST_CHECK;
 
 struct history_facts {
+    struct valset set;                  /* who decided the head (of an epoch's last block: who follows) */
     uint64_t first, end;                /* leaves [first, end) */
     uint64_t blocks, signatures;
     struct genesis genesis;
@@ -85,7 +90,7 @@ bool history_checkpoint_is(const struct history_facts *f, uint64_t size, const s
 /* ---- writing, in pieces: a log only grows, so each piece may be read in a transaction of its own ---- */
 struct history_plan {
     uint64_t next, end;                 /* leaves still to come: whole blocks */
-    uint64_t head_height;
+    uint64_t head_height, last_height;  /* of the head; of the last block written */
 };
 /*
  * The bundle's beginning, for the leaves [from, to] (extended to whole blocks), under the head at that height.
