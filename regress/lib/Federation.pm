@@ -1,6 +1,6 @@
 # Federation - several regions in one chain, each of one real server
 #
-#   my $f = Federation->new(validators => [qw(eu us asia africa)], followers => ['moon']);
+#   my $f = Federation->new(validators => [qw(eu us asia africa)], followers => ['moon']);      # standby => [one]: its validator is not in the first set
 #   $f->start;  $f->psql('eu', 'SELECT 1');  $f->wait_height('us', 5);  $f->kill('asia');
 package Federation;
 use strict;
@@ -14,7 +14,7 @@ my $conf = "gateways = 1\n";
 
 sub new {
     my ($class, %o) = @_;
-    my $self = bless { s => {}, validators => $o{validators}, followers => $o{followers} // [] }, $class;
+    my $self = bless { s => {}, validators => $o{validators}, followers => $o{followers} // [], standby => $o{standby} // [] }, $class;
     my @names = ($self->names);
     $self->{s}{$_} = ReeveServer->new(region => $_, conf => $conf . ($o{conf} // ''), fed_port => Ports::take()) for @names;
     my $genesis = "$self->{s}{$names[0]}{base}/chain.genesis";
@@ -26,14 +26,16 @@ sub new {
         run($s, 'init', '-D', $s->dir, '--region', $r, '--address', "localhost:$s->{fed_port}", '--card', $cards[-1],
             $follows{$r} ? '--follower' : ());
     }
-    run($self->{s}{$names[0]}, 'genesis', '--to', $genesis, @cards);
+    my %waits = map { $_ => 1 } @{$self->{standby}};
+    run($self->{s}{$names[0]}, 'genesis', '--to', $genesis, (map { ('--standby', '--region', $_) } @{$self->{standby}}), @{$o{genesis} // []}, @cards);
     for my $r (@names) {
         my $s = $self->{s}{$r};
         my $pw = "$s->{base}/pw";
         open my $f, '>', $pw or die $!;
         print $f "$ReeveServer::PASSWORD\n";
         close $f;
-        run($s, 'init', '-D', $s->dir, '--genesis', $genesis, '--superuser', $s->{superuser}, '--password-file', $pw);
+        run($s, 'init', '-D', $s->dir, '--genesis', $genesis, '--superuser', $s->{superuser}, '--password-file', $pw,
+            $waits{$r} ? '--standby' : ());
         $s->append_conf("port = $s->{port}\nagent_port = $s->{agent_port}\npeer_port = $s->{peer_port}\n$s->{conf}");
     }
     return $self;
@@ -46,7 +48,14 @@ sub run {
     return $out;
 }
 
-sub names { my ($self) = @_; return (@{$self->{validators}}, @{$self->{followers}}) }
+sub names { my ($self) = @_; return (@{$self->{validators}}, @{$self->{followers}}, @{$self->{standby}}) }
+# The line that shows a region's keys.
+sub card {
+    my ($self, $name) = @_;
+    open my $f, '<', "$self->{s}{$name}{base}/card" or die $!;
+    chomp(my $line = <$f>);
+    return $line;
+}
 sub server { $_[0]{s}{$_[1]} }
 sub start {
     my ($self, @names) = @_;

@@ -36,9 +36,9 @@ for (@statements) {
 }
 like(error('CREATE JOIN_TOKEN WITH (label = 1)'), qr/HINT:  Perhaps you meant labels\. The options are /, 'a slip of the pen is seen');
 my @refused = split /\n/, $s->psql("SELECT statement FROM sys.statement_help WHERE synopsis LIKE '%option = value%' ORDER BY 1");
-is_deeply(\@refused, [ 'ALTER SERVICE', 'CREATE EXTENSION', 'CREATE REGION', 'CREATE VALIDATOR' ],
+is_deeply(\@refused, [ 'ALTER SERVICE', 'CREATE EXTENSION', 'CREATE REGION' ],
     'options are left unnamed only where the statement is not available yet');
-for ("CREATE REGION x WITH (a = 1)", "CREATE VALIDATOR x KEY 'ed25519:x' WITH (a = 1)", 'ALTER SERVICE x SET (a = 1)', 'CREATE EXTENSION x WITH (a = 1)') {
+for ("CREATE REGION x WITH (a = 1)", 'ALTER SERVICE x SET (a = 1)', 'CREATE EXTENSION x WITH (a = 1)') {
     like(error($_), qr/^HINT:  /m, "$_: refused, with a hint");
 }
 ok($s->stop, 'the server stops');

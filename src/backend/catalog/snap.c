@@ -84,7 +84,7 @@ static enum reeve_err ring_channel(struct session *s, struct mono_ms deadline, s
 /* A key that nobody names yet is no change, nor is a checkpoint: only these may be given up without a doubt. */
 static bool changes_nothing(uint16_t msg)
 {
-    return msg == MSG_CREATE_AUTHORITY_KEY || msg == MSG_CREATE_SHARED_KEY || msg == MSG_CREATE_CHECKPOINT;
+    return msg == MSG_CREATE_AUTHORITY_KEY || msg == MSG_CREATE_SHARED_KEY || msg == MSG_CREATE_CHECKPOINT || msg == MSG_COLLECT_SEATS;
 }
 
 static const char *why_unanswered(enum reeve_err err)

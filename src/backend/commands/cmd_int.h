@@ -177,6 +177,7 @@ COMMAND(cmd_alter_node); COMMAND(cmd_alter_nodes); COMMAND(cmd_drop_node); COMMA
 COMMAND(cmd_alter_region);
 COMMAND(cmd_alter_system); COMMAND(cmd_reload); COMMAND(cmd_signal_session);
 COMMAND(cmd_create_role); COMMAND(cmd_alter_role); COMMAND(cmd_drop_role);
+COMMAND(cmd_create_validator); COMMAND(cmd_drop_validator);
 COMMAND(cmd_create_approver); COMMAND(cmd_alter_approver); COMMAND(cmd_drop_approver);
 COMMAND(cmd_create_policy); COMMAND(cmd_alter_policy); COMMAND(cmd_drop_policy);
 COMMAND(cmd_propose); COMMAND(cmd_approve_proposal); COMMAND(cmd_reject_proposal); COMMAND(cmd_withdraw_proposal);

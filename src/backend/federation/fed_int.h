@@ -71,6 +71,10 @@ void fed_view_close(struct fed_view *v);
 /* Which chain and set, whom to link to, our own region's name. */
 enum reeve_err fed_read_chain(struct fed *f, struct report *rep) REEVE_MUST_CHECK;
 void fed_read_height(struct fed *f);
+/*
+ * The set that decides blocks of that epoch, as the store or what was pushed lately has it. NOT_FOUND: it is not known yet.
+ */
+enum reeve_err fed_set_of(struct fed *f, uint64_t epoch, struct valset *set, struct hash32 *hash) REEVE_MUST_CHECK;
 /* This server's numbers on its links. */
 void fed_own_numbers(const struct fed *f, uint32_t *id, uint64_t *incarnation);
 
@@ -90,6 +94,8 @@ void fed_links_look(struct fed *f);
 void fed_links_tell(struct fed *f);
 /* Once a second: our height to all, theirs to whoever can use it. */
 void fed_news(struct fed *f);
+/* The validator beside us hears that somebody has that height. */
+void fed_tell_ahead(struct fed *f, uint64_t height);
 /* The validator here has finalized this. */
 void fed_relay_block(struct fed *f, struct slice block);
 

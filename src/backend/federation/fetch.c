@@ -121,10 +121,21 @@ void fetch_drop(struct fed *f, const struct ipc_channel *ch)
 
 /* ---- answers ---- */
 
-static enum reeve_err verify(struct fed *f, struct slice block, uint64_t *height)
+/* Who decides the blocks of one answer, the first of which is in; each end of an epoch among them leads on. */
+struct deciders { struct valset set; struct hash32 hash; };
+
+static enum reeve_err begin(struct fed *f, struct slice block, struct deciders *d)
+{
+    struct block_header h;
+    if (block.len < ATTEST_HEADER_LEN || header_decode(&h, slice_of(block.p, ATTEST_HEADER_LEN)) != REEVE_OK)
+        return REEVE_E_MALFORMED;
+    return fed_set_of(f, h.epoch, &d->set, &d->hash);
+}
+
+static enum reeve_err verify(struct fed *f, struct slice block, struct deciders *d, uint64_t *height)
 {
     static struct finalization fin;
-    enum reeve_err err = block_verify(&crypto_ops_real, block, &f->chain_id, &f->set, &f->set_hash, &fin);
+    enum reeve_err err = block_follow(&crypto_ops_real, block, &f->chain_id, &d->set, &d->hash, &fin);
     *height = fin.header.height;
     return err;
 }
@@ -132,13 +143,16 @@ static enum reeve_err verify(struct fed *f, struct slice block, uint64_t *height
 /* F1: each one, and that they are those asked for. */
 static enum reeve_err verify_all(struct fed *f, uint64_t from, struct slice result, unsigned *n)
 {
+    static struct deciders d;
     struct rd in = rd_of(result);
     (void) rd_u64(&in);
     *n = rd_u16(&in);
     for (unsigned i = 0; i < *n && !in.bad; i++) {
         uint64_t height;
         struct slice block = rd_str32(&in, ATTEST_BLOCK_MAX);
-        enum reeve_err err = in.bad ? REEVE_E_MALFORMED : verify(f, block, &height);
+        enum reeve_err err = in.bad ? REEVE_E_MALFORMED : i == 0 ? begin(f, block, &d) : REEVE_OK;
+        if (err == REEVE_OK)
+            err = verify(f, block, &d, &height);
         if (err != REEVE_OK)
             return err;
         if (height != from + i)
@@ -180,14 +194,23 @@ void fetch_pushed(struct fed *f, const struct fed_link *k, struct slice body)
 {
     struct rd in = rd_of(body);
     struct slice block = rd_str32(&in, ATTEST_BLOCK_MAX);
+    static struct deciders d;
     struct block_header h;
     uint64_t height;
-    if (f->rings == NULL || f->validator != NULL || !rd_done(&in) || block.len < ATTEST_HEADER_LEN ||
+    if ((f->rings == NULL && f->validator == NULL) || !rd_done(&in) || block.len < ATTEST_HEADER_LEN ||
         header_decode(&h, slice_of(block.p, ATTEST_HEADER_LEN)) != REEVE_OK)
         return;
     if (h.height <= f->height)              /* several push the same */
         return;
-    enum reeve_err err = verify(f, block, &height);
+    if (f->validator != NULL) {             /* one that is not in the set takes blocks by height */
+        fed_tell_ahead(f, h.height);
+        return;
+    }
+    enum reeve_err err = begin(f, block, &d);
+    if (err == REEVE_OK)
+        err = verify(f, block, &d, &height);
+    if (err == REEVE_E_NOT_FOUND)           /* of an epoch whose beginning we have not seen: it will be fetched */
+        return;
     if (err != REEVE_OK) {
         log_limited(LOG_SEV_WARNING, "region \"%s\" pushed a block that does not verify (%s)", k->region.s, reeve_err_name(err));
         return;

@@ -190,3 +190,24 @@ enum reeve_err letter_cosigned_decode(struct letter_cosigned *l, struct slice bo
     l->line = rd_str16(&in, LETTER_LINE_MAX);
     return ended(&in);
 }
+
+/* ---- the next set ---- */
+
+void letter_seat_encode(const struct letter_seat *l, struct wr *out)
+{
+    letter_begin(LETTER_SEAT, out);
+    wr_bytes(out, l->set_hash.b, 32);
+    wr_bytes(out, l->key.b, 32);
+    wr_bytes(out, l->seat.by_key.b, 64);
+    wr_bytes(out, l->seat.by_cosign.b, 64);
+}
+
+enum reeve_err letter_seat_decode(struct letter_seat *l, struct slice body)
+{
+    struct rd in = rd_of(body);
+    rd_copy(&in, l->set_hash.b, 32);
+    rd_copy(&in, l->key.b, 32);
+    rd_copy(&in, l->seat.by_key.b, 64);
+    rd_copy(&in, l->seat.by_cosign.b, 64);
+    return ended(&in);
+}

@@ -51,10 +51,9 @@ void fed_letter_out(struct fed *f, struct slice body)
     const struct fed_link *k = fed_link_find(f, to);
     if (in.bad)
         return;
-    if (to == 0)
-        fed_send_validators(f, letter);
-    else if (k != NULL)
-        (void) fed_send(f, k, letter);
+    for (unsigned i = 0; i < f->n_links; i++)
+        if (to == LETTER_TO_ALL || (to == 0 && f->link[i].validates) || k == &f->link[i])
+            (void) fed_send(f, &f->link[i], letter);
     peers_flush(f->peers);
 }
 
@@ -96,7 +95,7 @@ static int64_t cost_of(enum letter_kind kind, struct slice body)
         (void) rd_u64(&in);
         return 1 + 2 * (int64_t) rd_u16(&in);
     case LETTER_PROPOSAL: case LETTER_BLOCKS: case LETTER_BLOCK: case LETTER_CONTENT: return 10 + (int64_t) body.len / 4096;
-    case LETTER_FETCH: case LETTER_WANT: case LETTER_CERTS: case LETTER_COSIGN: return 50;
+    case LETTER_FETCH: case LETTER_WANT: case LETTER_CERTS: case LETTER_COSIGN: case LETTER_SEATS_WANTED: return 50;
     case LETTER_EVIDENCE: return 3;
     default: return 1;
     }
@@ -158,7 +157,7 @@ static void on_letter(void *arg, uint32_t from, struct slice letter)
         if (k->validates)
             to_validator(f, k, letter);
         break;
-    case LETTER_SUBMIT: to_validator(f, k, letter); break;
+    case LETTER_SUBMIT: case LETTER_SEATS_WANTED: case LETTER_SEAT: to_validator(f, k, letter); break;
     case LETTER_ANSWER: held_answer(f, k, body); break;
     case LETTER_FETCH: fetch_serve(f, k, body); break;
     case LETTER_BLOCKS: fetch_answered(f, k, body); break;
@@ -187,8 +186,8 @@ static void tell_link(struct fed *f, const struct fed_link *k)
     uint8_t mem[5];
     struct wr w = wr_fixed(mem, sizeof mem);
     wr_u32(&w, k->id);
-    wr_u8(&w, k->way != 0);
-    if (f->validator != NULL && k->validates && ipc_link_send(f->validator, MSG_LINK, wr_slice(&w)) != REEVE_OK)
+    wr_u8(&w, k->way != 0 && k->validates);
+    if (f->validator != NULL && ipc_link_send(f->validator, MSG_LINK, wr_slice(&w)) != REEVE_OK)
         log_debug("the validator did not hear of a link");
 }
 
@@ -223,6 +222,15 @@ static void on_reachable(void *arg, uint32_t id, bool yes)
     fed_links_look(arg);
 }
 
+void fed_tell_ahead(struct fed *f, uint64_t height)
+{
+    uint8_t mem[8];
+    struct wr w = wr_fixed(mem, sizeof mem);
+    wr_u64(&w, height);
+    if (f->validator != NULL && ipc_link_send(f->validator, MSG_CHAIN_AHEAD, wr_slice(&w)) != REEVE_OK)
+        log_debug("the validator did not hear that others are ahead");
+}
+
 void fed_news(struct fed *f)
 {
     uint8_t mem[9];
@@ -241,8 +249,7 @@ void fed_news(struct fed *f)
     struct wr ahead = wr_fixed(mem, sizeof mem);
     wr_u64(&ahead, most);
     if (most > f->height && f->ahead > f->height) {
-        if (f->validator != NULL && ipc_link_send(f->validator, MSG_CHAIN_AHEAD, wr_slice(&ahead)) != REEVE_OK)
-            log_debug("the validator did not hear that others are ahead");
+        fed_tell_ahead(f, most);
         for (struct fed_ring *r = f->validator == NULL ? f->rings : NULL; r; r = r->next)
             if (ipc_send(r->ch, MSG_CHAIN_AHEAD, wr_slice(&ahead), -1) != REEVE_OK)
                 log_debug("the ring did not hear that others are ahead");

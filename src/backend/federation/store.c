@@ -1,6 +1,7 @@
 /* store.c - what the region's store says of the federation. */
 #include "backend/federation/fed_int.h"
 
+#include "backend/utils/log.h"
 #include "crypto/ops.h"
 
 enum reeve_err fed_view_open(struct fed *f, struct fed_view *v)
@@ -16,23 +17,84 @@ void fed_view_close(struct fed_view *v)
     storage_abort(v->txn);
 }
 
-void fed_read_height(struct fed *f)
-{
-    struct fed_view v;
-    struct attest_head head;
-    if (fed_view_open(f, &v) != REEVE_OK)
-        return;
-    if (attest_head(&v.attest, &head) == REEVE_OK)
-        f->height = head.height;
-    fed_view_close(&v);
-}
-
 static bool has_validator(const struct valset *s, const struct name *region)
 {
     for (uint16_t i = 0; i < s->n; i++)
         if (s->v[i].name.len == region->len && memcmp(s->v[i].name.s, region->s, region->len) == 0)
             return true;
     return false;
+}
+
+/* Regions get validators and lose them. */
+static enum reeve_err next_set(struct fed *f, struct fed_view *v, const struct attest_head *head)
+{
+    struct slice doc;
+    enum reeve_err err = attest_valset(&v->attest, &f->set, &doc);
+    if (err != REEVE_OK)
+        return err;
+    f->set_hash = head->set_hash;
+    for (unsigned i = 0; i < f->n_links; i++)
+        f->link[i].validates = has_validator(&f->set, &f->link[i].region);
+    fed_links_tell(f);
+    log_info("epoch %llu: %u validators", (unsigned long long) f->set.epoch, f->set.n);
+    return REEVE_OK;
+}
+
+static enum reeve_err read_set_of(struct fed_view *v, uint64_t epoch, struct valset *set, struct hash32 *hash)
+{
+    static struct genesis g;
+    static struct finalization fin;
+    static struct valset_doc d;
+    struct slice doc, leaves[ATTEST_BLOCK_LEAVES_MAX];
+    uint64_t height;
+    size_t n;
+    enum reeve_err err;
+    TRY(attest_genesis(&v->attest, &doc));
+    TRY(genesis_decode(&g, doc));
+    memset(&d, 0, sizeof d);
+    d.set = g.set;
+    if (epoch != g.set.epoch) {
+        TRY(attest_epoch_height(&v->attest, epoch, &height));
+        TRY(attest_block(&v->attest, height, &doc));
+        TRY(block_decode(&fin, leaves, ATTEST_BLOCK_LEAVES_MAX, &n, doc));
+        TRY(valset_doc_decode(&d, valset_payload_find(leaves, n)));
+    }
+    *set = d.set;
+    err = valset_doc_hash(&crypto_ops_real, hash, &d);
+out:
+    return err;
+}
+
+enum reeve_err fed_set_of(struct fed *f, uint64_t epoch, struct valset *set, struct hash32 *hash)
+{
+    struct fed_view v;
+    if (epoch == f->set.epoch) {
+        *set = f->set;
+        *hash = f->set_hash;
+        return REEVE_OK;
+    }
+    enum reeve_err err = fed_view_open(f, &v);
+    if (err != REEVE_OK)
+        return err;
+    err = read_set_of(&v, epoch, set, hash);
+    fed_view_close(&v);
+    return err;
+}
+
+void fed_read_height(struct fed *f)
+{
+    struct fed_view v;
+    struct attest_head head;
+    if (fed_view_open(f, &v) != REEVE_OK)
+        return;
+    enum reeve_err err = attest_head(&v.attest, &head);
+    if (err == REEVE_OK)
+        f->height = head.height;
+    if (err == REEVE_OK && head.epoch > f->set.epoch)
+        err = next_set(f, &v, &head);
+    if (err != REEVE_OK)
+        log_limited(LOG_SEV_WARNING, "the store does not say who decides (%s)", reeve_err_text(err));
+    fed_view_close(&v);
 }
 
 static uint64_t number(const uint8_t *p, unsigned n)

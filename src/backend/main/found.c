@@ -151,6 +151,17 @@ static const char *why_not(enum reeve_err err)
     }
 }
 
+/* --standby: that region's validator is not in the first set. */
+static enum reeve_err keep_waiting(const struct options *o, struct region_card *card, struct report *rep)
+{
+    for (int i = 0; o->standby && i < o->n_args; i++)
+        if (slice_eq(name_slice(&card[i].region), slice_str(o->region))) {
+            card[i].validates = false;
+            return REEVE_OK;
+        }
+    return o->standby ? report_set(rep, REEVE_E_UNDEFINED_OBJECT, "no card is that of region \"%s\"", o->region) : REEVE_OK;
+}
+
 int genesis_main(const struct options *o)
 {
     static struct region_card card[ROLLOUT_REGIONS_MAX];
@@ -162,6 +173,7 @@ int genesis_main(const struct options *o)
         TRY(report_set(&rep, REEVE_E_INVALID_VALUE, "--to FILE and 1 to %d cards are wanted", ROLLOUT_REGIONS_MAX));
     for (int i = 0; i < o->n_args; i++)
         TRY(card_read(o->args[i], &card[i], &rep));
+    TRY(keep_waiting(o, card, &rep));
     (void) name_set_str(&g.chain, "reeve");
     g.time = clock_wall();
     random_bytes(g.nonce, sizeof g.nonce);
@@ -198,7 +210,7 @@ static enum reeve_err check_address(const char *dir, const struct genesis *g, st
     return err == REEVE_OK ? err : report_set(rep, err, "the genesis document names another key for the links of region \"%s\"", f->region.s);
 }
 
-enum reeve_err found_keys(const char *dir, struct slice genesis, struct founding *f, struct report *rep)
+enum reeve_err found_keys(const char *dir, struct slice genesis, bool standby, struct founding *f, struct report *rep)
 {
     static struct genesis g;
     struct pubkey validator;
@@ -207,6 +219,7 @@ enum reeve_err found_keys(const char *dir, struct slice genesis, struct founding
         return report_set(rep, REEVE_E_MALFORMED, "that is no genesis document");
     TRY(signer_found(dir, genesis, &f->region, &validator, &f->validates, rep));
     TRY(check_address(dir, &g, f, rep));
+    f->validates |= standby;
     if (f->validates)
         TRY(validator_init(dir, genesis, &validator, rep));
     print_genesis(&g, genesis);

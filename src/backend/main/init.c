@@ -77,7 +77,7 @@ static enum reeve_err fill_found(const char *dir, const struct options *o, const
     struct wall_ms now = clock_wall();
     enum reeve_err err;
     TRY(genesis_read(o->genesis, &genesis, rep));
-    TRY(found_keys(dir, wr_slice(&genesis), f, rep));
+    TRY(found_keys(dir, wr_slice(&genesis), o->standby, f, rep));
     TRY(init_make_folders(dir, rep));
     TRY(init_make_files(dir, f->region.s, rep));
     TRY(found_conf(dir, f, rep));
@@ -108,7 +108,7 @@ static int found_main(const struct options *o, const struct name *superuser, con
         return init_refuse(err, rep);
     err = fill_found(dir, o, superuser, verifier, &f, rep);
     if (err == REEVE_OK) {
-        printf("region \"%s\", %s\n", f.region.s, f.validates ? "with a validator" : "without a validator");
+        printf("region \"%s\", %s\n", f.region.s, f.validates ? (o->standby ? "with a validator that waits" : "with a validator") : "without a validator");
         return 0;
     }
     init_undo_founding(dir);

@@ -26,7 +26,8 @@ struct founding {
 };
 struct options;
 enum reeve_err card_make(const char *dir, const struct options *o, const struct name *region, struct report *rep) REEVE_MUST_CHECK;
-enum reeve_err found_keys(const char *dir, struct slice genesis, struct founding *f, struct report *rep) REEVE_MUST_CHECK;
+/* standby: a DIR/validator also where the set does not have this validator; f->validates says what there is in the end. */
+enum reeve_err found_keys(const char *dir, struct slice genesis, bool standby, struct founding *f, struct report *rep) REEVE_MUST_CHECK;
 enum reeve_err found_conf(const char *dir, const struct founding *f, struct report *rep) REEVE_MUST_CHECK;
 /* Reads the document out of its file; append to out. MALFORMED. */
 enum reeve_err genesis_read(const char *file, struct wr *out, struct report *rep) REEVE_MUST_CHECK;

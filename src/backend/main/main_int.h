@@ -13,6 +13,7 @@ struct options {
     const char *card, *genesis;         /* --init: the two steps of a region that begins with others */
     const char *pkcs11;                 /* --init: the token in which keys are made */
     bool follower;                      /* --card: brings no validator */
+    bool standby;                       /* --genesis: with a validator that is not in the set; --make-genesis: that of --region */
     const char *ring, *token, *address;                 /* --join; address: --card, too */
     const char *to, *from;              /* --backup, --restore, --make-genesis: a file */
     char **args;                        /* --make-genesis: cards */

@@ -5,7 +5,7 @@
 
 #include "backend/main/main_int.h"
 
-enum { OPT_CHILD = 256, OPT_INDEX, OPT_INIT, OPT_JOIN, OPT_BACKUP, OPT_RESTORE, OPT_TO, OPT_FROM, OPT_RING, OPT_TOKEN, OPT_ADDRESS, OPT_REGION, OPT_CARD, OPT_GENESIS, OPT_MAKE_GENESIS, OPT_FOLLOWER, OPT_PKCS11, OPT_SUPERUSER, OPT_PASSWORD_FILE, OPT_CHECK, OPT_WALDUMP, OPT_EVIDENCE, OPT_VERSION, OPT_HELP };
+enum { OPT_CHILD = 256, OPT_INDEX, OPT_INIT, OPT_JOIN, OPT_BACKUP, OPT_RESTORE, OPT_TO, OPT_FROM, OPT_RING, OPT_TOKEN, OPT_ADDRESS, OPT_REGION, OPT_CARD, OPT_GENESIS, OPT_MAKE_GENESIS, OPT_FOLLOWER, OPT_STANDBY, OPT_PKCS11, OPT_SUPERUSER, OPT_PASSWORD_FILE, OPT_CHECK, OPT_WALDUMP, OPT_EVIDENCE, OPT_VERSION, OPT_HELP };
 
 static const struct option longs[] = {
     { "child", required_argument, NULL, OPT_CHILD },
@@ -23,6 +23,7 @@ static const struct option longs[] = {
     { "card", required_argument, NULL, OPT_CARD },
     { "follower", no_argument, NULL, OPT_FOLLOWER },
     { "pkcs11", required_argument, NULL, OPT_PKCS11 },
+    { "standby", no_argument, NULL, OPT_STANDBY },
     { "genesis", required_argument, NULL, OPT_GENESIS },
     { "make-genesis", no_argument, NULL, OPT_MAKE_GENESIS },
     { "superuser", required_argument, NULL, OPT_SUPERUSER },
@@ -52,6 +53,7 @@ static bool take(struct options *o, int opt)
     case OPT_ADDRESS:       o->address = optarg; return true;
     case OPT_REGION:        o->region = optarg; return true;
     case OPT_CARD:          o->card = optarg; return true;
+    case OPT_STANDBY:       o->standby = true; return true;
     case OPT_FOLLOWER:      o->follower = true; return true;
     case OPT_PKCS11:        o->pkcs11 = optarg; return true;
     case OPT_GENESIS:       o->genesis = optarg; return true;

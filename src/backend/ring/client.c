@@ -321,6 +321,20 @@ static void on_create_key(struct client *c, struct ipc_channel *ch, struct ipc_m
     begun(ch, m->id, p, err);
 }
 
+/* Only beside a validator: whoever can ask the others. */
+static void on_seats(struct client *c, struct ipc_channel *ch, struct ipc_msg *m)
+{
+    struct report rep = { .code = REEVE_OK };
+    if (!c->ring->attests || c->ring->chain_of != PROC_VALIDATOR) {
+        report_set(&rep, REEVE_E_UNSUPPORTED, "validators are changed at a server that has one");
+        ipc_reply_err(ch, m->id, rep.code, &rep);
+        return;
+    }
+    struct pending_reply *p = reply_later(c, ch, m->id);
+    enum reeve_err err = p ? key_call(c->ring, MSG_ATTEST_SEATS, m->body, answered, p) : REEVE_E_BUSY;
+    begun(ch, m->id, p, err);
+}
+
 /* ---- the channel ---- */
 
 static void on_message(void *arg, struct ipc_channel *ch, struct ipc_msg *m)
@@ -335,6 +349,7 @@ static void on_message(void *arg, struct ipc_channel *ch, struct ipc_msg *m)
     case MSG_CREATE_AUTHORITY_KEY: on_create_key(c, ch, m, MSG_AUTHORITY_KEY, FORWARD_AUTHORITY_KEY); break;
     case MSG_CREATE_SHARED_KEY: on_create_key(c, ch, m, MSG_SHARED_KEY, FORWARD_SHARED_KEY); break;
     case MSG_CREATE_CHECKPOINT: on_create_key(c, ch, m, MSG_SIGN_CHECKPOINT, FORWARD_CHECKPOINT); break;
+    case MSG_COLLECT_SEATS: on_seats(c, ch, m); break;
     default: refuse(ch, m->id, REEVE_E_DENIED, NULL); break;
     }
 }

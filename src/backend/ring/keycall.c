@@ -67,7 +67,8 @@ static void answered(void *arg, struct ipc_answer *a)
 static void attempt(void *arg)
 {
     struct key_call *k = arg;
-    enum reeve_err err = ipc_link_request(k->r->signer, k->type, slice_of(k->body, k->len), KEY_TIMEOUT_MS, answered, k);
+    struct ipc_link *to = k->type == MSG_ATTEST_SEATS ? k->r->validator : k->r->signer;
+    enum reeve_err err = ipc_link_request(to, k->type, slice_of(k->body, k->len), KEY_TIMEOUT_MS, answered, k);
     if (err == REEVE_OK)
         k->asked = true;
     else if (err == REEVE_E_UNAVAILABLE || err == REEVE_E_BUSY || err == REEVE_E_CLOSED)

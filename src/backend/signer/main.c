@@ -27,6 +27,8 @@ static signer_request *handler_of(enum msg_type type)
 {
     switch (type) {
     case MSG_SIGN_VOTE: return signer_sign_vote;
+    case MSG_SIGN_SEAT: return signer_sign_seat;
+    case MSG_SIGNER_EPOCH: return signer_epoch;
     case MSG_SIGN_UPDATE: return signer_sign_update;
     case MSG_AUTHORITY_KEY: return signer_authority_key;
     case MSG_SHARED_KEY: return signer_shared_key;
@@ -52,7 +54,7 @@ static enum reeve_err allowed(const struct signer *s, enum msg_type type, struct
     bool always = type == MSG_MEMBER_KEYS || type == MSG_MEMBER_PIN || type == MSG_TICKET_KEYS;
     if (!s->pinned && !always)
         return report_set(rep, REEVE_E_UNAVAILABLE, "this signer does not know its chain yet");
-    if (s->member && (type == MSG_SIGN_VOTE || type == MSG_SIGN_CHECKPOINT))
+    if (s->member && (type == MSG_SIGN_VOTE || type == MSG_SIGN_SEAT || type == MSG_SIGN_CHECKPOINT))
         return report_set(rep, REEVE_E_DENIED, "this signer has no validator's keys");
     return REEVE_OK;
 }

@@ -222,6 +222,7 @@ enum reeve_err template_issue(struct signer *s, struct template_ref *t, struct s
  * where a proof is needed, or one of a greater height than the one sent.
  */
 typedef enum reeve_err signer_request(struct signer *s, struct rd *in, struct wr *out, struct report *rep);
+signer_request signer_sign_seat, signer_epoch;
 signer_request signer_sign_vote, signer_sign_update, signer_authority_key, signer_shared_key,
     signer_gateway_delegate, signer_ticket_keys, signer_issue_leaf, signer_reseal_key, signer_member_keys, signer_member_pin,
     signer_intermediate_key, signer_intermediate_issue, signer_shared_export, signer_shared_import, signer_sign_checkpoint,

@@ -55,8 +55,9 @@ static unsigned take(struct voter *v, struct rd *in)
 /* Nobody who is linked has it: somebody said so who lies or is gone. What our own votes made final is wanted all the same. */
 static void forget(struct voter *v)
 {
-    struct simplex_status st;
-    simplex_status(v->engine, &st);
+    struct simplex_status st = { .committed = chain_committed(&v->chain) };
+    if (v->engine != NULL)
+        simplex_status(v->engine, &st);
     v->wanted = st.committed.height > v->behind.height ? st.committed.height : v->behind.height;
 }
 
@@ -112,7 +113,7 @@ void catchup_behind(struct voter *v, const struct simplex_block *b, const struct
     static struct simplex_cert held;
     if (b->height <= v->chain.head.height)
         return;
-    if (cert == NULL && simplex_cert_get(v->engine, SX_FINALIZE, b->view, &held) == REEVE_OK)
+    if (cert == NULL && v->engine != NULL && simplex_cert_get(v->engine, SX_FINALIZE, b->view, &held) == REEVE_OK)
         cert = &held;
     if (b->view >= v->behind.view) {
         v->behind = *b;
@@ -191,7 +192,8 @@ void catchup_content(struct voter *v)
         return;
     size_t n = walk_down(v, list);
     uint64_t before = v->chain.head.height;
-    while (n > 0 && commit_one(v, list, n - 1) == REEVE_OK)
+    /* What is above the end of an epoch are its closers. */
+    while (n > 0 && v->epoch == v->chain.set.epoch && commit_one(v, list, n - 1) == REEVE_OK)
         n--;
     if (v->chain.head.height > before) {
         log_info("caught up to height %llu with content of other validators", (unsigned long long) v->chain.head.height);

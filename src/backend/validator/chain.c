@@ -27,7 +27,7 @@ struct attest chain_attest(struct chain *c, struct storage_txn *t)
 
 /* ---- opening and making ---- */
 
-/* Which of the set we are. A store that does not say so was made for a set of one. */
+/* Which of the set we are, if any. A store that does not say so was made for a set of one. */
 static enum reeve_err find_me(struct chain *c, struct kv *kv)
 {
     struct slice key;
@@ -35,12 +35,14 @@ static enum reeve_err find_me(struct chain *c, struct kv *kv)
     c->me = 0;
     if (err == REEVE_E_NOT_FOUND && c->set.n == 1)
         return REEVE_OK;
-    for (uint16_t i = 0; err == REEVE_OK && i < c->set.n; i++)
-        if (slice_eq(key, slice_of(c->set.v[i].key.b, 32))) {
-            c->me = i;
-            return REEVE_OK;
-        }
-    return err == REEVE_OK ? REEVE_E_V_SET : err;
+    if (err == REEVE_OK && key.len != sizeof c->own.b)
+        err = REEVE_E_CORRUPT;
+    if (err != REEVE_OK)
+        return err;
+    memcpy(c->own.b, key.p, sizeof c->own.b);
+    int at = valset_find(&c->set, &c->own);
+    c->me = at < 0 ? CHAIN_NOBODY : (uint16_t) at;
+    return REEVE_OK;
 }
 
 static enum reeve_err read_head(struct chain *c)
@@ -139,6 +141,11 @@ static enum reeve_err drop_all(struct kv *kv, uint64_t up_to)
 {
     enum reeve_err err = content_drop(kv, up_to);
     return err == REEVE_OK ? votes_drop(kv, up_to) : err;
+}
+
+uint16_t chain_leader(const struct chain *c)
+{
+    return header_ends_epoch(&c->head.header) ? 0 : c->head.header.proposer;
 }
 
 static enum reeve_err apply_final(struct attest *a, const struct block_draft *d, const struct finalization *f,

@@ -125,7 +125,7 @@ static bool is_own(const struct chain *c, struct slice val, const struct hash32 
 {
     struct block_header h;
     return val.len >= ATTEST_HEADER_LEN && header_decode(&h, slice_of(val.p, ATTEST_HEADER_LEN)) == REEVE_OK &&
-           h.proposer == c->me && hash32_eq(&h.parent_hash, parent);
+           h.epoch == c->set.epoch && h.proposer == c->me && hash32_eq(&h.parent_hash, parent);
 }
 
 enum reeve_err content_own(struct chain *c, uint64_t view, const struct hash32 *parent, struct block_draft *d)

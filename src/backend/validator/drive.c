@@ -34,7 +34,9 @@ static void on_clock(void *arg)
 
 static void arm_clock(struct voter *v)
 {
-    struct mono_ms wake = simplex_wake(v->engine);
+    struct mono_ms wake = { INT64_MAX };
+    if (v->engine != NULL)
+        wake = simplex_wake(v->engine);
     if (wake.ms == INT64_MAX)
         loop_timer_cancel(v->loop, &v->clock);
     else if (loop_timer_at(v->loop, &v->clock, wake, on_clock, v) != REEVE_OK)
@@ -57,7 +59,8 @@ static void step(struct voter *v, struct simplex_event *e)
 {
     e->now = clock_mono();
     simplex_step(v->engine, e, &v->effects);
-    for (size_t i = 0; i < v->effects.n && !loop_is_stopped(v->loop); i++) {
+    /* Once the epoch has ended the rest is the old set's, whose word counts no more. */
+    for (size_t i = 0; i < v->effects.n && !loop_is_stopped(v->loop) && v->epoch == v->chain.set.epoch; i++) {
         trace_effect(&v->effects.e[i]);
         effect_obey(v, &v->effects.e[i]);
     }
@@ -65,6 +68,8 @@ static void step(struct voter *v, struct simplex_event *e)
 
 void drive_event(struct voter *v, const struct simplex_event *e)
 {
+    if (v->engine == NULL)
+        return;
     if (v->n_events == EVENTS_MAX) {
         drive_die(v, REEVE_E_BUG, "too many events at once");
         return;
@@ -78,9 +83,20 @@ void drive_event(struct voter *v, const struct simplex_event *e)
         v->event_head = (v->event_head + 1) % EVENTS_MAX;
         v->n_events--;
         step(v, &next);
+        if (v->epoch != v->chain.set.epoch) {
+            v->stepping = false;
+            epoch_turn(v);
+            return;
+        }
     }
     v->stepping = false;
     arm_clock(v);
+}
+
+void drive_turn(struct voter *v)
+{
+    if (!v->stepping)
+        epoch_turn(v);
 }
 
 void drive_work(struct voter *v)
@@ -113,10 +129,15 @@ static enum reeve_err engine_new(struct voter *v)
         .heartbeat_ms = timeout_ms / 3,
         .standstill_ms = timeout_ms < STANDSTILL_MS_MIN ? STANDSTILL_MS_MIN : timeout_ms + timeout_ms / 2,
         .verify = verify, .arg = v };
-    v->engine_mem = malloc(simplex_size());
+    if (v->engine_mem == NULL)
+        v->engine_mem = malloc(simplex_size());
     if (v->engine_mem == NULL)
         return REEVE_E_NOMEM;
-    return simplex_init(&v->engine, v->engine_mem, simplex_size(), &v->config, &committed, v->chain.head.header.proposer);
+    v->engine = NULL;
+    v->epoch = v->chain.set.epoch;
+    if (!chain_votes_here(&v->chain))
+        return REEVE_OK;
+    return simplex_init(&v->engine, v->engine_mem, simplex_size(), &v->config, &committed, chain_leader(&v->chain));
 }
 
 static enum reeve_err restore_vote(void *arg, const struct simplex_vote *vote, const struct sig64 *sig)
@@ -167,7 +188,7 @@ static void on_again(void *arg)
         log_error("no timer for submissions");
 }
 
-enum reeve_err drive_start(struct voter *v, struct report *rep)
+enum reeve_err drive_begin(struct voter *v, struct report *rep)
 {
     struct simplex_event start = { .type = SXE_START };
     enum reeve_err err;
@@ -177,9 +198,17 @@ enum reeve_err drive_start(struct voter *v, struct report *rep)
     TRY(restore_certs(v));
     TRY(chain_votes(&v->chain, restore_vote, v));
     drive_event(v, &start);
-    on_again(v);
+    drive_work(v);
 out:
     return err == REEVE_OK ? err : report_set(rep, err, "the validator's state cannot be restored (%s)", reeve_err_text(err));
+}
+
+enum reeve_err drive_start(struct voter *v, struct report *rep)
+{
+    enum reeve_err err = drive_begin(v, rep);
+    if (err == REEVE_OK)
+        on_again(v);
+    return err;
 }
 
 void drive_stop(struct voter *v)
@@ -188,5 +217,6 @@ void drive_stop(struct voter *v)
     for (size_t i = 0; i < sizeof timers / sizeof *timers; i++)
         loop_timer_cancel(v->loop, timers[i]);
     queue_close(v);
+    seats_close(v);
     net_close(v);
 }

@@ -46,11 +46,13 @@ static void draft_clear(struct voter *v)
 static enum reeve_err draft_fill(struct voter *v, uint64_t view, struct spec *s)
 {
     bool on_head = hash32_eq(&s->head.header_hash, &v->chain.head.header_hash);
-    struct block_header header = { .view = view, .proposer = v->config.me };
+    bool ended = s->head.epoch != v->chain.set.epoch;       /* on top of that there are closers only (attest.h, E2) */
+    struct block_header header = { .view = view, .proposer = v->config.me, .epoch = v->chain.set.epoch };
     v->draft.header = header;
     if (!block_time(v, s->head.header.time.ms, &v->draft.header.time))
         return REEVE_E_AGAIN;
-    queue_fill_draft(v, s);
+    if (!ended)
+        queue_fill_draft(v, s);
     if (v->draft.n == 0 && on_head && !tick_due(v))
         return REEVE_E_NOT_FOUND;
     return spec_propose(s, &v->draft);
@@ -222,9 +224,12 @@ static void commit(struct voter *v, const struct simplex_effect *e)
 
 void effect_caught_up(struct voter *v)
 {
-    struct simplex_event e = { .type = SXE_COMMITTED, .signer = v->chain.head.header.proposer,
+    struct simplex_event e = { .type = SXE_COMMITTED, .signer = chain_leader(&v->chain),
                                .vote = { SX_FINALIZE, chain_committed(&v->chain) } };
-    drive_event(v, &e);
+    if (v->epoch == v->chain.set.epoch)
+        drive_event(v, &e);
+    else
+        drive_turn(v);
     queue_sift(v);
     drive_work(v);
     if (v->check.b.view != 0)

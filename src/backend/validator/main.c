@@ -56,6 +56,7 @@ static void on_message(void *arg, struct ipc_channel *ch, struct ipc_msg *m)
     switch (m->type) {
     case MSG_ATTEST_SUBMIT: queue_add(p->v, ch, m); break;
     case MSG_ATTEST_FETCH: on_fetch(p->v, ch, m); break;
+    case MSG_ATTEST_SEATS: seats_ask(p->v, ch, m); break;
     case MSG_LETTER_IN: case MSG_LINK: case MSG_CHAIN_AHEAD: net_message(p->v, m); break;
     default: ipc_reply_err(ch, m->id, report_set(&rep, REEVE_E_DENIED, "no such request here"), &rep); break;
     }
@@ -104,6 +105,7 @@ static void on_peer(struct child *c, struct ipc_channel *ch)
 
 static void signer_up(void *arg)
 {
+    epoch_tell_signer(arg);
     sign_next(arg);
 }
 

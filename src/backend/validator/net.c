@@ -88,6 +88,27 @@ void net_send_cert(struct voter *v, const struct simplex_vote *vote)
         send_cert(v, &cert, 0);
 }
 
+void net_send_seats_wanted(struct voter *v, struct slice payload)
+{
+    struct wr w;
+    if (!letter_new(v, payload.len + 16, &w))
+        return;
+    letter_begin(LETTER_SEATS_WANTED, &w);
+    wr_bytes(&w, payload.p, payload.len);
+    letter_out(v, LETTER_TO_ALL, &w);
+    wr_free(&w);
+}
+
+void net_send_seat(struct voter *v, const struct letter_seat *l, uint32_t to)
+{
+    struct wr w;
+    if (!letter_new(v, 512, &w))
+        return;
+    letter_seat_encode(l, &w);
+    letter_out(v, to, &w);
+    wr_free(&w);
+}
+
 void net_send_submission(struct voter *v, const struct submission *s, uint32_t to)
 {
     struct letter_submit l = { v->chain.head.height, slice_of(s->mem, s->len) };
@@ -242,7 +263,7 @@ static void on_proposal(struct voter *v, struct slice body)
     struct block_header h;
     struct hash32 hash;
     struct simplex_event e = { .type = SXE_PROPOSAL };
-    if (letter_proposal_decode(&l, body) != REEVE_OK || !header_of(&v->chain, l.content, &h, &hash) ||
+    if (v->engine == NULL || letter_proposal_decode(&l, body) != REEVE_OK || !header_of(&v->chain, l.content, &h, &hash) ||
         h.proposer != l.signer || l.signer >= v->chain.set.n || l.signer == v->config.me || h.view <= v->chain.head.header.view)
         return;
     e.vote = proposal_of(&h, &hash);
@@ -356,6 +377,8 @@ static void on_letter(struct voter *v, uint32_t from, struct slice letter)
     case LETTER_CONTENT: on_content(v, body); break;
     case LETTER_CERTS: on_certs(v, from, body); break;
     case LETTER_EVIDENCE: evidence_heard(v, body); break;
+    case LETTER_SEATS_WANTED: seats_wanted(v, from, body); break;
+    case LETTER_SEAT: seats_came(v, body); break;
     default: break;
     }
 }
@@ -400,10 +423,17 @@ void net_message(struct voter *v, struct ipc_msg *m)
     }
 }
 
-void net_close(struct voter *v)
+void net_forget_offers(struct voter *v)
 {
     for (unsigned i = 0; i < ATTEST_VALIDATORS_MAX; i++)
         for (unsigned k = 0; k < OFFERS_EACH; k++)
             free(v->offer[i][k].content);
     free(v->wanted_content.content);
+    memset(v->offer, 0, sizeof v->offer);
+    memset(&v->wanted_content, 0, sizeof v->wanted_content);
+}
+
+void net_close(struct voter *v)
+{
+    net_forget_offers(v);
 }

@@ -65,6 +65,11 @@ static void on_vote(void *arg, struct ipc_answer *a)
 {
     struct voter *v = arg;
     v->signing = false;
+    if (v->sign_void) {                 /* of the epoch before */
+        v->sign_void = false;
+        sign_next(v);
+        return;
+    }
     if (v->n_signs == 0)
         return;
     if (a->err == REEVE_OK && a->result.len == 64)

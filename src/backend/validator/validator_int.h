@@ -52,9 +52,12 @@ struct chain {
     void *scratch;                                  /* attest_scratch_size() */
     struct attest_head head;
     struct valset set;
-    uint16_t me;                                    /* our place in it */
+    uint16_t me;                                    /* our place in it; CHAIN_NOBODY: none */
+    struct pubkey own;                              /* zero in stores that do not say */
     struct block_draft work;                        /* of the call under way */
 };
+#define CHAIN_NOBODY UINT16_MAX
+static inline bool chain_votes_here(const struct chain *c) { return c->me != CHAIN_NOBODY; }
 enum reeve_err chain_open(struct chain *c, const char *dir, struct report *rep) REEVE_MUST_CHECK;
 void chain_close(struct chain *c);
 struct attest chain_attest(struct chain *c, struct storage_txn *t);
@@ -134,7 +137,22 @@ bool chain_vote_is_ours(const struct chain *c, const struct vote *v);
 void chain_cert_to(const struct chain *c, const struct simplex_cert *cert, struct letter_cert *out);
 void chain_cert_from(const struct letter_cert *l, struct simplex_cert *out);
 
+/* Who leads behind the head, as engine/simplex wants to hear it: the end of an epoch counts as led by validator 0. */
+uint16_t chain_leader(const struct chain *c);
+
 /* ---- the process ---- */
+/* A set that is asked for its seats. */
+struct seats {
+    struct ipc_channel *ch;                         /* who asks, a reference; NULL: nobody */
+    uint64_t id;
+    struct valset_doc doc;
+    struct hash32 hash;
+    struct loop_timer timer;
+    bool signing;                                   /* our own seat is with the signer: for whom, in which set */
+    uint32_t own_to;
+    struct hash32 own_hash;
+    struct pubkey own_key;
+};
 #define QUEUE_MAX 256
 #define QUEUE_BYTES_MAX (16u << 20)
 #define QUEUE_SHARE 4               /* what came from one region has a quarter of either */
@@ -181,7 +199,9 @@ struct voter {
     size_t queue_bytes;
     struct block_draft draft;                       /* being made */
     void *engine_mem;
-    struct simplex *engine;
+    struct simplex *engine;                         /* NULL: we are not in the set */
+    uint64_t epoch;                                 /* the engine's */
+    struct seats seats;
     struct simplex_config config;
     struct simplex_event event[EVENTS_MAX];
     unsigned event_head, n_events;
@@ -189,6 +209,7 @@ struct voter {
     struct simplex_vote sign[SIGNS_MAX];
     unsigned n_signs;
     bool signing;                                   /* sign[0] is with the signer */
+    bool sign_void;                                 /* what is with him is of an epoch that is over */
     struct simplex_effects effects;                 /* of the step under way */
     struct simplex_cert cert[CERTS_MAX];
     unsigned n_certs;
@@ -212,6 +233,10 @@ enum reeve_err drive_start(struct voter *v, struct report *rep) REEVE_MUST_CHECK
 /* There are submissions, or none any more. */
 void drive_work(struct voter *v);
 void drive_event(struct voter *v, const struct simplex_event *e);
+/* The head ended an epoch: as soon as no event is under way, epoch_turn(). */
+void drive_turn(struct voter *v);
+/* The engine of the epoch of the store. */
+enum reeve_err drive_begin(struct voter *v, struct report *rep) REEVE_MUST_CHECK;
 void drive_stop(struct voter *v);
 /* Nothing can go on: the process ends. */
 void drive_die(struct voter *v, enum reeve_err err, const char *what);
@@ -262,6 +287,9 @@ void net_want_certs(struct voter *v, uint64_t view);
 void net_want(struct voter *v, uint64_t view, const struct hash32 *hash);
 /* The offer of that block; NULL: not here. */
 const struct offer *net_offer(const struct voter *v, uint64_t view, const struct hash32 *hash);
+void net_send_seats_wanted(struct voter *v, struct slice payload);
+void net_send_seat(struct voter *v, const struct letter_seat *l, uint32_t to);
+void net_forget_offers(struct voter *v);
 void net_close(struct voter *v);
 
 /* evidence.c: validators that contradicted themselves */
@@ -285,6 +313,20 @@ void catchup_behind(struct voter *v, const struct simplex_block *b, const struct
 void catchup_content(struct voter *v);
 /* Asks for what is missing, or whether anything is. */
 void catchup_ask(struct voter *v);
+
+/* seats.c: who will serve in the next set */
+/* Of the ring beside us: ATTEST_SEATS, answered in any case. */
+void seats_ask(struct voter *v, struct ipc_channel *ch, struct ipc_msg *m);
+/* Letters: somebody asks; a seat has come. */
+void seats_wanted(struct voter *v, uint32_t from, struct slice body);
+void seats_came(struct voter *v, struct slice body);
+void seats_close(struct voter *v);
+
+/* epoch.c: the set changes */
+/* After the head has moved and what moved it is done: nothing, unless the store is in another epoch than the engine. */
+void epoch_turn(struct voter *v);
+/* Links to the sets it may not know yet. */
+void epoch_tell_signer(struct voter *v);
 
 /* main.c */
 void peers_push(struct voter *v, struct slice block);

@@ -153,13 +153,15 @@ enum reeve_err chain_vote_save(struct chain *c, const struct simplex_vote *v, co
 
 /* ---- read at a start ---- */
 
-static bool vote_read(struct slice val, struct simplex_vote *v, struct sig64 *sig)
+/* ours: of this epoch; what an earlier one left goes with the views. */
+static bool vote_read(const struct chain *c, struct slice val, struct simplex_vote *v, struct sig64 *sig, bool *ours)
 {
     struct rd r = rd_of(val);
     struct vote vote;
     signer_vote_decode(&vote, &r);
     rd_copy(&r, sig->b, 64);
     *v = chain_vote_from(&vote);
+    *ours = chain_vote_is_ours(c, &vote);
     return rd_done(&r);
 }
 
@@ -176,7 +178,8 @@ enum reeve_err chain_votes(struct chain *c, enum reeve_err (*fn)(void *arg, cons
     while ((err = kv_iter_next(&it, &key, &val)) == REEVE_OK) {
         struct simplex_vote v;
         struct sig64 sig;
-        err = vote_read(val, &v, &sig) ? fn(arg, &v, &sig) : REEVE_E_CORRUPT;
+        bool ours;
+        err = !vote_read(c, val, &v, &sig, &ours) ? REEVE_E_CORRUPT : ours ? fn(arg, &v, &sig) : REEVE_OK;
         if (err != REEVE_OK)
             break;
     }
@@ -204,6 +207,8 @@ enum reeve_err chain_certs(struct chain *c, uint64_t from, size_t max,
             err = REEVE_E_CORRUPT;
             break;
         }
+        if (!chain_vote_is_ours(c, &l.vote))
+            continue;
         max--;
         chain_cert_from(&l, &cert);
         err = fn(arg, &cert);

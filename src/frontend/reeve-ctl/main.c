@@ -74,6 +74,8 @@ static int init_found(const struct ctl *c)
 {
     struct words w = { { "reeved", "--init", "-D", c->dir }, 4 };
     add(&w, "--genesis", c->genesis);
+    if (c->standby)
+        w.argv[w.n++] = "--standby";
     add(&w, "--superuser", c->superuser);
     add(&w, "--password-file", c->password_file);
     if (run_words(&w) != 0)
@@ -90,6 +92,10 @@ static int do_genesis(const struct ctl *c)
         return EXIT_USAGE;
     }
     add(&w, "--to", c->to);
+    if (c->standby) {
+        w.argv[w.n++] = "--standby";
+        add(&w, "--region", c->region);
+    }
     for (int i = 0; i < c->n_files; i++)
         w.argv[w.n++] = c->files[i];
     return run_words(&w) == 0 ? EXIT_OK : EXIT_FAILED;
@@ -275,8 +281,8 @@ static void help(void)
     printf("reeve-ctl makes, starts, stops and asks after a Reeve server.\n\n"
            "  reeve-ctl init    -D DIR [--region NAME] [--superuser NAME] [--password-file FILE] [--pkcs11 URI]\n"
            "  reeve-ctl init    -D DIR --region NAME --address HOST:PORT --card FILE [--follower] [--pkcs11 URI]\n"
-           "  reeve-ctl genesis --to FILE CARD ...  from the cards of all regions, anywhere\n"
-           "  reeve-ctl init    -D DIR --genesis FILE [--superuser NAME] [--password-file FILE]\n"
+           "  reeve-ctl genesis --to FILE [--standby --region NAME] CARD ...  from the cards of all regions, anywhere\n"
+           "  reeve-ctl init    -D DIR --genesis FILE [--standby] [--superuser NAME] [--password-file FILE]\n"
            "  reeve-ctl join    -D DIR --ring HOST:PORT --token TOKEN [--address HOST:PORT]\n"
            "  reeve-ctl start   -D DIR [-t SECONDS]\n"
            "  reeve-ctl stop    -D DIR [-m smart|fast|immediate] [-t SECONDS]\n"
@@ -343,6 +349,7 @@ static bool take(struct ctl *c, int opt)
     case 'G': c->genesis = optarg; return true;
     case 'L': c->follower = true; return true;
     case 'P': c->pkcs11 = optarg; return true;
+    case 'S': c->standby = true; return true;
     case 'h': help(); exit(EXIT_OK);
     case 'V': printf("reeve-ctl (reeve) %s\n", PACKAGE_VERSION); exit(EXIT_OK);
     default:  fprintf(stderr, "Try \"reeve-ctl --help\".\n"); return false;
@@ -359,7 +366,8 @@ static bool parse(struct ctl *c, int argc, char **argv)
         { "token", required_argument, NULL, 'T' }, { "address", required_argument, NULL, 'A' },
         { "to", required_argument, NULL, 'O' }, { "from", required_argument, NULL, 'F' },
         { "card", required_argument, NULL, 'C' }, { "genesis", required_argument, NULL, 'G' },
-        { "follower", no_argument, NULL, 'L' }, { "pkcs11", required_argument, NULL, 'P' }, { NULL, 0, NULL, 0 },
+        { "follower", no_argument, NULL, 'L' }, { "standby", no_argument, NULL, 'S' }, { "pkcs11", required_argument, NULL, 'P' },
+        { NULL, 0, NULL, 0 },
     };
     int opt;
     while ((opt = getopt_long(argc, argv, "D:m:t:", longs, NULL)) != -1)

@@ -30,9 +30,11 @@ MSG(RING_STATUS,     K_BACKEND, K_RING, 0)                      /* empty -> u32 
 MSG(WAKE,            K_RING, K_GATEWAY, 0)                      /* u64 revision, u64 attested height; no reply, may be coalesced */
 MSG(CREATE_AUTHORITY_KEY, K_BACKEND, K_RING, 0)                 /* name authority, u32 gen, u8 key type, u8 external, u32 ttl_s, str16 subject -> str16 SPKI hash, str32 DER certificate or request; the ring asks the signer */
 MSG(CREATE_SHARED_KEY,    K_BACKEND, K_RING, 0)                 /* name cert, u32 gen, u8 key type -> 32 SPKI hash; the ring asks the signer */
+MSG(COLLECT_SEATS,        K_BACKEND, K_RING, 0)                 /* as ATTEST_SEATS; the ring asks the validator beside it */
 MSG(CREATE_CHECKPOINT,    K_BACKEND | K_MIRROR, K_RING, 0)                 /* as SIGN_CHECKPOINT; the ring asks the signer */
 /* -- validator; where a region has none, the federation process speaks to those of others in its place -- */
 MSG(ATTEST_SUBMIT,   K_RING, K_VALIDATOR | K_FEDERATION, 0)                    /* u16 n, n x str32 signed leaf -> u64 height (after finalization) */
+MSG(ATTEST_SEATS,   K_RING, K_VALIDATOR, 0)                    /* payload of a validator set without seats -> the same with those that its validators took */
 MSG(ATTEST_FETCH,    K_RING | K_VALIDATOR, K_VALIDATOR | K_FEDERATION, 0)                    /* u64 from height -> u64 head height, u16 n, n x str32 block (as many as fit in 1 MiB) */
 MSG(ATTEST_BLOCK,    K_VALIDATOR | K_FEDERATION, K_RING | K_FEDERATION, 0)     /* str32 block: newly finalized; no reply */
 MSG(CHAIN_CULPRIT,   K_VALIDATOR, K_RING, 0)                    /* name validator, u64 view, u8 type, u8 type of the two votes in which it contradicted itself, u8 1 (0: it is in the set no more); no reply */
@@ -46,6 +48,8 @@ MSG(RING_LETTER_IN,  K_FEDERATION, K_RING, 0)                   /* name of the r
 MSG(CHAIN_AHEAD,     K_FEDERATION, K_RING | K_VALIDATOR, 0)     /* u64 height that another server says it has */
 /* -- signer: the only holder of long-lived keys; fixed requests -- */
 MSG(SIGN_VOTE,       K_VALIDATOR, K_SIGNER, 0)                  /* u8 type, u64 epoch, 32 set hash, u64 view, u64 height, 32 block, u64 parent view, 32 parent -> 64 signature; durable last-sign check first */
+MSG(SIGN_SEAT,      K_VALIDATOR, K_SIGNER, 0)                   /* payload of a validator set that has these keys, of a later epoch -> 64 by the voting key, 64 by the cosigning key (attest.h) */
+MSG(SIGNER_EPOCH,   K_VALIDATOR, K_SIGNER, 0)                   /* an epoch link -> empty: the signer follows to the next set, durably */
 MSG(SIGN_UPDATE,     K_RING, K_SIGNER, 0)                       /* str32 unsigned update -> 64 region signature; the signer decodes it and signs only for its own region */
 MSG(AUTHORITY_KEY,   K_RING, K_SIGNER, 0)                       /* as CREATE_AUTHORITY_KEY */
 MSG(SHARED_KEY,      K_RING, K_SIGNER, 0)                       /* as CREATE_SHARED_KEY */

@@ -230,10 +230,10 @@ W_FRAME(BUNDLE, bundle, 0x11, GATEWAY, ST_READY, NONE, 16777216, "attested objec
     W_BYTES(bundle, bundle, 16777216, "as in attest.h")
 W_END(BUNDLE, bundle)
 
-W_FRAME(TICK, tick, 0x12, GATEWAY, ST_READY, NONE, 16384, "a newer finalized header, none of the agent's objects changed")
+W_FRAME(TICK, tick, 0x12, GATEWAY, ST_READY, NONE, 262144, "a newer finalized header, none of the agent's objects changed")
     W_VAR(tick, height, UINT64_MAX, "")
     W_VAR(tick, log_size, UINT64_MAX, "")
-    W_BYTES(tick, bundle, 16384, "a bundle without objects")
+    W_BYTES(tick, bundle, 262000, "a bundle without objects")
 W_END(TICK, tick)
 
 W_FRAME(CONFIG, config, 0x13, GATEWAY, ST_READY, NONE, 16777216, "values of config keys")

@@ -18,6 +18,8 @@
  *  13 RING      bytes for the ring of the region it comes to (backend/ring/regions.h): what is signed in them says whose word it is
  *  14 COSIGN    u64 log size | 32 log root: asks a validator's region for its cosignature over that checkpoint
  *  15 COSIGNED  u64 log size | 32 log root | str16 signature line (engine/note.h)
+ *  16 SEATS_WANTED  the payload of a validator set without seats: who of you would serve in it?
+ *  17 SEAT      32 set hash | 32 voting key | 64 signature by it | 64 by the cosigning key
  *
  * News (soft state, once a second): u8 1 | u64 height of its sender.
  *
@@ -34,9 +36,11 @@
 
 enum letter_kind { LETTER_PROPOSAL = 1, LETTER_VOTE, LETTER_CERT, LETTER_SUBMIT, LETTER_ANSWER, LETTER_FETCH, LETTER_BLOCKS,
                    LETTER_BLOCK, LETTER_WANT, LETTER_CONTENT, LETTER_CERTS, LETTER_EVIDENCE, LETTER_RING,
-                   LETTER_COSIGN, LETTER_COSIGNED, LETTER__COUNT };
+                   LETTER_COSIGN, LETTER_COSIGNED, LETTER_SEATS_WANTED, LETTER_SEAT, LETTER__COUNT };
 #define LETTER_MESSAGE_MAX 512
 #define LETTER_LINE_MAX    2048
+/* In LETTER_OUT, instead of a link: every server that is linked. */
+#define LETTER_TO_ALL      UINT32_MAX
 
 /* Begins one; the body follows. */
 void letter_begin(enum letter_kind kind, struct wr *out);
@@ -70,6 +74,11 @@ enum reeve_err letter_evidence_decode(struct letter_evidence *l, struct slice bo
 struct letter_submit { uint64_t height; struct slice leaves; /* u16 n | n x str32 */ };
 void letter_submit_encode(const struct letter_submit *l, struct wr *out);
 enum reeve_err letter_submit_decode(struct letter_submit *l, struct slice body) REEVE_MUST_CHECK;
+
+/* A validator's seat in a set that somebody asked about (LETTER_SEATS_WANTED: the payload of a validator set, without seats). */
+struct letter_seat { struct hash32 set_hash; struct pubkey key; struct seat seat; };
+void letter_seat_encode(const struct letter_seat *l, struct wr *out);
+enum reeve_err letter_seat_decode(struct letter_seat *l, struct slice body) REEVE_MUST_CHECK;
 
 struct letter_answer { struct hash32 digest; enum reeve_err err; struct slice message; };
 void letter_answer_encode(const struct letter_answer *l, struct wr *out);
