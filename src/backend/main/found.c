@@ -26,7 +26,7 @@
 
 /* ---- lines of text ---- */
 
-static enum reeve_err write_line(const char *file, const char *prefix, struct slice bytes, struct report *rep)
+enum reeve_err line_write(const char *file, const char *prefix, struct slice bytes, struct report *rep)
 {
     size_t at = strlen(prefix);
     char *text = malloc(at + base64_len(bytes.len) + 2);
@@ -56,7 +56,7 @@ static enum reeve_err decode_line(struct slice text, const char *prefix, struct 
     return REEVE_OK;
 }
 
-static enum reeve_err read_line(const char *file, const char *prefix, const char *what, struct wr *out, struct report *rep)
+enum reeve_err line_read(const char *file, const char *prefix, const char *what, struct wr *out, struct report *rep)
 {
     size_t len = 0;
     char *text = malloc(TEXT_MAX);
@@ -71,7 +71,7 @@ static enum reeve_err read_line(const char *file, const char *prefix, const char
 
 enum reeve_err genesis_read(const char *file, struct wr *out, struct report *rep)
 {
-    return read_line(file, GENESIS_PREFIX, "genesis document", out, rep);
+    return line_read(file, GENESIS_PREFIX, "genesis document", out, rep);
 }
 
 /* ---- the card ---- */
@@ -105,7 +105,7 @@ enum reeve_err card_make(const char *dir, const struct options *o, const struct 
     }
     TRY(link_address(dir, o->address, address, &len, rep));
     TRY(signer_card(dir, region, slice_of(address, len), !o->follower, o->pkcs11, &card, rep));
-    TRY(write_line(o->card, CARD_PREFIX, wr_slice(&card), rep));
+    TRY(line_write(o->card, CARD_PREFIX, wr_slice(&card), rep));
 out:
     wr_free(&card);
     return err;
@@ -113,12 +113,12 @@ out:
 
 /* ---- the genesis document ---- */
 
-static enum reeve_err card_read(const char *file, struct region_card *out, struct report *rep)
+enum reeve_err card_read(const char *file, struct region_card *out, struct report *rep)
 {
     struct wr bytes = wr_heap(TEXT_MAX);
     enum reeve_err err;
     struct peer_addr a;
-    TRY(read_line(file, CARD_PREFIX, "card of a region", &bytes, rep));
+    TRY(line_read(file, CARD_PREFIX, "card of a region", &bytes, rep));
     err = card_decode(&crypto_ops_real, out, wr_slice(&bytes));
     if (err == REEVE_OK && (out->address.len == 0 || peer_addr_parse(&a, name_slice(&out->address)) != REEVE_OK))
         err = REEVE_E_MALFORMED;
@@ -137,6 +137,8 @@ static void print_genesis(const struct genesis *g, struct slice doc)
     genesis_chain_id(&crypto_ops_real, &id, doc);
     hex_encode(hex, id.b, sizeof id.b);
     printf("chain %s\n%u validators, %u of them decide; %u regions:\n", hex, g->set.n, valset_quorum(g->set.n), g->n_regions);
+    if (g->recovery_n > 0)
+        printf("%u of %u recovery keys may begin another set\n", g->recovery_m, g->recovery_n);
     for (uint16_t i = 0; i < g->n_regions; i++)
         printf("  %s at %.*s\n", g->region[i].name.s, (int) strcspn(g->region[i].address.s, "#"), g->region[i].address.s);
 }
@@ -174,6 +176,8 @@ int genesis_main(const struct options *o)
     for (int i = 0; i < o->n_args; i++)
         TRY(card_read(o->args[i], &card[i], &rep));
     TRY(keep_waiting(o, card, &rep));
+    if (o->recovery != NULL)
+        TRY(recovery_keys_read(o->recovery, &g, &rep));
     (void) name_set_str(&g.chain, "reeve");
     g.time = clock_wall();
     random_bytes(g.nonce, sizeof g.nonce);
@@ -182,7 +186,7 @@ int genesis_main(const struct options *o)
         TRY(report_set(&rep, err, "the cards do not make a genesis document: %s", why_not(err)));
     genesis_encode(&g, &doc);
     TRY(doc.bad ? REEVE_E_TOO_BIG : REEVE_OK);
-    TRY(write_line(o->to, GENESIS_PREFIX, wr_slice(&doc), &rep));
+    TRY(line_write(o->to, GENESIS_PREFIX, wr_slice(&doc), &rep));
     print_genesis(&g, wr_slice(&doc));
 out:
     wr_free(&doc);

@@ -31,6 +31,13 @@ enum reeve_err found_keys(const char *dir, struct slice genesis, bool standby, s
 enum reeve_err found_conf(const char *dir, const struct founding *f, struct report *rep) REEVE_MUST_CHECK;
 /* Reads the document out of its file; append to out. MALFORMED. */
 enum reeve_err genesis_read(const char *file, struct wr *out, struct report *rep) REEVE_MUST_CHECK;
+/* Files of one line: the prefix and base64url of the bytes; read: appended to out. */
+enum reeve_err line_write(const char *file, const char *prefix, struct slice bytes, struct report *rep) REEVE_MUST_CHECK;
+enum reeve_err line_read(const char *file, const char *prefix, const char *what, struct wr *out, struct report *rep) REEVE_MUST_CHECK;
+struct region_card;
+enum reeve_err card_read(const char *file, struct region_card *out, struct report *rep) REEVE_MUST_CHECK;
+struct genesis;
+enum reeve_err recovery_keys_read(const char *file, struct genesis *g, struct report *rep) REEVE_MUST_CHECK;
 /* Takes a directory with keys that serve no chain, and nothing that starts; WRONG_STATE with a report for any other. */
 enum reeve_err init_take_directory(const char *dir, struct report *rep) REEVE_MUST_CHECK;
 /* After a failure of the second step: all goes but what the card was made of. */

@@ -94,7 +94,10 @@ static int help(void)
            "  reeved --init -D DIR [--region NAME] [--superuser NAME] [--password-file FILE] [--pkcs11 URI]\n"
            "  reeved --init -D DIR --region NAME --address HOST:PORT --card FILE [--follower] [--pkcs11 URI]\n"
            "  reeved --init -D DIR --genesis FILE [--standby] [--superuser NAME] [--password-file FILE]\n"
-           "  reeved --make-genesis --to FILE [--standby --region NAME] CARD ...\n"
+           "  reeved --make-genesis --to FILE [--standby --region NAME] [--recovery FILE] CARD ...\n"
+           "  reeved --recover draft -D DIR --to FILE [--drop NAMES] CARD ...\n"
+           "  reeved --recover sign --to FILE KEY ...\n"
+           "  reeved --recover take -D DIR --to FILE\n"
            "  reeved --join -D DIR --ring HOST:PORT --token TOKEN [--address HOST:PORT]\n"
            "  reeved --backup -D DIR --to FILE\n"
            "  reeved --restore -D DIR --from FILE\n"
@@ -121,6 +124,7 @@ int main(int argc, char **argv)
     case RUN_JOIN:         return join_main(&o);
     case RUN_BACKUP:       return backup_main(&o);
     case RUN_GENESIS:      return genesis_main(&o);
+    case RUN_RECOVER:      return recover_main(&o);
     case RUN_RESTORE:      return restore_main(&o);
     case RUN_CHECK_CONFIG: return check_config(&o);
     case RUN_WALDUMP:      return waldump(o.dir, stdout);

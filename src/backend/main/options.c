@@ -5,7 +5,7 @@
 
 #include "backend/main/main_int.h"
 
-enum { OPT_CHILD = 256, OPT_INDEX, OPT_INIT, OPT_JOIN, OPT_BACKUP, OPT_RESTORE, OPT_TO, OPT_FROM, OPT_RING, OPT_TOKEN, OPT_ADDRESS, OPT_REGION, OPT_CARD, OPT_GENESIS, OPT_MAKE_GENESIS, OPT_FOLLOWER, OPT_STANDBY, OPT_PKCS11, OPT_SUPERUSER, OPT_PASSWORD_FILE, OPT_CHECK, OPT_WALDUMP, OPT_EVIDENCE, OPT_VERSION, OPT_HELP };
+enum { OPT_CHILD = 256, OPT_INDEX, OPT_INIT, OPT_JOIN, OPT_BACKUP, OPT_RESTORE, OPT_TO, OPT_FROM, OPT_RING, OPT_TOKEN, OPT_ADDRESS, OPT_REGION, OPT_CARD, OPT_GENESIS, OPT_MAKE_GENESIS, OPT_FOLLOWER, OPT_STANDBY, OPT_RECOVERY, OPT_RECOVER, OPT_DROP, OPT_PKCS11, OPT_SUPERUSER, OPT_PASSWORD_FILE, OPT_CHECK, OPT_WALDUMP, OPT_EVIDENCE, OPT_VERSION, OPT_HELP };
 
 static const struct option longs[] = {
     { "child", required_argument, NULL, OPT_CHILD },
@@ -23,6 +23,9 @@ static const struct option longs[] = {
     { "card", required_argument, NULL, OPT_CARD },
     { "follower", no_argument, NULL, OPT_FOLLOWER },
     { "pkcs11", required_argument, NULL, OPT_PKCS11 },
+    { "recovery", required_argument, NULL, OPT_RECOVERY },
+    { "recover", required_argument, NULL, OPT_RECOVER },
+    { "drop", required_argument, NULL, OPT_DROP },
     { "standby", no_argument, NULL, OPT_STANDBY },
     { "genesis", required_argument, NULL, OPT_GENESIS },
     { "make-genesis", no_argument, NULL, OPT_MAKE_GENESIS },
@@ -53,6 +56,9 @@ static bool take(struct options *o, int opt)
     case OPT_ADDRESS:       o->address = optarg; return true;
     case OPT_REGION:        o->region = optarg; return true;
     case OPT_CARD:          o->card = optarg; return true;
+    case OPT_RECOVERY:      o->recovery = optarg; return true;
+    case OPT_RECOVER:       o->what = RUN_RECOVER; o->recover = optarg; return true;
+    case OPT_DROP:          o->drop = optarg; return true;
     case OPT_STANDBY:       o->standby = true; return true;
     case OPT_FOLLOWER:      o->follower = true; return true;
     case OPT_PKCS11:        o->pkcs11 = optarg; return true;
@@ -71,7 +77,7 @@ static bool take(struct options *o, int opt)
 
 static bool takes_dir(const struct options *o)
 {
-    return o->what != RUN_VERSION && o->what != RUN_HELP && o->what != RUN_GENESIS;
+    return o->what != RUN_VERSION && o->what != RUN_HELP && o->what != RUN_GENESIS && o->what != RUN_RECOVER;
 }
 
 bool options_parse(struct options *o, int argc, char **argv)
@@ -85,7 +91,7 @@ bool options_parse(struct options *o, int argc, char **argv)
         }
     if (o->what == RUN_CHILD && strcmp(o->child, "walltest") == 0 && optind < argc)
         o->walltest = argv[optind++];
-    if (o->what == RUN_GENESIS) {
+    if (o->what == RUN_GENESIS || o->what == RUN_RECOVER) {
         o->args = argv + optind;
         o->n_args = argc - optind;
     } else if (optind < argc) {

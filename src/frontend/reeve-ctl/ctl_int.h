@@ -19,6 +19,7 @@ struct ctl {
     const char *ring, *token, *address; /* join */
     const char *to, *from;              /* backup, restore; genesis */
     const char *card, *genesis;         /* init of a region that begins with others */
+    const char *recovery, *drop;
     bool follower, standby;
     const char *pkcs11;             /* init: the token in which keys are made */
     char **files;                       /* genesis */

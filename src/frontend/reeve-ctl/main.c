@@ -1,4 +1,4 @@
-/* main.c - reeve-ctl init|genesis|join|start|stop|restart|reload|status|backup|restore|waldump|evidence */
+/* main.c - reeve-ctl init|genesis|recover|join|start|stop|restart|reload|status|backup|restore|waldump|evidence */
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -96,7 +96,24 @@ static int do_genesis(const struct ctl *c)
         w.argv[w.n++] = "--standby";
         add(&w, "--region", c->region);
     }
+    add(&w, "--recovery", c->recovery);
     for (int i = 0; i < c->n_files; i++)
+        w.argv[w.n++] = c->files[i];
+    return run_words(&w) == 0 ? EXIT_OK : EXIT_FAILED;
+}
+
+/* draft, sign, take: then files. */
+static int do_recover(const struct ctl *c)
+{
+    struct words w = { { "reeved", "--recover", c->n_files > 0 ? c->files[0] : "" }, 3 };
+    if (c->to == NULL || c->n_files > CTL_FILES_MAX) {
+        fprintf(stderr, "reeve-ctl: recover takes draft, sign or take, and --to FILE\n");
+        return EXIT_USAGE;
+    }
+    add(&w, "-D", c->dir);
+    add(&w, "--to", c->to);
+    add(&w, "--drop", c->drop);
+    for (int i = 1; i < c->n_files; i++)
         w.argv[w.n++] = c->files[i];
     return run_words(&w) == 0 ? EXIT_OK : EXIT_FAILED;
 }
@@ -281,7 +298,9 @@ static void help(void)
     printf("reeve-ctl makes, starts, stops and asks after a Reeve server.\n\n"
            "  reeve-ctl init    -D DIR [--region NAME] [--superuser NAME] [--password-file FILE] [--pkcs11 URI]\n"
            "  reeve-ctl init    -D DIR --region NAME --address HOST:PORT --card FILE [--follower] [--pkcs11 URI]\n"
-           "  reeve-ctl genesis --to FILE [--standby --region NAME] CARD ...  from the cards of all regions, anywhere\n"
+           "  reeve-ctl genesis --to FILE [--standby --region NAME] [--recovery FILE] CARD ...  from the cards of all regions, anywhere\n"
+           "  reeve-ctl recover draft|take -D DIR --to FILE [--drop NAMES] [CARD ...]  past a lost quorum, beside a stopped server\n"
+           "  reeve-ctl recover sign --to FILE KEY ...  with a recovery key\n"
            "  reeve-ctl init    -D DIR --genesis FILE [--standby] [--superuser NAME] [--password-file FILE]\n"
            "  reeve-ctl join    -D DIR --ring HOST:PORT --token TOKEN [--address HOST:PORT]\n"
            "  reeve-ctl start   -D DIR [-t SECONDS]\n"
@@ -349,6 +368,8 @@ static bool take(struct ctl *c, int opt)
     case 'G': c->genesis = optarg; return true;
     case 'L': c->follower = true; return true;
     case 'P': c->pkcs11 = optarg; return true;
+    case 'Q': c->recovery = optarg; return true;
+    case 'X': c->drop = optarg; return true;
     case 'S': c->standby = true; return true;
     case 'h': help(); exit(EXIT_OK);
     case 'V': printf("reeve-ctl (reeve) %s\n", PACKAGE_VERSION); exit(EXIT_OK);
@@ -367,7 +388,7 @@ static bool parse(struct ctl *c, int argc, char **argv)
         { "to", required_argument, NULL, 'O' }, { "from", required_argument, NULL, 'F' },
         { "card", required_argument, NULL, 'C' }, { "genesis", required_argument, NULL, 'G' },
         { "follower", no_argument, NULL, 'L' }, { "standby", no_argument, NULL, 'S' }, { "pkcs11", required_argument, NULL, 'P' },
-        { NULL, 0, NULL, 0 },
+        { "recovery", required_argument, NULL, 'Q' }, { "drop", required_argument, NULL, 'X' }, { NULL, 0, NULL, 0 },
     };
     int opt;
     while ((opt = getopt_long(argc, argv, "D:m:t:", longs, NULL)) != -1)
@@ -375,7 +396,7 @@ static bool parse(struct ctl *c, int argc, char **argv)
             return false;
     if (optind + 2 == argc && names_dir(argv[optind]) && !take_dir(c, argv[--argc]))
         return false;
-    if (optind < argc && strcmp(argv[optind], "genesis") == 0) {
+    if (optind < argc && (strcmp(argv[optind], "genesis") == 0 || strcmp(argv[optind], "recover") == 0)) {
         c->command = argv[optind];
         c->files = argv + optind + 1;
         c->n_files = argc - optind - 1;
@@ -398,7 +419,7 @@ static bool parse(struct ctl *c, int argc, char **argv)
 int main(int argc, char **argv)
 {
     static const struct { const char *name; int (*fn)(const struct ctl *c); } commands[] = {
-        { "init", do_init }, { "genesis", do_genesis }, { "join", do_join }, { "start", ctl_start }, { "stop", do_stop }, { "restart", do_restart },
+        { "init", do_init }, { "genesis", do_genesis }, { "recover", do_recover }, { "join", do_join }, { "start", ctl_start }, { "stop", do_stop }, { "restart", do_restart },
         { "reload", do_reload }, { "status", do_status }, { "backup", do_backup },
         { "restore", do_restore }, { "waldump", do_waldump }, { "evidence", do_evidence },
     };

@@ -29,4 +29,16 @@ enum reeve_err validator_init(const char *dir, struct slice genesis, const struc
  */
 int evidence_print(const char *dir, FILE *out);
 
+/*
+ * Past a lost quorum (engine/attest.h, E4), while the server stands still. The set in force and the genesis document; the header
+ * and the leaf of the block that begins the next set; a block that is final, into the store, which tells its height.
+ */
+struct valset;
+struct valset_doc;
+struct block_header;
+enum reeve_err validator_set_read(const char *dir, struct valset *set, struct wr *genesis, struct report *rep) REEVE_MUST_CHECK;
+enum reeve_err validator_recovery_draft(const char *dir, const struct valset_doc *d, const struct name *region, struct wall_ms now,
+                                        struct block_header *h, struct wr *leaf, struct report *rep) REEVE_MUST_CHECK;
+enum reeve_err validator_take(const char *dir, struct slice block, uint64_t *height, struct report *rep) REEVE_MUST_CHECK;
+
 #endif
