@@ -180,12 +180,20 @@ static void trust_take(struct agent *a, const struct trust *t)
     cache_put_trust(a);
 }
 
+/* The keys of a set that was left long ago may be anybody's: who was away for so long is enrolled anew. */
+static bool away_too_long(const struct agent *a, struct slice bytes)
+{
+    return a->trust->height > 0 && a->now.wall.ms - a->trust->time.ms > AGENT_TRUSTS_MS && bundle_changes_set(a->trust, bytes);
+}
+
 static enum reeve_err open_and_take(struct agent *a, struct slice bytes, uint8_t scope, bool more,
                                     struct bundle_object *o, size_t cap)
 {
     struct trust t = *a->trust;
     size_t n;
     enum reeve_err err;
+    if (away_too_long(a, bytes))
+        return REEVE_E_V_EXPIRED;
     /* The same header again proves nothing new and harms nothing: it does not make anything fresher. */
     TRY(bundle_open(&crypto_ops_real, &t, bytes, false, o, cap, &n));
     TRY(objects_check(a, o, n));

@@ -43,6 +43,7 @@
 #define AGENT_WORKLOADS_MAX   100000
 #define AGENT_CA_MAX          (AUTHORITY_GENS_MAX * AUTHORITY_CHAIN_MAX)
 #define AGENT_TICK_MS         60000     /* of the validators when idle; three without one: STALE */
+#define AGENT_TRUSTS_MS       (30LL * 86400 * 1000)     /* who has seen no newer header for so long follows no other validator set */
 #define AGENT_PROVED_MS       1800000   /* an object not proved for so long is STALE */
 
 enum agent_event { AGENT_READ = 1, AGENT_WRITE = 2 };
