@@ -157,7 +157,7 @@ SLOTS = [
     ("EXPLAIN (FORMAT %s) DROP CERT %s", ("json", "p-web"), "0A000"),
     ("SELECT * FROM sys.config AS OF VERSION %s", (1,)), ("CREATE SERVICE %s PORT %s WITH (check = %s)", ("s", 443, "x"), "0A000"),
     ("RESOLVE SERVICE %s NEAR REGION %s", ("s", "r"), "0A000"), ("REVOKE LEASE %s REASON %s", (1, "x"), "0A000"), ("CREATE REGION %s WITH (x = %s)", ("r", 1), "0A000"),
-    ("ALTER RING %s ADD MEMBER %s ADDRESS %s", ("local", "m", "h:1"), "42704"), ("CREATE VALIDATOR %s KEY %s", ("v", "ed25519:x"), "0A000"),
+    ("ALTER RING %s ADD MEMBER %s ADDRESS %s", ("local", "m", "h:1"), "42704"), ("CREATE VALIDATOR %s KEY %s", ("v", "ed25519:x"), "22023"),
     ("SHOW PROOF FOR VERSION %s", (1,)), ("DIFF CONFIG FROM VERSION %s TO VERSION %s", (1, 2)), ("VERIFY HISTORY SINCE %s", ("2020-01-01",)),
     ("CREATE APPROVER %s KEY %s JURISDICTION %s", ("a", "k", "de"), "22023"),
     ("CREATE APPROVAL POLICY %s FOR (%s) REQUIRE %s OF GROUP %s DISTINCT JURISDICTION %s EXPIRES %s VETO %s OF GROUP %s", ("a", "approval policy", 2, "g", 2, "1 d", 1, "h"), "RL118"),
