@@ -209,7 +209,8 @@ $s->psql("CREATE CERT newest FROM AUTHORITY ca SANS ('newest.example')");
 cmp_ok(height($s), '>', $height, '... and goes on from there');
 # Its members are new ones, though the state and the chain know others: they speak for the region by keys of their own.
 my $third = join_to($s);
-my ($id) = $s->psql('SELECT member FROM sys.ring_members ORDER BY member') =~ /(eu-[2-9])/;
+my $id;
+ok($s->wait_for(sub { ($id) = $s->psql('SELECT member FROM sys.ring_members ORDER BY member') =~ /(eu-[2-9])/ }, 'the newcomer', 60), '... and is seen');
 ok($s->wait_for(sub { speaks($s, $id) eq 't' }, 'its keys', 60), '... and speaks for the region');
 isnt($s->psql("SELECT signing_key FROM sys.ring_members WHERE member = '$id'"), $its_key, '... by a key of its own, not by that of a member of the ring before');
 put("$base/agent.conf", "state = $base/agent\nserver = 127.0.0.1:" . $third->agent_port . "\ntoken = $key\ntick_interval = 1 s\n");
