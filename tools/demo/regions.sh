@@ -201,7 +201,7 @@ unsound()   { reeve-audit verify "$root/$1" --trust-root "$root/policy.txt" >"$o
 
 # A validator that does not answer in time is missing from a note; then it is asked for again.
 export_sound()    { export_to "$1" "$2" && sound "$1"; }
-whole_checkpoint() { export_sound checkpoint "COPY HISTORY TO STDOUT WITH (format = 'checkpoint')" && [ "$(grep -ac '^— [^ ]*/' "$root/checkpoint")" = 4 ]; }
+whole_checkpoint() { export_sound checkpoint "COPY HISTORY TO STDOUT WITH (format = 'checkpoint')" && [ "$(grep -ac '^— [^ ]*/[^ ]*/' "$root/checkpoint")" = 4 ]; }
 
 # One byte in the middle of it is another one.
 tamper()
